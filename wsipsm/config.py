@@ -1,0 +1,216 @@
+"""Configuration: one frozen model a section, in the order of the run path.
+
+A default lives here and nowhere else; ``configs/he.yaml`` lists every key with the same value and is tested to.
+"""
+
+from __future__ import annotations
+
+import difflib
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from wsipsm.errors import ConfigError
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class GridConfig(Section):
+    """The working plane."""
+
+    mpp: float = Field(default=0.5, ge=0.05, le=20)
+    """Micrometres per grid pixel. Within 3 % of a whole multiple of the slide's pixel, that multiple is used."""
+
+
+class TissueConfig(Section):
+    """Where on the slide to look."""
+
+    mpp: float = Field(default=8.0, ge=1, le=64)
+    """Micrometres per pixel of the plane on which tissue is found."""
+    min_area_um2: float = Field(default=20_000, ge=0)
+    """Smaller pieces are dropped, square micrometres."""
+    max_hole_um2: float = Field(default=50_000, ge=0)
+    """Smaller holes are filled, square micrometres."""
+    margin_um: float = Field(default=16, ge=0)
+    """The outline is moved outwards by this, micrometres."""
+
+
+class TilesConfig(Section):
+    """Units of work."""
+
+    core_px: int = Field(default=1024, ge=64)
+    """Side of a core in grid pixels: what one tile alone writes; a whole multiple of block_px."""
+    block_px: int = Field(default=256, ge=32)
+    """Side of the network's block in grid pixels; blocks lie on a lattice through the grid's origin."""
+    order: Literal["row", "random"] = "row"
+    """Order of the tiles; the cells do not depend on it."""
+
+    @model_validator(mode="after")
+    def _cores_hold_whole_blocks(self) -> TilesConfig:
+        if self.core_px % self.block_px:
+            raise ValueError(f"core_px must be a whole multiple of block_px={self.block_px}, got {self.core_px}")
+        return self
+
+
+class EncoderConfig(Section):
+    """Self-supervised activation network."""
+
+    seed: int = 0
+    """Seed of patches, initial weights and batches."""
+
+
+class PseudoMaskConfig(Section):
+    """Clustering of pixels."""
+
+    clusters: int = Field(default=3, ge=2, le=8)
+    """k of k-means."""
+
+
+class LabelsConfig(Section):
+    """Instances."""
+
+    max_diameter_um: float = Field(default=32, gt=0, le=64)
+    """Largest extent of a cell, micrometres; also sets the halo."""
+
+
+class CellsConfig(Section):
+    """What is recorded of a cell."""
+
+    min_area_um2: float = Field(default=8, ge=0)
+    """Smaller cells are dropped, square micrometres."""
+
+
+class OutputConfig(Section):
+    """What is written."""
+
+    objects: Literal["polygons", "points"] = "polygons"
+    """Geometry of the GeoJSON objects."""
+    object_type: Literal["detection", "annotation", "cell"] = "detection"
+    """QuPath object type."""
+    origin: Literal["qupath", "level0"] = "qupath"
+    """Frame of the GeoJSON: level 0 minus the slide's bounds as QuPath crops them, or plain level 0."""
+    max_objects_per_file: int = Field(default=250_000, ge=1)
+    """Above it the GeoJSON is split and an import script written; QuPath needs 12 kB of heap an object."""
+    arrays: tuple[Literal["instances", "pseudo_mask", "activation"], ...] = ("instances",)
+    """Arrays of labels.ome.zarr."""
+
+
+class ScheduleConfig(Section):
+    """Dask."""
+
+    workers: int | None = Field(default=None, ge=1)
+    """Local worker processes; by default one a CPU core."""
+    processes: bool = True
+    """Local workers are processes; false makes them threads of one process."""
+    in_flight_per_worker: int = Field(default=3, ge=1)
+    """Tiles submitted and not yet finished, for each worker."""
+    retries: int = Field(default=2, ge=0)
+    """Further tries of a failed tile."""
+
+
+class Config(Section):
+    """Everything a run depends on, in the order of its path."""
+
+    grid: GridConfig = GridConfig()
+    tissue: TissueConfig = TissueConfig()
+    tiles: TilesConfig = TilesConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    pseudomask: PseudoMaskConfig = PseudoMaskConfig()
+    labels: LabelsConfig = LabelsConfig()
+    cells: CellsConfig = CellsConfig()
+    output: OutputConfig = OutputConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+
+
+def load_config(name_or_file: str = "he", overrides: tuple[str, ...] = ()) -> Config:
+    """Configuration of a packaged name or a YAML file, with ``section.key=value`` overrides.
+
+    Parameters
+    ----------
+    name_or_file : str
+        ``he``, or a path that ends in .yaml or .yml.
+    overrides : tuple of str
+        ``section.key=value``, the value in YAML; later ones win.
+
+    Raises
+    ------
+    ConfigError
+        Unknown name, unreadable file, unknown key (with the nearest known one), bad value.
+    """
+    table = _read_table(name_or_file)
+    for override in overrides:
+        _apply(table, override)
+    return parse_config(table, where=name_or_file)
+
+
+def parse_config(table: dict[str, Any], where: str = "config") -> Config:
+    """Build the configuration from a nested mapping; an unknown key is an error."""
+    _refuse_unknown(table, Config, where)
+    try:
+        return Config.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{where}: {key}: {message} (got {first['input']!r})") from None
+
+
+def packaged_configs() -> dict[str, Path]:
+    """Names and files of the configurations that come with wsipsm."""
+    inside = Path(str(resources.files("wsipsm"))) / "configs"
+    folder = inside if inside.is_dir() else Path(__file__).parent.parent / "configs"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def _read_table(name_or_file: str) -> dict[str, Any]:
+    path = packaged_configs().get(name_or_file, Path(name_or_file))
+    if path.suffix not in {".yaml", ".yml"}:
+        names = ", ".join(packaged_configs())
+        raise ConfigError(f"unknown configuration {name_or_file!r}: expected one of {names}, or a .yaml file")
+    try:
+        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(table, dict | None):
+        raise ConfigError(f"{path}: expected sections with keys, got {type(table).__name__}")
+    return table or {}
+
+
+def _apply(table: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not (equals and dot and name):
+        raise ConfigError(f"--set {override}: expected section.key=value, for example tiles.core_px=512")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {override}: {text!r} is not a YAML value") from None
+    held = table.setdefault(section, {})
+    if not isinstance(held, dict):
+        raise ConfigError(f"{section}: expected keys and values, got {held!r}")
+    held[name] = value
+
+
+def _refuse_unknown(table: dict[str, Any], model: type[BaseModel], where: str) -> None:
+    for key, value in table.items():
+        if key not in model.model_fields:
+            raise ConfigError(f"{where}: unknown key {key!r}{_hint(str(key), list(model.model_fields))}")
+        inner = model.model_fields[key].annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            if not isinstance(value, dict):
+                raise ConfigError(f"{where}.{key}: expected keys and values, got {value!r}")
+            _refuse_unknown(value, inner, f"{where}.{key}")
+
+
+def _hint(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    return f", did you mean {near[0]!r}?" if near else f", expected one of {', '.join(known)}"

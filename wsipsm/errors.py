@@ -1,0 +1,72 @@
+"""Everything wsipsm can refuse, as one tree.
+
+::
+
+    WsipsmError
+    ├── ConfigError               an unknown key, a bad value
+    ├── InputError                a path, a folder or a glob that gives no slide
+    ├── SlideError                a slide that cannot be used
+    │   ├── UnreadableSlideError  does not open, or opens and does not read
+    │   ├── ResolutionError       no believable micrometres per pixel, or too coarse
+    │   └── PixelFormatError      not 8-bit RGB
+    ├── RegionError               an empty region of interest, or one outside the slide
+    ├── FitError                  too little to learn from
+    ├── CheckpointError           a checkpoint of another kind, truncated, or of another version
+    ├── ScheduleError             the Dask scheduler cannot be reached, or its workers do not fit
+    └── OutputError               an output folder that cannot be written
+
+A message says what was got, what was expected and what to do, on one line.
+"""
+
+from __future__ import annotations
+
+
+class WsipsmError(Exception):
+    """Root of the tree; the command line prints it as one line and exits non-zero."""
+
+
+class ConfigError(WsipsmError, ValueError):
+    """A configuration that cannot be understood."""
+
+
+class InputError(WsipsmError, FileNotFoundError):
+    """An input that names no slide."""
+
+    def __str__(self) -> str:  # FileNotFoundError would format errno and strerror
+        return str(self.args[0]) if self.args else ""
+
+
+class SlideError(WsipsmError):
+    """A slide that cannot be used."""
+
+
+class UnreadableSlideError(SlideError):
+    """A file that does not open as a slide, or whose pixels cannot be read."""
+
+
+class ResolutionError(SlideError):
+    """A slide without believable micrometres per pixel, or coarser than the working resolution."""
+
+
+class PixelFormatError(SlideError):
+    """A slide whose pixels are not 8-bit RGB."""
+
+
+class RegionError(WsipsmError):
+    """A region of interest that is empty, malformed or outside the slide."""
+
+
+class FitError(WsipsmError):
+    """Too little tissue to learn from."""
+
+
+class CheckpointError(WsipsmError):
+    """A checkpoint that is not one, or does not fit."""
+
+
+class ScheduleError(WsipsmError):
+    """A Dask scheduler that cannot be reached or used."""
+
+
+class OutputError(WsipsmError):
+    """An output folder or file that cannot be written."""

@@ -1,0 +1,127 @@
+"""Boxes, the working plane and its frames.
+
+Frames (``../shared/design.md`` of the project, section 2, in short):
+
+- *grid*: the working plane at ``mpp`` micrometres per pixel; its pixel (0, 0) starts at level-0 (0, 0).
+- ``_l0``: level-0 pixels of the slide.
+- *QuPath frame*: level-0 pixels minus the origin of the slide's bounds.
+
+Points and boxes are (x, y); arrays are (y, x). A pixel (x, y) covers [x, x+1) x [y, y+1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.uint8]
+"""uint8 RGB, (y, x, 3)."""
+Map = npt.NDArray[np.float32]
+"""float32, (y, x), in [0, 1]."""
+Mask = npt.NDArray[np.bool_]
+"""bool, (y, x)."""
+Labels = npt.NDArray[np.signedinteger[Any]]
+"""integer, (y, x), 0 is background."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Box:
+    """A half-open rectangle [x0, x1) x [y0, y1) of whole pixels.
+
+    Examples
+    --------
+    >>> Box(0, 0, 4, 2).expand(1)
+    Box(x0=-1, y0=-1, x1=5, y1=3)
+    >>> Box(2, 2, 6, 6).relative_to(Box(1, 0, 9, 9)).slices
+    (slice(2, 6, None), slice(1, 5, None))
+    """
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    def __post_init__(self) -> None:
+        if self.x1 < self.x0 or self.y1 < self.y0:
+            raise ValueError(f"expected x0 <= x1 and y0 <= y1, got {self.x0, self.y0, self.x1, self.y1}")
+
+    @property
+    def width(self) -> int:
+        """Pixels in x."""
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> int:
+        """Pixels in y."""
+        return self.y1 - self.y0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Array shape, (y, x)."""
+        return self.height, self.width
+
+    @property
+    def empty(self) -> bool:
+        """Whether it holds no pixel."""
+        return self.width == 0 or self.height == 0
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Index of the box in an array whose pixel (0, 0) is the frame's."""
+        return slice(self.y0, self.y1), slice(self.x0, self.x1)
+
+    def expand(self, margin: int) -> Box:
+        """Box with ``margin`` more pixels on every side; it may leave the plane."""
+        return Box(self.x0 - margin, self.y0 - margin, self.x1 + margin, self.y1 + margin)
+
+    def intersect(self, other: Box) -> Box:
+        """Common part; an empty box at the nearest corner where there is none."""
+        x0, y0 = max(self.x0, other.x0), max(self.y0, other.y0)
+        return Box(x0, y0, max(x0, min(self.x1, other.x1)), max(y0, min(self.y1, other.y1)))
+
+    def relative_to(self, other: Box) -> Box:
+        """Same box in the frame whose pixel (0, 0) is ``other``'s first."""
+        return Box(self.x0 - other.x0, self.y0 - other.y0, self.x1 - other.x0, self.y1 - other.y0)
+
+    def contains_points(self, xy: npt.NDArray[Any]) -> Mask:
+        """Which of the (N, 2) points (x, y) lie in the half-open box; (N,) bool."""
+        x, y = xy[:, 0], xy[:, 1]
+        inside: Mask = (self.x0 <= x) & (x < self.x1) & (self.y0 <= y) & (y < self.y1)
+        return inside
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The working plane of one slide.
+
+    Attributes
+    ----------
+    width, height : int
+        Pixels of the plane.
+    downsample : float
+        Level-0 pixels per grid pixel, the same in x and y.
+    mpp : float
+        Micrometres per grid pixel.
+    """
+
+    width: int
+    height: int
+    downsample: float
+    mpp: float
+
+    @property
+    def box(self) -> Box:
+        """The whole plane."""
+        return Box(0, 0, self.width, self.height)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Array shape, (y, x)."""
+        return self.height, self.width
+
+    def to_l0(self, xy: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Grid positions (..., 2) in level-0 pixels."""
+        return np.asarray(xy, np.float64) * self.downsample
