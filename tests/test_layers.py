@@ -1,0 +1,96 @@
+"""Imports point down, without cycles, and a third-party library has one home."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import wsipsm
+
+PACKAGE = Path(wsipsm.__file__).parent
+
+# From the top to the bottom; modules of one row do not know each other.
+LAYERS = (
+    ("__main__", "cli"),
+    ("progress", "pipeline"),
+    ("archive",),
+    ("finish", "stages"),
+    ("job",),
+    ("train",),
+    ("recognizer",),
+    ("activation", "tiles", "overview", "scratch"),
+    ("nets", "pseudomask", "labels", "parquet", "geojson", "tissue", "region", "store", "schedule"),
+    ("cells", "stain", "components"),
+    ("slide", "outlines", "samples"),
+    ("provenance",),
+    ("config",),
+    ("geometry",),
+    ("errors",),
+    ("__init__",),
+)
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+
+HOMES = {
+    "zarr": {"store"},
+    "dask": {"schedule"},
+    "distributed": {"schedule"},
+    "openslide": {"slide"},
+    "tiatoolbox": {"slide"},
+    "sklearn": {"pseudomask"},
+    "torch": {"activation", "nets", "train"},
+    "pyarrow": {"parquet"},
+    "geopandas": set(),
+    "pydantic": {"config"},
+    "yaml": {"config"},
+    "typer": {"cli"},
+    "rich": {"cli", "progress"},
+}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module that a file imports, inside functions too; ``wsipsm.x`` for ``from wsipsm import x``."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            if node.module == "wsipsm":
+                found |= {f"wsipsm.{alias.name}" for alias in node.names if not alias.name.startswith("__")}
+            else:
+                found.add(node.module or "")
+    return found
+
+
+def room_of(path: Path) -> str:
+    """First name under the package: a module, or the folder it lies in."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    room = room_of(path)
+
+    used = {name.split(".")[1] for name in imports_of(path) if name.startswith("wsipsm.")} - {room}
+
+    up = {name for name in used if RANK[name] <= RANK[room]}
+    assert not up, f"{room} imports {up}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_library_has_one_home(path: Path) -> None:
+    room = room_of(path)
+
+    roots = {name.split(".")[0] for name in imports_of(path)}
+
+    strangers = {root for root in roots if root in HOMES and room not in HOMES[root]}
+    assert not strangers, f"{room} imports {strangers}"
+
+
+def test_every_module_has_a_layer() -> None:
+    assert {room_of(path) for path in MODULES} <= set(RANK)

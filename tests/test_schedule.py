@@ -1,0 +1,153 @@
+"""On a real scheduler with real worker processes."""
+
+from __future__ import annotations
+
+import operator
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wsipsm.config import ScheduleConfig
+from wsipsm.errors import ScheduleError
+from wsipsm.schedule import Failure, Pool, Task, connect, run_stream
+
+TWO = ScheduleConfig(workers=2, in_flight_per_worker=2, retries=1)
+
+
+def square(number: int) -> tuple[int, int]:
+    time.sleep(0.02)
+    return number * number, os.getpid()
+
+
+def count_then_fail(path: str) -> None:
+    with Path(path).open("a") as file:
+        file.write("x")
+    raise ValueError("never works")
+
+
+def tell_and_return(number: int, *, progress: Any) -> int:
+    progress({"number": number})
+    time.sleep(1)  # the client listens until the last task ends
+    return number
+
+
+class Numbers:
+    """Source of a list of tasks that notes what it is given and how many are under way."""
+
+    def __init__(self, tasks: list[Task]) -> None:
+        self.tasks = list(tasks)
+        self.results: dict[str, Any] = {}
+        self.failures: dict[str, Failure] = {}
+        self.messages: list[dict[str, Any]] = []
+        self.under_way = self.most_under_way = 0
+
+    def next_task(self) -> Task | None:
+        if not self.tasks:
+            return None
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        return self.tasks.pop(0)
+
+    def done(self, task: Task, result: Any) -> None:
+        self.under_way -= 1
+        self.results[task.key] = result
+
+    def failed(self, task: Task, failure: Failure) -> None:
+        self.under_way -= 1
+        self.failures[task.key] = failure
+
+    def told(self, message: dict[str, Any]) -> None:
+        self.messages.append(message)
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    with connect(TWO) as pool:
+        yield pool
+
+
+def test_every_task_runs_on_some_worker_process(pool: Pool) -> None:
+    source = Numbers([Task(f"square-{n}", square, (n,)) for n in range(40)])
+
+    run_stream(pool, source)
+
+    assert {key: value for key, (value, _) in source.results.items()} == {f"square-{n}": n * n for n in range(40)}
+    workers = {pid for _, pid in source.results.values()}
+    assert len(workers) == 2
+    assert os.getpid() not in workers
+
+
+def test_work_in_flight_is_bounded(pool: Pool) -> None:
+    source = Numbers([Task(f"bounded-{n}", square, (n,)) for n in range(30)])
+
+    run_stream(pool, source)
+
+    assert source.most_under_way == 4
+
+
+def test_a_failing_task_is_retried_then_handed_back_and_the_rest_goes_on(pool: Pool, tmp_path: Path) -> None:
+    tries = tmp_path / "tries"
+    source = Numbers([Task("bad", count_then_fail, (str(tries),)), Task("good", square, (3,))])
+
+    run_stream(pool, source)
+
+    assert source.results["good"][0] == 9
+    assert isinstance(source.failures["bad"].error, ValueError)
+    assert "count_then_fail" in source.failures["bad"].traceback
+    assert tries.read_text() == "xx"
+
+
+def test_a_task_tells_its_progress_to_the_client(pool: Pool) -> None:
+    source = Numbers([Task("tell", tell_and_return, (5,), progress=True)])
+
+    run_stream(pool, source)
+
+    assert [message["number"] for message in source.messages] == [5]
+
+
+def test_threads_of_one_process_do_the_same() -> None:
+    source = Numbers([Task(f"thread-{n}", square, (n,)) for n in range(8)])
+
+    with connect(ScheduleConfig(workers=2, processes=False)) as pool:
+        run_stream(pool, source)
+
+    assert {pid for _, pid in source.results.values()} == {os.getpid()}
+    assert len(source.results) == 8
+
+
+def test_an_existing_scheduler_is_found_by_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "scheduler.json"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    commands = [
+        [sys.executable, "-m", "dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"],
+        [sys.executable, "-m", "dask", "worker", "--no-dashboard", "--nworkers", "1", "--nthreads", "1"],
+    ]
+    started = [subprocess.Popen([*command, "--scheduler-file", str(file)], **quiet) for command in commands]
+    try:
+        deadline = time.monotonic() + 30
+        while not file.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        source = Numbers([Task("remote", operator.mul, (7, 7))])
+
+        with connect(ScheduleConfig(), scheduler=str(file)) as pool:
+            run_stream(pool, source)
+
+        assert source.results["remote"] == 49
+    finally:
+        for process in reversed(started):
+            process.terminate()
+            process.wait(20)
+
+
+def test_a_scheduler_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ScheduleError, match="a scheduler file that exists"),
+        connect(ScheduleConfig(), scheduler=str(tmp_path / "none.json")),
+    ):
+        pass

@@ -1,0 +1,212 @@
+"""Command line. Heavy imports stay inside the commands, so that ``--help`` is instant."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import click
+import typer
+
+from wsipsm import __version__
+from wsipsm.errors import WsipsmError
+
+app = typer.Typer(
+    name="wsipsm",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Recognise every cell of a whole-slide image without a single annotation.\n\n"
+    "Start with [bold]wsipsm run slide.svs -o out[/bold], then drag out/slide/cells.geojson.gz onto the slide in QuPath.",
+)
+
+EXIT_NOTHING, EXIT_SOME = 1, 2
+"""Exit codes: nothing could be done, and some slides or tiles failed and are listed."""
+
+INPUTS = Annotated[
+    list[str], typer.Argument(metavar="SLIDE...", help="Slides, folders (searched recursively) or quoted globs.")
+]
+SLIDE_MPP = Annotated[
+    float | None,
+    typer.Option(help="Micrometres per pixel of the slide itself, where its file does not say or is wrong (0.25 = 40x)."),
+]
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+    if version:
+        print(f"wsipsm {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    slides: INPUTS,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Output folder; one folder a slide is made in it.")],
+    config: Annotated[str, typer.Option(help="Name of a packaged configuration, or a YAML file.")] = "he",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one key, e.g. tiles.core_px=512; repeatable."),
+    ] = None,
+    mpp: Annotated[float | None, typer.Option(help="Working resolution, micrometres per pixel.")] = None,
+    slide_mpp: SLIDE_MPP = None,
+    roi: Annotated[
+        Path | None, typer.Option(help="GeoJSON polygons as exported from QuPath; cells are sought inside them only.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    workers: Annotated[int | None, typer.Option(min=1, help="Local worker processes; by default one a core.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Existing Dask scheduler: tcp://host:port or a scheduler file.")
+    ] = None,
+    encoder: Annotated[
+        Path | None, typer.Option(help="Checkpoint (encoder.pt or fit.pt) to use; without it one is learnt a slide.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Drop what earlier runs left and start anew.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+) -> None:
+    """Find the cells of slides: GeoJSON for QuPath, GeoParquet, label pyramid, overview.
+
+    Examples:
+
+      wsipsm run slide.svs -o out
+
+      wsipsm run archive/ -o out --workers 8
+
+      wsipsm run field.png -o out --slide-mpp 0.25
+
+      wsipsm run slide.svs -o out --roi annotations.geojson
+    """
+    from wsipsm.config import load_config
+    from wsipsm.pipeline import Request
+
+    overrides = [*(settings or [])]
+    overrides += [f"grid.mpp={mpp}"] if mpp is not None else []
+    overrides += [f"schedule.workers={workers}"] if workers is not None else []
+    if device not in {"auto", "cpu", "cuda"}:
+        _refuse(f"--device {device}: expected auto, cpu or cuda")
+    request = Request(
+        inputs=slides,
+        out=out,
+        config=load_config(config, tuple(overrides)),
+        slide_mpp=slide_mpp,
+        roi=roi,
+        device=device,
+        scheduler=scheduler,
+        encoder=encoder,
+        fresh=fresh,
+    )
+    if dry_run:
+        _print_estimate(request)
+    else:
+        _run(request)
+
+
+@app.command()
+def info(
+    slide: Annotated[Path, typer.Argument(help="A slide.")],
+    slide_mpp: SLIDE_MPP = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what a slide is: levels, micrometres per pixel and where they were found, bounds, vendor, associated images."""
+    from wsipsm.slide import describe, open_slide
+
+    with open_slide(slide, mpp=slide_mpp) as opened:
+        facts = describe(opened)
+    if as_json:
+        import orjson
+
+        print(orjson.dumps(facts, option=orjson.OPT_INDENT_2).decode())
+    else:
+        _print_facts(facts)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Output folder.")] = Path("demo"),
+    slide: Annotated[
+        Path | None, typer.Option(help="A slide of your own; by default the H&E field that comes with TIAToolbox.")
+    ] = None,
+) -> None:
+    """Run the main job with nothing to prepare and say where the results are."""
+    from wsipsm.config import Config
+    from wsipsm.pipeline import Request
+    from wsipsm.samples import HE_FIELD_MPP, he_field
+
+    path, slide_mpp = (slide, None) if slide is not None else (he_field(), HE_FIELD_MPP)
+    _run(Request(inputs=[str(path)], out=out, config=Config(), slide_mpp=slide_mpp))
+
+
+def _run(request: Any) -> None:
+    from rich.console import Console
+
+    from wsipsm.pipeline import run as run_pipeline
+    from wsipsm.progress import reporter
+
+    console = Console(stderr=True)
+    with reporter(console) as told:
+        states = run_pipeline(request, told)
+    good = [state for state in states if state.status in {"done", "empty"}]
+    for state in states:
+        if state.status != "failed":
+            print(request.out / state.slide_id)
+    if len(good) < len(states):
+        console.print(f"{len(states) - len(good)} of {len(states)} slides failed: {request.out / 'failed.csv'}")
+        usable = any(state.status != "failed" for state in states)
+        raise typer.Exit(EXIT_SOME if usable else EXIT_NOTHING)
+
+
+def _print_estimate(request: Any) -> None:
+    from wsipsm.pipeline import estimate
+
+    rows = estimate(request)
+    for row in rows:
+        if row.error:
+            print(f"{row.slide}: cannot be processed: {row.error}")
+        else:
+            print(
+                f"{row.slide}: {row.mm2:.2f} mm² of tissue, {row.tiles} tiles ({row.mpx:.1f} Mpx), "
+                f"about {row.seconds:.0f} s and {row.gigabytes:.2f} GB"
+            )
+    good = [row for row in rows if not row.error]
+    print(
+        f"{len(good)} of {len(rows)} slides, {sum(row.mm2 for row in good):.2f} mm², {sum(row.tiles for row in good)} "
+        f"tiles, about {sum(row.seconds for row in good) / 60:.1f} min and {sum(row.gigabytes for row in good):.2f} GB"
+    )
+    if len(good) < len(rows):
+        raise typer.Exit(EXIT_SOME if good else EXIT_NOTHING)
+
+
+def _print_facts(facts: dict[str, Any]) -> None:
+    for name, value in facts.items():
+        if isinstance(value, list | dict):
+            print(f"{name}:" if value else f"{name}: none")
+            rows = value.items() if isinstance(value, dict) else enumerate(value)
+            for key, row in rows:
+                text = ", ".join(f"{k} {v}" for k, v in row.items()) if isinstance(row, dict) else row
+                print(f"  {key}: {text}")
+        else:
+            print(f"{name}: {value}")
+
+
+def _refuse(message: str) -> NoReturn:
+    print(f"wsipsm: {message}", file=sys.stderr)
+    raise SystemExit(EXIT_NOTHING)
+
+
+def main() -> None:
+    """Run the command line; a mistake of usage or an error of ours is one line and exit code 1."""
+    try:
+        code = app(standalone_mode=False)
+    except click.UsageError as error:
+        _refuse(f"{error.format_message()} (wsipsm --help)")
+    except click.Abort:
+        _refuse("stopped")
+    except WsipsmError as error:
+        _refuse(" ".join(str(error).split()))
+    raise SystemExit(code or 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""One slide's run as workers see it: paths and numbers in a folder that every worker can read."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import shapely
+
+from wsipsm.config import Config, parse_config
+from wsipsm.geometry import Grid
+from wsipsm.labels import halo_px
+from wsipsm.provenance import write_json
+from wsipsm.region import Region
+from wsipsm.tiles import Lattice, Tile
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything a stage needs to know.
+
+    Attributes
+    ----------
+    slide : Path
+        The slide's file.
+    slide_mpp : float or None
+        The resolution given by the user, micrometres per level-0 pixel.
+    slide_id : str
+        Name of the slide's output folder.
+    config : Config
+        The configuration.
+    grid : Grid
+        The working plane.
+    region : Region
+        Where cells are wanted, level-0 px.
+    offset_l0 : tuple of int
+        Origin (x, y) of the GeoJSON frame in level-0 px.
+    work : Path
+        Scratch folder of this run.
+    out : Path
+        The slide's output folder.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    encoder : Path or None
+        Checkpoint to use instead of fitting.
+    token : str
+        Differs between runs that use the same scratch folder, so that no worker trusts what it cached of an earlier one.
+    """
+
+    slide: Path
+    slide_mpp: float | None
+    slide_id: str
+    config: Config
+    grid: Grid
+    region: Region
+    offset_l0: tuple[int, int]
+    work: Path
+    out: Path
+    device: str = "auto"
+    encoder: Path | None = None
+    token: str = ""
+
+    @property
+    def lattice(self) -> Lattice:
+        """Cores and blocks of the grid."""
+        return Lattice(self.grid, self.config.tiles.core_px, self.config.tiles.block_px)
+
+    @property
+    def halo_px(self) -> int:
+        """How far from its anchor a cell depends on the maps, grid px."""
+        return halo_px(self.config.labels, self.grid.mpp)
+
+    @property
+    def region_mm2(self) -> float:
+        """Area of the region, square millimetres."""
+        um_per_l0 = self.grid.mpp / self.grid.downsample
+        return self.region.area_l0 * um_per_l0**2 / 1e6
+
+    @property
+    def fit_file(self) -> Path:
+        """Checkpoint of the frozen recogniser."""
+        return self.work / "fit.pt"
+
+    @property
+    def maps_folder(self) -> Path:
+        """Scratch array of the maps."""
+        return self.work / "maps.zarr"
+
+    def mapped_mark(self, tile: Tile) -> Path:
+        """Empty file that says that the maps of a tile are stored."""
+        return self.work / "mapped" / tile.name
+
+    def tile_file(self, tile: Tile) -> Path:
+        """Cells and labels of a tile."""
+        return self.work / "tiles" / f"{tile.name}.npz"
+
+    def at(self, *, out: Path, digest: str) -> Job:
+        """Return the job with its output folder, and inside it the scratch folder of this digest."""
+        return replace(self, out=out, work=out / f".work-{digest}")
+
+    @property
+    def digest(self) -> str:
+        """Hash of everything that the scratch depends on."""
+        return self.work.name.removeprefix(".work-")
+
+    def save(self) -> JobRef:
+        """Write the job into its scratch folder; returns what tasks carry."""
+        job = replace(self, token=uuid.uuid4().hex)
+        for folder in ("mapped", "tiles"):
+            (self.work / folder).mkdir(parents=True, exist_ok=True)
+        write_json(self.work / "job.json", _to_table(job))
+        return JobRef(str(self.work), job.token)
+
+
+@dataclass(frozen=True, slots=True)
+class JobRef:
+    """Where a job is written; small enough to travel with every task."""
+
+    work: str
+    token: str
+
+    def load(self) -> Job:
+        """Read the job back."""
+        return _from_table(orjson.loads((Path(self.work) / "job.json").read_bytes()))
+
+
+def _to_table(job: Job) -> dict[str, Any]:
+    return {
+        "slide": str(job.slide),
+        "slide_mpp": job.slide_mpp,
+        "slide_id": job.slide_id,
+        "config": job.config.model_dump(mode="json"),
+        "grid": [job.grid.width, job.grid.height, job.grid.downsample, job.grid.mpp],
+        "region": shapely.to_wkb(job.region.polygons, hex=True),
+        "offset_l0": list(job.offset_l0),
+        "work": str(job.work),
+        "out": str(job.out),
+        "device": job.device,
+        "encoder": str(job.encoder) if job.encoder else None,
+        "token": job.token,
+    }
+
+
+def _from_table(table: dict[str, Any]) -> Job:
+    return Job(
+        slide=Path(table["slide"]),
+        slide_mpp=table["slide_mpp"],
+        slide_id=table["slide_id"],
+        config=parse_config(table["config"], where="job.json"),
+        grid=Grid(*table["grid"]),
+        region=Region(shapely.from_wkb(table["region"])),
+        offset_l0=(table["offset_l0"][0], table["offset_l0"][1]),
+        work=Path(table["work"]),
+        out=Path(table["out"]),
+        device=table["device"],
+        encoder=Path(table["encoder"]) if table["encoder"] else None,
+        token=table["token"],
+    )

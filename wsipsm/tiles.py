@@ -1,0 +1,155 @@
+"""Tiles: how the grid is cut into units of work, and what each of them needs.
+
+The grid is cut into square *cores* by a lattice through its origin; a core is a whole number of network *blocks*. The work
+on a tile has two steps. Mapping runs the network on the blocks of the core and stores the maps. Recognising reads the
+stored maps of the core and a halo around it, so the two sides of a border look at the very same numbers.
+
+Which blocks are mapped depends on the region alone, never on the size of the cores: every block within the halo of the
+region.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from wsipsm.config import TilesConfig
+from wsipsm.geometry import Box, Grid
+from wsipsm.region import Region
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Tile:
+    """One unit of work; it alone writes its core.
+
+    Attributes
+    ----------
+    row, col : int
+        Place on the lattice of cores.
+    """
+
+    row: int
+    col: int
+
+    @property
+    def name(self) -> str:
+        """Name that sorts by row, then column."""
+        return f"{self.row:05d}_{self.col:05d}"
+
+    def neighbourhood(self) -> Iterator[Tile]:
+        """The tile and its eight neighbours on the endless lattice, in row-major order."""
+        for row in range(self.row - 1, self.row + 2):
+            for col in range(self.col - 1, self.col + 2):
+                yield Tile(row, col)
+
+
+@dataclass(frozen=True, slots=True)
+class Lattice:
+    """The cores and blocks of one grid."""
+
+    grid: Grid
+    core_px: int
+    block_px: int
+
+    @property
+    def rows(self) -> int:
+        """Cores in y."""
+        return -(-self.grid.height // self.core_px)
+
+    @property
+    def cols(self) -> int:
+        """Cores in x."""
+        return -(-self.grid.width // self.core_px)
+
+    def core(self, tile: Tile) -> Box:
+        """Core of a tile, cut at the grid's edge; grid px."""
+        x0, y0 = tile.col * self.core_px, tile.row * self.core_px
+        return Box(x0, y0, x0 + self.core_px, y0 + self.core_px).intersect(self.grid.box)
+
+    def tiles(self) -> list[Tile]:
+        """All tiles in row-major order."""
+        return [Tile(row, col) for row in range(self.rows) for col in range(self.cols)]
+
+    def blocks(self, tile: Tile) -> list[Box]:
+        """Blocks of a tile that hold a pixel of the grid, whole even where they cross its edge; grid px."""
+        core, side = self.core(tile), self.block_px
+        return [
+            Box(x, y, x + side, y + side) for y in range(core.y0, core.y1, side) for x in range(core.x0, core.x1, side)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class TilePlan:
+    """Tiles to map and tiles to recognise.
+
+    Attributes
+    ----------
+    mapped : tuple of Tile
+        Tiles with a block within the halo of the region.
+    recognised : tuple of Tile
+        Tiles whose core touches the region: only they can own a cell.
+    """
+
+    mapped: tuple[Tile, ...]
+    recognised: tuple[Tile, ...]
+    _mapped: frozenset[Tile] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_mapped", frozenset(self.mapped))
+
+    def needs(self, tile: Tile) -> list[Tile]:
+        """Tiles whose maps must be stored before ``tile`` can be recognised."""
+        return [near for near in tile.neighbourhood() if near in self._mapped]
+
+
+def plan_tiles(lattice: Lattice, region: Region, config: TilesConfig, *, halo_px: int, seed: int = 0) -> TilePlan:
+    """Tiles that the region needs, in the configured order.
+
+    Parameters
+    ----------
+    lattice : Lattice
+        Cores and blocks.
+    region : Region
+        Where cells are wanted, level-0 px.
+    config : TilesConfig
+        ``order`` is read.
+    halo_px : int
+        How far from its anchor a cell depends on the maps, grid px.
+    seed : int
+        Seed of the random order.
+    """
+    tiles = lattice.tiles()
+    mapped = [tile for tile, hit in zip(tiles, _touch_halo(lattice, tiles, region, halo_px), strict=True) if hit]
+    cores = [lattice.core(tile) for tile in mapped]
+    recognised = [tile for tile, hit in zip(mapped, touches(region, cores, lattice.grid), strict=True) if hit]
+    if config.order == "random":
+        rng = np.random.default_rng(seed)
+        mapped = [mapped[i] for i in rng.permutation(len(mapped))]
+        recognised = [recognised[i] for i in rng.permutation(len(recognised))]
+    return TilePlan(tuple(mapped), tuple(recognised))
+
+
+def needed_blocks(lattice: Lattice, tile: Tile, region: Region, *, halo_px: int) -> list[Box]:
+    """Blocks of a tile within the halo of the region, grid px, in row-major order."""
+    blocks = lattice.blocks(tile)
+    hits = touches(region, [block.expand(halo_px) for block in blocks], lattice.grid)
+    return [block for block, hit in zip(blocks, hits, strict=True) if hit]
+
+
+def _touch_halo(lattice: Lattice, tiles: list[Tile], region: Region, halo_px: int) -> npt.NDArray[np.bool_]:
+    # A core is the union of its blocks, so asking the core first spares asking most blocks.
+    near = touches(region, [lattice.core(tile).expand(halo_px + lattice.block_px) for tile in tiles], lattice.grid)
+    for i in np.flatnonzero(near):
+        near[i] = bool(needed_blocks(lattice, tiles[i], region, halo_px=halo_px))
+    return near
+
+
+def touches(region: Region, boxes: list[Box], grid: Grid) -> npt.NDArray[np.bool_]:
+    """Which boxes (grid px) touch the region; (N,) bool."""
+    if not boxes:
+        return np.zeros(0, bool)
+    corners = np.array([(box.x0, box.y0, box.x1, box.y1) for box in boxes], np.float64)
+    return region.touches(corners * grid.downsample)
