@@ -23,7 +23,7 @@ LAYERS = (
     ("activation", "tiles", "overview", "scratch"),
     ("nets", "pseudomask", "labels", "parquet", "geojson", "tissue", "region", "store", "schedule"),
     ("cells", "stain", "components"),
-    ("slide", "outlines", "samples"),
+    ("slide", "outlines", "pieces", "samples"),
     ("provenance",),
     ("config",),
     ("geometry",),

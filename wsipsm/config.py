@@ -40,6 +40,18 @@ class TissueConfig(Section):
     """Smaller holes are filled, square micrometres."""
     margin_um: float = Field(default=16, ge=0)
     """The outline is moved outwards by this, micrometres."""
+    smooth_um: float = Field(default=12, ge=0)
+    """Standard deviation of the smoothing before the threshold, micrometres."""
+    min_density: float = Field(default=0.02, gt=0)
+    """Fainter than this above the glass is never tissue, optical density (colour, plus half of the mean)."""
+    max_density: float = Field(default=0.045, gt=0)
+    """Denser than this is always tissue, optical density; Otsu's threshold holds only between the two."""
+    exclude_pen: bool = True
+    """Leave out pen strokes and black borders; false keeps them as tissue."""
+    pen_width_um: float = Field(default=100, ge=0)
+    """Ink thinner than this is taken for stain, micrometres."""
+    pen_margin_um: float = Field(default=40, ge=0)
+    """What lies this near to ink is left out too, micrometres."""
 
 
 class TilesConfig(Section):
@@ -77,7 +89,17 @@ class LabelsConfig(Section):
     """Instances."""
 
     max_diameter_um: float = Field(default=32, gt=0, le=64)
-    """Largest extent of a cell, micrometres; also sets the halo."""
+    """Largest extent of a cell before its growth, micrometres; also sets the halo."""
+    min_area_um2: float = Field(default=6, gt=0)
+    """Smallest cell before its growth, square micrometres."""
+    max_area_um2: float = Field(default=350, gt=0)
+    """Largest cell before its growth, square micrometres."""
+    max_hole_um2: float = Field(default=30, ge=0, le=200)
+    """Holes (of vesicular nuclei) up to this area and 1.5 times its root across are filled, square micrometres."""
+    sharpen_um: float = Field(default=1.5, ge=0, le=8)
+    """Half width of the box blur, applied twice, that sharpens the evidence; 0 leaves it as it is, micrometres."""
+    growth_um: float = Field(default=1.0, ge=0, le=4)
+    """Cells grow by at most this towards the border of the evidence, micrometres."""
 
 
 class CellsConfig(Section):
@@ -85,6 +107,8 @@ class CellsConfig(Section):
 
     min_area_um2: float = Field(default=8, ge=0)
     """Smaller cells are dropped, square micrometres."""
+    outline_tolerance_px: float = Field(default=0.2, ge=0, le=4)
+    """Outlines are simplified by at most this, grid pixels; 0 keeps every pixel corner."""
 
 
 class OutputConfig(Section):

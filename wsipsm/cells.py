@@ -1,0 +1,215 @@
+"""Cells: outlines and measurements of what the labels hold; the currency of all exports."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from wsipsm import outlines
+from wsipsm.config import CellsConfig
+from wsipsm.geometry import Box, Grid, Labels, Mask
+from wsipsm.outlines import Rings
+from wsipsm.pieces import Pieces, largest_pieces
+
+CLASS_NAMES = ("Nucleus", "Positive", "Negative")
+"""What ``Cells.class_`` counts into."""
+CLASS_COLORS = ((60, 140, 255), (200, 60, 50), (60, 90, 200))
+"""One RGB colour a class."""
+
+OD_PER_STEP = 0.01
+"""Optical density of one step of the uint8 stain maps."""
+
+MEANS = {
+    "hematoxylin_od_mean": ("hematoxylin", OD_PER_STEP),
+    "eosin_od_mean": ("eosin", OD_PER_STEP),
+    "confidence": ("evidence", 1 / 255),
+}
+"""Columns that are means over the cell: which map, and what one step of it is worth."""
+
+COLUMNS = ("area_um2", "perimeter_um", "eccentricity", "solidity", *MEANS)
+"""Names of all measurements, in the order of the exports."""
+
+_UUID_ROOT = uuid.uuid5(uuid.NAMESPACE_DNS, "wsipsm")
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """N cells.
+
+    Attributes
+    ----------
+    anchor : (N,) int64
+        Linear grid index ``y * grid.width + x`` of the cell's first pixel in scan order: its identity on the slide.
+    vertices_l0 : (V, 2) float64
+        Closed exterior rings, one a cell, (x, y) in level-0 px.
+    ring_offsets : (N + 1,) int64
+        Ring ``i`` is ``vertices_l0[ring_offsets[i]:ring_offsets[i + 1]]``.
+    centroid_l0 : (N, 2) float64
+        Centre of gravity of the pixels, (x, y) in level-0 px.
+    columns : dict of (N,) float32
+        Measurements by name, see ``COLUMNS``; all finite.
+    class_ : (N,) uint8
+        Index into ``CLASS_NAMES``.
+    """
+
+    anchor: npt.NDArray[np.int64]
+    vertices_l0: npt.NDArray[np.float64]
+    ring_offsets: npt.NDArray[np.int64]
+    centroid_l0: npt.NDArray[np.float64]
+    columns: dict[str, npt.NDArray[np.float32]]
+    class_: npt.NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.anchor)
+
+    def take(self, index: npt.NDArray[Any]) -> Cells:
+        """Cells of an integer or boolean index, in its order."""
+        rings = Rings(self.vertices_l0, self.ring_offsets).take(index)
+        return Cells(
+            anchor=self.anchor[index],
+            vertices_l0=rings.vertices,
+            ring_offsets=rings.offsets,
+            centroid_l0=self.centroid_l0[index],
+            columns={name: values[index] for name, values in self.columns.items()},
+            class_=self.class_[index],
+        )
+
+    def polygons(self) -> npt.NDArray[np.object_]:
+        """Shapely polygons in level-0 px; (N,)."""
+        return Rings(self.vertices_l0, self.ring_offsets).polygons()
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Cells, and what had to be done to get them.
+
+    Attributes
+    ----------
+    cells : Cells
+        In scan order of their anchors.
+    cut : int
+        Cells of several 4-connected parts, of which the largest was kept.
+    small : int
+        Cells left out because they are smaller than the configured area.
+    mended : int
+        Outlines that simplification would have made invalid, kept with all their vertices.
+    lost : int
+        Cells left out because no valid outline exists at 1 decimal of a level-0 pixel.
+    """
+
+    cells: Cells
+    cut: int
+    small: int
+    mended: int
+    lost: int
+
+
+def no_cells() -> Cells:
+    """Zero cells."""
+    return Cells(
+        anchor=np.zeros(0, np.int64),
+        vertices_l0=np.zeros((0, 2)),
+        ring_offsets=np.zeros(1, np.int64),
+        centroid_l0=np.zeros((0, 2)),
+        columns={name: np.zeros(0, np.float32) for name in COLUMNS},
+        class_=np.zeros(0, np.uint8),
+    )
+
+
+def concatenate(parts: list[Cells]) -> Cells:
+    """All cells in order."""
+    if not parts:
+        return no_cells()
+    rings = outlines.concatenate([Rings(part.vertices_l0, part.ring_offsets) for part in parts])
+    return Cells(
+        anchor=np.concatenate([part.anchor for part in parts]),
+        vertices_l0=rings.vertices,
+        ring_offsets=rings.offsets,
+        centroid_l0=np.concatenate([part.centroid_l0 for part in parts]),
+        columns={name: np.concatenate([part.columns[name] for part in parts]) for name in COLUMNS},
+        class_=np.concatenate([part.class_ for part in parts]),
+    )
+
+
+def cell_uuids(slide_id: str, labels: npt.NDArray[np.integer[Any]]) -> list[str]:
+    """UUIDs of cells, the same in every export and in every run.
+
+    Examples
+    --------
+    >>> cell_uuids("a", np.array([1])) == cell_uuids("a", np.array([1])) != cell_uuids("b", np.array([1]))
+    True
+    """
+    slide = uuid.uuid5(_UUID_ROOT, slide_id)
+    return [str(uuid.uuid5(slide, str(label))) for label in labels.tolist()]
+
+
+def measure_cells(
+    labels: Labels,
+    maps: Mapping[str, npt.NDArray[np.uint8]],
+    *,
+    window: Box,
+    grid: Grid,
+    keep: Mask,
+    config: CellsConfig,
+) -> Measured:
+    """Outline and measure some of the cells of a window.
+
+    A cell's result is the same to the bit in every window that holds the whole cell.
+
+    Parameters
+    ----------
+    labels : (y, x) int
+        Labels 1 to N, 0 is background.
+    maps : dict of (y, x) uint8
+        ``hematoxylin`` and ``eosin`` in steps of ``OD_PER_STEP`` optical density; ``evidence``, 255 is surely nucleus.
+    window : Box
+        Where the arrays lie in the grid; it may reach beyond it.
+    grid : Grid
+        The working plane.
+    keep : (N,) bool
+        Which labels are wanted; ``keep[0]`` is label 1.
+    config : CellsConfig
+        Smallest area and tolerance of the outlines.
+
+    Returns
+    -------
+    Measured
+        Areas, shapes and means are over the pixels of the cell (of its largest part), the perimeter is the outline's.
+    """
+    pieces, dropped = largest_pieces(labels, keep).drop_smaller(config.min_area_um2 / grid.mpp**2)
+    exact = outlines.trace(pieces.labels, pieces.first).shifted(window.x0, window.y0)
+    slim = outlines.simplify(exact, tolerance_px=config.outline_tolerance_px)
+    legal, replaced, illegal = outlines.to_legal(slim, exact, downsample=grid.downsample)
+    anchor_y, anchor_x = np.divmod(pieces.anchor, labels.shape[1])
+    anchor = (anchor_y + window.y0) * grid.width + anchor_x + window.x0
+    order = np.argsort(anchor)
+    order = order[~illegal[order]]
+    rings = legal.take(order)
+    columns = _shapes(pieces, exact, grid) | {
+        name: pieces.mean(maps[source]) * step for name, (source, step) in MEANS.items()
+    }
+    columns = {name: values[order] for name, values in columns.items()}
+    columns["perimeter_um"] = shapely.length(rings.polygons()) * (grid.mpp / grid.downsample)
+    cells = Cells(
+        anchor=anchor[order],
+        vertices_l0=rings.vertices,
+        ring_offsets=rings.offsets,
+        centroid_l0=grid.to_l0(pieces.centroids(window.x0, window.y0)[order]),
+        columns={name: columns[name].astype(np.float32) for name in COLUMNS},
+        class_=np.zeros(len(order), np.uint8),
+    )
+    return Measured(cells, int(pieces.cut.sum()), dropped, int((replaced & ~illegal).sum()), int(illegal.sum()))
+
+
+def _shapes(pieces: Pieces, exact: Rings, grid: Grid) -> dict[str, npt.NDArray[np.float64]]:
+    return {
+        "area_um2": np.multiply(pieces.area, grid.mpp**2, dtype=np.float64),
+        "eccentricity": pieces.eccentricities(),
+        "solidity": pieces.area / outlines.hull_areas(exact),
+    }
