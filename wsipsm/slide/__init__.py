@@ -1,0 +1,13 @@
+"""Slides: open one, read its working plane at any resolution, describe it, list the ones of a folder.
+
+OpenSlide is asked first, Pillow reads plain images, and TIAToolbox the rest; it is imported only then.
+"""
+
+from __future__ import annotations
+
+from wsipsm.slide.base import Level, Slide
+from wsipsm.slide.describe import describe
+from wsipsm.slide.open import open_slide
+from wsipsm.slide.paths import slide_paths
+
+__all__ = ["Level", "Slide", "describe", "open_slide", "slide_paths"]

@@ -1,0 +1,240 @@
+"""A slide, whoever reads it: levels, the working plane, area-averaged reads."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from wsipsm.errors import ResolutionError
+from wsipsm.geometry import Box, Grid, Image
+from wsipsm.slide.resample import area_mean, source_box
+from wsipsm.slide.resolution import Resolution
+
+_SNAP = 0.03
+_EXACT = 1e-9
+_SOURCE_PX_AT_ONCE = 1 << 24
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One plane of the pyramid: size in its own pixels, level-0 pixels per pixel."""
+
+    width: int
+    height: int
+    downsample: float
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a reader knows of a slide before it reads pixels."""
+
+    vendor: str
+    levels: tuple[Level, ...]
+    resolution: Resolution
+    bounds_l0: Box | None = None
+    properties: dict[str, str] = field(default_factory=dict)
+    associated: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+class Slide(ABC):
+    """An open slide. A context manager; pickled as its path, so it reopens itself in another process.
+
+    Attributes
+    ----------
+    path : Path
+    width_l0, height_l0 : int
+        Size in level-0 pixels.
+    mpp_l0 : float
+        Micrometres per level-0 pixel.
+    mpp_source : str
+        Where that was found: ``override``, ``aperio.MPP``, ``openslide.mpp-x``, ``tiff.XResolution``, ...
+    vendor, reader : str
+        Format, and the library that reads it.
+    levels : tuple of Level
+        Fine to coarse.
+    bounds_l0 : Box or None
+        Scanned part in level-0 pixels, where the file gives all four openslide.bounds properties.
+    properties : dict of str to str
+        Metadata as the reader gives them.
+    associated : dict of str to (int, int)
+        Width and height of label, macro and thumbnail.
+    """
+
+    reader: ClassVar[str]
+
+    def __init__(self, path: Path, header: Header, *, mpp: float | None) -> None:
+        self.path = path
+        self.vendor = header.vendor
+        self.levels = header.levels
+        self.width_l0, self.height_l0 = header.levels[0].width, header.levels[0].height
+        self.mpp_l0, self.mpp_source = header.resolution.mpp, header.resolution.source
+        self.bounds_l0 = header.bounds_l0
+        self.properties = header.properties
+        self.associated = header.associated
+        self._mpp_override = mpp
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Handles do not cross processes: the other side opens the file again.
+        return type(self), (self.path, self._mpp_override)
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the file; closing twice is harmless."""
+
+    @abstractmethod
+    def _read_level(self, level: int, box: Box) -> Image:
+        """Pixels of a box that lies within the level, in its pixels; unscanned ones are white."""
+
+    def grid(self, mpp: float) -> Grid:
+        """Working plane at a resolution.
+
+        A downsample within 3 % of a whole number becomes that number, and the plane's ``mpp`` follows: block means
+        of whole pixels are equally sharp everywhere, while 2.004 would make bands of blur that drift over the slide.
+
+        Parameters
+        ----------
+        mpp : float
+            Micrometres per grid pixel.
+
+        Raises
+        ------
+        ResolutionError
+            The slide is coarser than that.
+        """
+        downsample = mpp / self.mpp_l0
+        nearest = round(downsample)
+        if nearest >= 1 and abs(downsample - nearest) <= _SNAP * downsample:
+            downsample, mpp = float(nearest), self.mpp_l0 * nearest
+        elif downsample < 1:
+            raise ResolutionError(
+                f"{self.path}: its pixels are {self.mpp_l0:.4g} um, coarser than the working {mpp:g} um; "
+                f"work at the slide's own resolution with --mpp {self.mpp_l0:.4g}, or correct it with --slide-mpp"
+            )
+        return Grid(_pixels(self.width_l0, downsample), _pixels(self.height_l0, downsample), downsample, mpp)
+
+    def read(self, box: Box, grid: Grid) -> Image:
+        """Pixels of a box of the working plane.
+
+        Area averages of level-0 pixels, or of a coarser level that is an exact whole fraction of level 0.
+        The bytes of a pixel do not depend on the box it is read with.
+
+        Parameters
+        ----------
+        box : Box
+            In grid pixels; what lies outside the plane, partly or wholly, is white.
+        grid : Grid
+            From ``self.grid``.
+
+        Returns
+        -------
+        (box.height, box.width, 3) uint8
+
+        Raises
+        ------
+        UnreadableSlideError
+            The file is damaged there.
+        """
+        if grid.downsample < 1:
+            raise ValueError(f"expected a grid of at least one level-0 pixel a pixel, got {grid.downsample}")
+        level = self._level_for_tiles(grid.downsample)
+        scale = grid.downsample / round(self.levels[level].downsample)
+        return self._average(level, box, scale, scale)
+
+    def thumbnail(self, mpp: float) -> tuple[Image, float]:
+        """Whole plane, cheaply, from the best level.
+
+        Parameters
+        ----------
+        mpp : float
+            Micrometres per thumbnail pixel; a slide coarser than that gives its own pixels.
+
+        Returns
+        -------
+        image : (h, w, 3) uint8
+        downsample_l0 : float
+            Exact level-0 pixels per thumbnail pixel, the same in x and y.
+        """
+        downsample = max(1.0, mpp / self.mpp_l0)
+        fits = [i for i, level in enumerate(self.levels) if max(self._steps(level)) <= downsample * (1 + _EXACT)]
+        level = max(fits, key=lambda i: self.levels[i].downsample)
+        step_x, step_y = self._steps(self.levels[level])
+        whole = Box(0, 0, _pixels(self.width_l0, downsample), _pixels(self.height_l0, downsample))
+        return self._average(level, whole, max(1.0, downsample / step_x), max(1.0, downsample / step_y)), downsample
+
+    def fingerprint(self) -> str:
+        """Cheap identity of the content: sha256 of size, first and last MiB; of names and sizes for a folder.
+
+        The same for a copy under another name. For formats of several files it speaks of the named one.
+        """
+        digest = hashlib.sha256()
+        if self.path.is_dir():
+            for file in sorted(f for f in self.path.rglob("*") if f.is_file()):
+                digest.update(f"{file.relative_to(self.path).as_posix()}\0{file.stat().st_size}\n".encode())
+            return digest.hexdigest()
+        size = self.path.stat().st_size
+        digest.update(str(size).encode())
+        with self.path.open("rb") as stream:
+            digest.update(stream.read(_MIB))
+            stream.seek(max(0, size - _MIB))
+            digest.update(stream.read(_MIB))
+        return digest.hexdigest()
+
+    def _steps(self, level: Level) -> tuple[float, float]:
+        """Level-0 pixels per pixel of the level in x and in y."""
+        return self.width_l0 / level.width, self.height_l0 / level.height
+
+    def _level_for_tiles(self, downsample: float) -> int:
+        # On a level of fractional downsample OpenSlide interpolates with a phase that depends on the request, so bytes
+        # would depend on the tile. On whole ones every request starts on a whole pixel.
+        def exact(level: Level) -> bool:
+            n = round(level.downsample)
+            sizes = (n * level.width, n * level.height) == (self.width_l0, self.height_l0)
+            return sizes and abs(level.downsample - n) <= _EXACT and n <= downsample * (1 + _EXACT)
+
+        return max((i for i, level in enumerate(self.levels) if exact(level)), key=lambda i: self.levels[i].downsample)
+
+    def _average(self, level: int, box: Box, scale_x: float, scale_y: float) -> Image:
+        out = np.full((*box.shape, 3), 255, np.uint8)
+        plane = self.levels[level]
+        touched = box.intersect(Box(0, 0, math.ceil(plane.width / scale_x), math.ceil(plane.height / scale_y)))
+        for band in _bands(touched, scale_x, scale_y):
+            source = self._read_padded(level, source_box(band, scale_x, scale_y))
+            out[band.relative_to(box).slices] = area_mean(source, band, scale_x, scale_y)
+        return out
+
+    def _read_padded(self, level: int, box: Box) -> Image:
+        inside = box.intersect(Box(0, 0, self.levels[level].width, self.levels[level].height))
+        if inside == box:
+            return self._read_level(level, box)
+        out = np.full((*box.shape, 3), 255, np.uint8)
+        if not inside.empty:
+            out[inside.relative_to(box).slices] = self._read_level(level, inside)
+        return out
+
+
+def _pixels(size_l0: int, downsample: float) -> int:
+    return max(1, math.ceil(size_l0 / downsample - 1e-6))
+
+
+def _bands(box: Box, scale_x: float, scale_y: float) -> Iterator[Box]:
+    """Cut a box so that one band's source stays in a fixed memory; nothing for an empty box."""
+    if box.empty:
+        return
+    rows = max(1, int(_SOURCE_PX_AT_ONCE / (box.width * scale_x * scale_y)))
+    for y in range(box.y0, box.y1, rows):
+        yield Box(box.x0, y, box.x1, min(y + rows, box.y1))
