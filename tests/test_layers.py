@@ -21,7 +21,7 @@ LAYERS = (
     ("train",),
     ("recognizer",),
     ("activation", "tiles", "overview", "scratch"),
-    ("nets", "pseudomask", "labels", "parquet", "geojson", "tissue", "region", "store", "schedule"),
+    ("nets", "pseudomask", "labels", "parquet", "geojson", "annotations", "tissue", "region", "store", "schedule"),
     ("cells", "stain", "components"),
     ("slide", "outlines", "pieces", "samples"),
     ("provenance",),

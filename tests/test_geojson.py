@@ -1,0 +1,308 @@
+"""GeoJSON of cells against an oracle of what QuPath's importer accepts."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import re
+import tempfile
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from wsipsm.cells import Cells, cell_uuids, measure_cells
+from wsipsm.config import CellsConfig, OutputConfig
+from wsipsm.geojson import GeoJsonWriter
+from wsipsm.geometry import Box, Grid
+
+MEASUREMENTS = {
+    "Area µm^2",
+    "Perimeter µm",
+    "Eccentricity",
+    "Solidity",
+    "Hematoxylin OD mean",
+    "Eosin OD mean",
+    "Confidence",
+    "Label",
+}
+
+
+def read_as_qupath(path: Path, object_type: str = "detection", geometry_type: str = "Polygon") -> list[dict[str, Any]]:
+    """Features of a file, every rule of QuPath's importer checked."""
+    assert path.name.endswith(".geojson.gz")
+    raw = path.read_bytes()
+    assert raw[:2] == b"\x1f\x8b"
+    assert raw[3] == 0, "no file name in the header"
+    assert raw[4:8] == bytes(4), "no time in the header"
+    text = gzip.decompress(raw).decode("utf-8")
+    assert ", " not in text
+    assert ": " not in text
+    assert "\n" not in text
+    table = json.loads(text, parse_float=one_decimal_or_fraction, parse_constant=refuse)
+    assert set(table) == {"type", "features"}
+    assert table["type"] == "FeatureCollection"
+    assert no_null_inside(table)
+    for feature in table["features"]:
+        check_feature(feature, object_type, geometry_type)
+    ids = [feature["id"] for feature in table["features"]]
+    assert len(set(ids)) == len(ids)
+    classes = {json.dumps(feature["properties"]["classification"]) for feature in table["features"]}
+    assert len(classes) == len({json.loads(one)["name"] for one in classes}), "one class, one colour"
+    return list(table["features"])
+
+
+class Decimal(float):
+    """A number that knows how many decimals it was written with."""
+
+    decimals = 0
+
+
+def one_decimal_or_fraction(text: str) -> Decimal:
+    assert "e" not in text.lower()
+    number = Decimal(text)
+    number.decimals = len(text.partition(".")[2])
+    return number
+
+
+def refuse(text: str) -> None:
+    raise AssertionError(f"{text} in the file")
+
+
+def no_null_inside(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(no_null_inside(one) for one in value.values())
+    if isinstance(value, list):
+        return all(no_null_inside(one) for one in value)
+    return value is not None
+
+
+def check_feature(feature: dict[str, Any], object_type: str, geometry_type: str) -> None:
+    has_nucleus = {"nucleusGeometry"} if object_type == "cell" else set()
+    assert set(feature) == {"type", "id", "geometry", "properties"} | has_nucleus
+    assert feature["type"] == "Feature"
+    assert str(uuid.UUID(feature["id"])) == feature["id"]
+    properties = feature["properties"]
+    assert set(properties) == {"objectType", "classification", "measurements"}, "no free type property"
+    assert properties["objectType"] == object_type
+    name, color = properties["classification"]["name"], properties["classification"]["color"]
+    assert name.strip()
+    assert ": " not in name
+    assert len(color) == 3
+    assert all(type(channel) is int and 0 <= channel <= 255 for channel in color)
+    assert set(properties["measurements"]) == MEASUREMENTS
+    assert all(type(value) in (int, Decimal) and math.isfinite(value) for value in properties["measurements"].values())
+    assert feature["geometry"]["type"] == geometry_type
+    outlines = [feature[key] for key in ("geometry", "nucleusGeometry") if key in feature]
+    for outline in outlines:
+        if outline["type"] == "Polygon":
+            check_outline(outline)
+
+
+def check_outline(outline: dict[str, Any]) -> None:
+    assert len(outline["coordinates"]) == 1, "no hole"
+    ring = outline["coordinates"][0]
+    assert len(ring) >= 4
+    assert ring[0] == ring[-1]
+    assert all(len(point) == 2 and all(value.decimals == 1 for value in point) for point in ring)
+    for kind in (np.float64, np.float32):  # QuPath keeps float32
+        polygon = shapely.Polygon(np.array(ring, kind).astype(np.float64))
+        assert polygon.is_valid
+        assert polygon.area > 0
+        snapped = shapely.set_precision(polygon, 0.01, mode="valid_output")
+        assert not snapped.is_empty
+        assert snapped.geom_type == "Polygon"
+        assert snapped.area == pytest.approx(polygon.area, rel=0.05, abs=0.05)
+
+
+def some_cells(labels: npt.NDArray[np.int32], downsample: float = 2.0, x0: int = 0) -> Cells:
+    height, width = labels.shape
+    maps = {
+        name: np.random.default_rng(0).integers(0, 256, labels.shape).astype(np.uint8)
+        for name in ("hematoxylin", "eosin", "evidence")
+    }
+    measured = measure_cells(
+        labels,
+        maps,
+        window=Box(x0, 0, x0 + width, height),
+        grid=Grid(x0 + width, height, downsample, 0.25 * downsample),
+        keep=np.ones(labels.max(initial=0), bool),
+        config=CellsConfig(min_area_um2=0),
+    )
+    assert measured.lost == 0
+    return measured.cells
+
+
+def row_of_squares(count: int) -> Cells:
+    labels = np.zeros((5, 5 * count), np.int32)
+    for i in range(count):
+        labels[1:4, 5 * i + 1 : 5 * i + 4] = i + 1
+    return some_cells(labels)
+
+
+def write(
+    folder: Path, batches: list[Cells], config: OutputConfig | None = None, offset_l0: tuple[int, int] = (0, 0)
+) -> list[Path]:
+    first = 1
+    with GeoJsonWriter(folder, config=config or OutputConfig(), slide_id="a slide", offset_l0=offset_l0) as writer:
+        for cells in batches:
+            writer.write(cells, np.arange(first, first + len(cells)))
+            first += len(cells)
+    return writer.files
+
+
+def hard_labels() -> st.SearchStrategy[npt.NDArray[np.int32]]:
+    """Single pixels, lines, diagonal touches, holes, nested rings, snakes, all up to the edge."""
+    shape = st.tuples(st.integers(1, 10), st.integers(1, 10))
+    noise = shape.flatmap(lambda one: hnp.arrays(np.int32, one, elements=st.integers(0, 4)))
+    sparse = shape.flatmap(lambda one: hnp.arrays(np.int32, one, elements=st.sampled_from([0, 0, 0, 1, 2])))
+    dense = shape.flatmap(lambda one: hnp.arrays(np.int32, one, elements=st.sampled_from([0, 1, 1, 1, 1, 2])))
+    return st.one_of(
+        noise, sparse, dense, st.builds(nested_rings, st.integers(1, 9)), st.builds(snake, st.integers(1, 9))
+    )
+
+
+def nested_rings(depth: int) -> npt.NDArray[np.int32]:
+    side = 2 * depth + 1
+    y, x = np.mgrid[:side, :side]
+    return (np.maximum(abs(y - depth), abs(x - depth)) + 1).astype(np.int32)
+
+
+def snake(folds: int) -> npt.NDArray[np.int32]:
+    labels = np.zeros((2 * folds + 1, 12), np.int32)
+    labels[::2] = 1
+    labels[1::4, -1] = 1
+    labels[3::4, 0] = 1
+    return labels
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    labels=hard_labels(),
+    downsample=st.sampled_from([1.0, 2.0, 1.7, 0.9999]),
+    x0=st.sampled_from([0, 7, 70_001]),
+    offset=st.sampled_from([(0, 0), (123, 4567)]),
+)
+def test_whatever_the_labels_qupath_reads_every_cell(
+    labels: npt.NDArray[np.int32], downsample: float, x0: int, offset: tuple[int, int]
+) -> None:
+    cells = some_cells(labels, downsample, x0)
+    with tempfile.TemporaryDirectory() as folder:
+        features = read_as_qupath(write(Path(folder), [cells], offset_l0=offset)[0])
+
+    assert len(features) == len(np.unique(labels[labels > 0]))
+    area_px = (
+        np.array([feature["properties"]["measurements"]["Area µm^2"] for feature in features])
+        / (0.25 * downsample) ** 2
+    )
+    np.testing.assert_allclose(area_px, np.rint(area_px), atol=0.1)
+
+
+def test_a_known_cell_is_written_as_it_is(tmp_path: Path) -> None:
+    labels = np.zeros((8, 12), np.int32)
+    labels[2:5, 3:9] = 1
+
+    files = write(tmp_path, [some_cells(labels, downsample=1.0)], offset_l0=(1, 2))
+
+    assert files == [tmp_path / "cells.geojson.gz"]
+    (feature,) = read_as_qupath(files[0])
+    assert shapely.equals(shapely.Polygon(feature["geometry"]["coordinates"][0]), shapely.box(2, 0, 8, 3))
+    assert feature["id"] == cell_uuids("a slide", np.array([1]))[0]
+    measurements = feature["properties"]["measurements"]
+    assert measurements["Area µm^2"] == pytest.approx(18 * 0.0625, abs=0.01)
+    assert measurements["Perimeter µm"] == 18 * 0.25
+    assert measurements["Label"] == 1
+
+
+@pytest.mark.parametrize("object_type", ["detection", "annotation", "cell"])
+@pytest.mark.parametrize("objects", ["polygons", "points"])
+def test_every_kind_of_object_is_legal(tmp_path: Path, object_type: Any, objects: Any) -> None:
+    config = OutputConfig(object_type=object_type, objects=objects)
+
+    files = write(tmp_path, [row_of_squares(3)], config)
+
+    kind = "Point" if objects == "points" else "Polygon"
+    features = read_as_qupath(files[0], object_type, kind)
+    assert len(features) == 3
+    if objects == "points":
+        assert [feature["geometry"]["coordinates"] for feature in features] == [[5, 5], [15, 5], [25, 5]]
+
+
+def test_more_cells_than_a_file_takes_are_split_between_batches_and_get_a_script(tmp_path: Path) -> None:
+    cells = row_of_squares(20)
+    batches = [cells.take(np.arange(start, stop)) for start, stop in ((0, 3), (3, 6), (6, 6), (6, 8), (8, 20))]
+
+    files = write(tmp_path, batches, OutputConfig(max_objects_per_file=5))
+
+    assert [path.name for path in files] == [f"cells-{i:03d}.geojson.gz" for i in range(1, 6)] + ["import.groovy"]
+    sizes = [len(read_as_qupath(path)) for path in files[:-1]]
+    assert sizes == [3, 5, 5, 5, 2]
+    script = files[-1].read_text(encoding="utf-8")
+    assert re.findall(r"'(cells-\d{3}\.geojson\.gz)'", script) == [path.name for path in files[:-1]]
+    assert script.count("{") == script.count("}")
+    labels = [f["properties"]["measurements"]["Label"] for path in files[:-1] for f in read_as_qupath(path)]
+    assert labels == list(range(1, 21))
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in files}
+
+
+def test_files_of_an_earlier_run_go(tmp_path: Path) -> None:
+    write(tmp_path, [row_of_squares(6)], OutputConfig(max_objects_per_file=2))
+
+    files = write(tmp_path, [row_of_squares(2)])
+
+    assert list(tmp_path.iterdir()) == files == [tmp_path / "cells.geojson.gz"]
+
+
+def test_no_cell_gives_an_empty_collection(tmp_path: Path) -> None:
+    files = write(tmp_path, [])
+
+    assert read_as_qupath(files[0]) == []
+
+
+def test_the_same_cells_give_the_same_bytes_however_they_are_batched(tmp_path: Path) -> None:
+    cells = row_of_squares(7)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+
+    one = write(tmp_path / "a", [cells])[0].read_bytes()
+    other = write(tmp_path / "b", [cells.take(np.arange(2)), cells.take(np.arange(2, 7))])[0].read_bytes()
+
+    assert one == other
+
+
+def test_a_failure_leaves_the_earlier_files_alone(tmp_path: Path) -> None:
+    before = write(tmp_path, [row_of_squares(2)])[0].read_bytes()
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        write_and_fail(tmp_path, row_of_squares(5))
+
+    assert [path.name for path in tmp_path.iterdir()] == ["cells.geojson.gz"]
+    assert (tmp_path / "cells.geojson.gz").read_bytes() == before
+
+
+def write_and_fail(folder: Path, cells: Cells) -> None:
+    config = OutputConfig(max_objects_per_file=2)
+    with GeoJsonWriter(folder, config=config, slide_id="a slide", offset_l0=(0, 0)) as writer:
+        writer.write(cells, np.arange(len(cells)))
+        raise RuntimeError("power cut")
+
+
+def test_the_oracle_refuses_what_qupath_refuses() -> None:
+    bow_tie = [[0.0, 0.0], [2.0, 2.0], [2.0, 0.0], [0.0, 2.0], [0.0, 0.0]]
+    good = [[0.0, 0.0], [2.0, 0.0], [2.0, 2.0], [0.0, 0.0]]
+
+    def with_decimals(ring: list[list[float]]) -> dict[str, Any]:
+        return json.loads(json.dumps({"coordinates": [ring]}), parse_float=one_decimal_or_fraction)
+
+    check_outline(with_decimals(good))
+    for ring in (bow_tie, good[:-1], good[:2] + good[:1], [[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [0.0, 0.0]]):
+        with pytest.raises((AssertionError, ValueError)):
+            check_outline(with_decimals(ring))
