@@ -20,6 +20,7 @@ from PIL import Image as Pillow
 from wsipsm.errors import InputError, PixelFormatError, UnreadableSlideError
 from wsipsm.geometry import Box, Image
 from wsipsm.slide import Level, describe, open_slide
+from wsipsm.slide.openslide_reader import bounds_of
 
 HALF_UM = {"resolution": (20_000, 20_000), "resolutionunit": "CENTIMETER"}
 
@@ -38,7 +39,7 @@ def write_pyramid(path: Path, levels: list[Image]) -> Path:
 
 def write_ngff(path: Path, image: Image, mpp: float) -> Path:
     group = zarr.open_group(path, mode="w", zarr_format=2)
-    array = group.create_array("0", shape=image.shape, chunks=(128, 128, 3), dtype="u1")
+    array = group.create_array("0", shape=image.shape, chunks=(128, 128, image.shape[2]), dtype="u1")
     array[:] = image
     space = {"type": "space", "unit": "micrometer"}
     scale = [{"type": "scale", "scale": [mpp, mpp, 1.0]}]
@@ -244,7 +245,8 @@ def test_a_truncated_image_opens_or_not_and_never_gives_pixels(tmp_path: Path, s
 def test_a_plain_image_beyond_memory_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     path = tmp_path / "huge.png"
     header = b"IHDR" + struct.pack(">IIBBBBB", 2_000_000, 2_000_000, 8, 2, 0, 0, 0)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header)))
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 8) + b"IDAT" + bytes(12))
 
     with pytest.raises(UnreadableSlideError, match=r"huge\.png: .*needs 28000\.0 GB of memory"):
         open_slide(path, mpp=0.5)
@@ -300,6 +302,21 @@ def test_a_closed_slide_says_so_and_closes_twice(tmp_path: Path, kind: str) -> N
 
     with pytest.raises(ValueError, match="closed"):
         slide.read(Box(0, 0, 5, 5), slide.grid(0.5))
+
+
+def test_an_ngff_of_other_channels_is_refused(tmp_path: Path) -> None:
+    five = np.concatenate([noise(40, 50), noise(40, 50)[..., :2]], axis=-1)
+
+    with pytest.raises(PixelFormatError, match="5 channels of uint8; expected 8-bit RGB"):
+        open_slide(write_ngff(tmp_path / "slide.zarr", five, 0.5))
+
+
+def test_bounds_want_all_four_properties() -> None:
+    properties = {f"openslide.bounds-{k}": v for k, v in {"x": "10", "y": "20", "width": "300", "height": "40"}.items()}
+
+    assert bounds_of(properties) == Box(10, 20, 310, 60)
+    for missing in properties:
+        assert bounds_of({key: value for key, value in properties.items() if key != missing}) is None
 
 
 def test_threads_read_the_same_pixels(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def _header(path: Path, handle: openslide.OpenSlide, mpp: float | None) -> Heade
         vendor=properties.get("openslide.vendor", "unknown"),
         levels=tuple(Level(width, height, downsample) for (width, height), downsample in sizes),
         resolution=resolve(path, _claims(properties), mpp),
-        bounds_l0=_bounds(properties),
+        bounds_l0=bounds_of(properties),
         properties=properties,
         associated=_associated(properties),
     )
@@ -109,7 +109,8 @@ def _claims(properties: Mapping[str, str]) -> list[Claim]:
     return [Claim(source, x, y), tags]
 
 
-def _bounds(properties: Mapping[str, str]) -> Box | None:
+def bounds_of(properties: Mapping[str, str]) -> Box | None:
+    """Scanned part in level-0 pixels; None unless all four bounds properties are given, which is QuPath's rule."""
     values = [number(properties.get(f"openslide.{name}")) for name in _BOUNDS]
     found = [int(value) for value in values if value is not None]
     if len(found) < len(_BOUNDS):

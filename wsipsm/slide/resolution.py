@@ -12,7 +12,7 @@ from wsipsm.errors import ResolutionError
 
 MIN_MPP, MAX_MPP = 0.05, 20.0
 _MAX_ANISOTROPY = 0.02
-_ADVICE = "give it with --slide-mpp (0.25 for most 40x scans, 0.5 for 20x) or in the manifest's mpp column"
+_ADVICE = "give the right value with --slide-mpp (0.25 for most 40x scans, 0.5 for 20x) or in the manifest's mpp column"
 
 _UM_PER_UNIT = {"inch": 25_400.0, "centimeter": 10_000.0, "cm": 10_000.0, "mm": 1_000.0, "nm": 1e-3}
 _UM_PER_UNIT |= dict.fromkeys(("um", "\u00b5m", "\u03bcm", "micron", "microns", "\\u00B5m"), 1.0)
