@@ -46,6 +46,8 @@ class TissueConfig(Section):
     """Fainter than this above the glass is never tissue, optical density (colour, plus half of the mean)."""
     max_density: float = Field(default=0.045, gt=0)
     """Denser than this is always tissue, optical density; Otsu's threshold holds only between the two."""
+    min_texture: float = Field(default=0.012, gt=0)
+    """Where density varies locally by more than this (standard deviation, optical density) is tissue, however faint."""
     exclude_pen: bool = True
     """Leave out pen strokes and black borders; false keeps them as tissue."""
     pen_width_um: float = Field(default=100, ge=0)
