@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsipsm.config import TilesConfig
+from wsipsm.errors import ConfigError
 from wsipsm.geometry import Grid
 from wsipsm.region import Region
 from wsipsm.tiles import Lattice, Tile, needed_blocks, plan_tiles
@@ -45,7 +46,7 @@ def test_blocks_partition_every_core(lattice: Lattice) -> None:
         assert (owners == 1).all()
 
 
-@given(lattice=lattices(), halo=st.integers(0, 9), corner=st.tuples(st.floats(0, 60), st.floats(0, 60)))
+@given(lattice=lattices(), halo=st.integers(0, 4), corner=st.tuples(st.floats(0, 60), st.floats(0, 60)))
 def test_every_pixel_within_the_halo_of_the_region_is_mapped(
     lattice: Lattice, halo: int, corner: tuple[float, float]
 ) -> None:
@@ -58,7 +59,7 @@ def test_every_pixel_within_the_halo_of_the_region_is_mapped(
     plan = plan_tiles(lattice, region, TilesConfig(core_px=256), halo_px=halo)
 
     mapped = np.zeros(grid.shape, bool)
-    for tile in plan.mapped:
+    for tile in plan.tiles:
         for block in needed_blocks(lattice, tile, region, halo_px=halo):
             mapped[block.intersect(grid.box).slices] = True
     assert mapped[near].all()
@@ -72,7 +73,7 @@ def test_what_is_mapped_does_not_depend_on_the_size_of_cores(lattice: Lattice, h
     mapped = [
         {
             block
-            for tile in plan_tiles(cut, region, TilesConfig(), halo_px=halo).mapped
+            for tile in plan_tiles(cut, region, TilesConfig(), halo_px=halo).tiles
             for block in needed_blocks(cut, tile, region, halo_px=halo)
         }
         for cut in (lattice, one_core)
@@ -88,23 +89,29 @@ def test_a_random_order_holds_the_same_tiles() -> None:
     row = plan_tiles(lattice, region, TilesConfig(core_px=256), halo_px=70)
     random = plan_tiles(lattice, region, TilesConfig(core_px=256, order="random"), halo_px=70)
 
-    assert row.recognised != random.recognised
-    assert sorted(row.recognised) == sorted(random.recognised)
-    assert sorted(row.mapped) == sorted(random.mapped)
+    assert row.tiles != random.tiles
+    assert sorted(row.tiles) == sorted(random.tiles)
 
 
-def test_a_tile_needs_the_mapped_tiles_around_it() -> None:
+def test_a_tile_needs_the_planned_tiles_around_it() -> None:
     lattice = Lattice(Grid(30, 30, 1.0, 0.5), 10, 10)
-    plan = plan_tiles(lattice, region_of((1, 1, 2, 2)), TilesConfig(), halo_px=3)
+    plan = plan_tiles(lattice, region_of((1, 1, 9, 2)), TilesConfig(), halo_px=3)
 
-    assert plan.recognised == (Tile(0, 0),)
-    assert plan.needs(Tile(0, 0)) == [Tile(0, 0)]
+    assert plan.tiles == (Tile(0, 0), Tile(0, 1))
+    assert plan.needs(Tile(0, 1)) == [Tile(0, 0), Tile(0, 1)]
 
 
-@pytest.mark.parametrize(("region", "expected"), [((31.0, 31.0, 32.0, 32.0), 0), ((0.0, 0.0, 30.0, 30.0), 9)])
-def test_only_tiles_that_touch_the_region_are_recognised(
+def test_a_halo_beyond_the_next_core_is_refused() -> None:
+    lattice = Lattice(Grid(30, 30, 1.0, 0.5), 10, 10)
+
+    with pytest.raises(ConfigError, match="larger cores"):
+        plan_tiles(lattice, region_of((1, 1, 9, 2)), TilesConfig(), halo_px=11)
+
+
+@pytest.mark.parametrize(("region", "expected"), [((31.0, 31.0, 32.0, 32.0), 0), ((11.0, 11.0, 12.0, 12.0), 1), ((0.0, 0.0, 30.0, 30.0), 9)])
+def test_only_tiles_that_touch_the_region_are_planned(
     region: tuple[float, float, float, float], expected: int
 ) -> None:
     lattice = Lattice(Grid(30, 30, 1.0, 0.5), 10, 10)
 
-    assert len(plan_tiles(lattice, region_of(region), TilesConfig(), halo_px=0).recognised) == expected
+    assert len(plan_tiles(lattice, region_of(region), TilesConfig(), halo_px=0).tiles) == expected

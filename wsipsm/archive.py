@@ -74,8 +74,8 @@ class SlideRun:
         self.job, self.state = prepared.job, state
         self.ref = prepared.job.save()
         self._start = time.perf_counter()
-        self._to_map, self._ready = deque(prepared.plan.mapped), deque[Tile]()
-        self._missing = {tile: set(prepared.plan.needs(tile)) for tile in prepared.plan.recognised}
+        self._to_map, self._ready = deque(prepared.plan.tiles), deque[Tile]()
+        self._missing = {tile: set(prepared.plan.needs(tile)) for tile in prepared.plan.tiles}
         self._failed: dict[Tile, str] = {}
         self._seconds: Seconds = {}
         self._mended = self._lost = 0

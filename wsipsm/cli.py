@@ -14,7 +14,6 @@ from wsipsm.errors import WsipsmError
 
 app = typer.Typer(
     name="wsipsm",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -35,9 +34,15 @@ SLIDE_MPP = Annotated[
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
     if version:
         print(f"wsipsm {__version__}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+    if version:
         raise typer.Exit
 
 

@@ -26,7 +26,7 @@ from wsipsm import store
 from wsipsm.archive import Archive, Prepared, Reporter, SlideState
 from wsipsm.config import Config
 from wsipsm.errors import WsipsmError
-from wsipsm.geojson import read_regions
+from wsipsm.annotations import read_regions
 from wsipsm.geometry import Box
 from wsipsm.job import Job
 from wsipsm.nets.checkpoint import load_checkpoint
@@ -162,7 +162,7 @@ def prepare(state: SlideState, request: Request) -> Prepared | None:
     if not request.fresh and _already_done(job, state):
         return None
     _make_room(job, fresh=request.fresh)
-    if plan.recognised and not job.maps_folder.exists():
+    if plan.tiles and not job.maps_folder.exists():
         store.create_maps(job.maps_folder, CHANNELS, job.grid, job.config.tiles)
     return Prepared(job, plan)
 
@@ -204,11 +204,11 @@ def _estimate(path: Path, request: Request) -> Estimate:
             job, plan = _plan(slide, path.stem, request)
     except (WsipsmError, OSError) as error:
         return Estimate(path, error=str(error))
-    mpx = sum(core.width * core.height for core in map(job.lattice.core, plan.mapped)) / 1e6
+    mpx = sum(core.width * core.height for core in map(job.lattice.core, plan.tiles)) / 1e6
     workers = request.config.schedule.workers or os.cpu_count() or 1
-    fit = FIT_SECONDS if plan.recognised and request.encoder is None else 0.0
+    fit = FIT_SECONDS if plan.tiles and request.encoder is None else 0.0
     seconds = fit + mpx * SECONDS_PER_MPX / workers
-    return Estimate(path, job.region_mm2, len(plan.recognised), mpx, seconds, mpx * BYTES_PER_MPX / 1e9)
+    return Estimate(path, job.region_mm2, len(plan.tiles), mpx, seconds, mpx * BYTES_PER_MPX / 1e9)
 
 
 def _check(request: Request) -> None:

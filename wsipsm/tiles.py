@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsipsm.config import TilesConfig
+from wsipsm.errors import ConfigError
 from wsipsm.geometry import Box, Grid
 from wsipsm.region import Region
 
@@ -38,6 +39,12 @@ class Tile:
     def name(self) -> str:
         """Name that sorts by row, then column."""
         return f"{self.row:05d}_{self.col:05d}"
+
+    @classmethod
+    def parse(cls, name: str) -> Tile:
+        """Tile of a name."""
+        row, _, col = name.partition("_")
+        return cls(int(row), int(col))
 
     def neighbourhood(self) -> Iterator[Tile]:
         """The tile and its eight neighbours on the endless lattice, in row-major order."""
@@ -83,26 +90,23 @@ class Lattice:
 
 @dataclass(frozen=True, slots=True)
 class TilePlan:
-    """Tiles to map and tiles to recognise.
+    """Tiles that a region needs, in the order in which they are given out.
 
     Attributes
     ----------
-    mapped : tuple of Tile
-        Tiles with a block within the halo of the region.
-    recognised : tuple of Tile
-        Tiles whose core touches the region: only they can own a cell.
+    tiles : tuple of Tile
+        Tiles with a block within the halo of the region: a cell may hang over into such a core from the next one.
     """
 
-    mapped: tuple[Tile, ...]
-    recognised: tuple[Tile, ...]
-    _mapped: frozenset[Tile] = field(init=False, repr=False, compare=False)
+    tiles: tuple[Tile, ...]
+    _known: frozenset[Tile] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_mapped", frozenset(self.mapped))
+        object.__setattr__(self, "_known", frozenset(self.tiles))
 
     def needs(self, tile: Tile) -> list[Tile]:
-        """Tiles whose maps must be stored before ``tile`` can be recognised."""
-        return [near for near in tile.neighbourhood() if near in self._mapped]
+        """Tiles whose maps must be stored before ``tile`` can be recognised, itself included."""
+        return [near for near in tile.neighbourhood() if near in self._known]
 
 
 def plan_tiles(lattice: Lattice, region: Region, config: TilesConfig, *, halo_px: int, seed: int = 0) -> TilePlan:
@@ -117,19 +121,26 @@ def plan_tiles(lattice: Lattice, region: Region, config: TilesConfig, *, halo_px
     config : TilesConfig
         ``order`` is read.
     halo_px : int
-        How far from its anchor a cell depends on the maps, grid px.
+        How far from its anchor a cell depends on the maps, grid px; at most the side of a core.
     seed : int
         Seed of the random order.
+
+    Raises
+    ------
+    ConfigError
+        The halo reaches beyond the neighbouring cores.
     """
+    if halo_px > lattice.core_px:
+        raise ConfigError(
+            f"tiles.core_px={lattice.core_px} is less than the halo of {halo_px} px; take larger cores, "
+            "or a smaller labels.max_diameter_um"
+        )
     tiles = lattice.tiles()
-    mapped = [tile for tile, hit in zip(tiles, _touch_halo(lattice, tiles, region, halo_px), strict=True) if hit]
-    cores = [lattice.core(tile) for tile in mapped]
-    recognised = [tile for tile, hit in zip(mapped, touches(region, cores, lattice.grid), strict=True) if hit]
+    near = touches(region, [lattice.core(tile).expand(halo_px) for tile in tiles], lattice.grid)
+    chosen = [tile for tile, hit in zip(tiles, near, strict=True) if hit]
     if config.order == "random":
-        rng = np.random.default_rng(seed)
-        mapped = [mapped[i] for i in rng.permutation(len(mapped))]
-        recognised = [recognised[i] for i in rng.permutation(len(recognised))]
-    return TilePlan(tuple(mapped), tuple(recognised))
+        chosen = [chosen[i] for i in np.random.default_rng(seed).permutation(len(chosen))]
+    return TilePlan(tuple(chosen))
 
 
 def needed_blocks(lattice: Lattice, tile: Tile, region: Region, *, halo_px: int) -> list[Box]:
@@ -137,14 +148,6 @@ def needed_blocks(lattice: Lattice, tile: Tile, region: Region, *, halo_px: int)
     blocks = lattice.blocks(tile)
     hits = touches(region, [block.expand(halo_px) for block in blocks], lattice.grid)
     return [block for block, hit in zip(blocks, hits, strict=True) if hit]
-
-
-def _touch_halo(lattice: Lattice, tiles: list[Tile], region: Region, halo_px: int) -> npt.NDArray[np.bool_]:
-    # A core is the union of its blocks, so asking the core first spares asking most blocks.
-    near = touches(region, [lattice.core(tile).expand(halo_px + lattice.block_px) for tile in tiles], lattice.grid)
-    for i in np.flatnonzero(near):
-        near[i] = bool(needed_blocks(lattice, tiles[i], region, halo_px=halo_px))
-    return near
 
 
 def touches(region: Region, boxes: list[Box], grid: Grid) -> npt.NDArray[np.bool_]:

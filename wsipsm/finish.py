@@ -1,0 +1,238 @@
+"""The finishing pass: from the tiles' results to the files that leave.
+
+It walks the tiles band by band and holds the cell ids of two bands and the cells of one tile at a time. Everything is
+written into a draft folder and moved to its final name at the end, ``run.json`` last.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wsipsm import scratch, store
+from wsipsm.annotations import write_regions
+from wsipsm.cells import CLASS_NAMES, Cells
+from wsipsm.geojson import GeoJsonWriter
+from wsipsm.geometry import Box
+from wsipsm.job import Job, JobRef
+from wsipsm.labels import DECISION
+from wsipsm.parquet import GeoParquetWriter
+from wsipsm.provenance import file_hash, make_folder, versions, write_json
+from wsipsm.recognizer import CHANNELS
+from wsipsm.slide import Slide, open_slide
+from wsipsm.summary_image import Density, paint_overview
+from wsipsm.tiles import Tile
+
+OUTPUTS = (
+    "cells*.geojson.gz",
+    "import.groovy",
+    "cells.parquet",
+    "labels.ome.zarr",
+    "overview.png",
+    "tissue.geojson",
+    "fit.pt",
+    "run.json",
+)
+"""What a finished slide's folder may hold, as glob patterns; ``run.json`` is the last to appear."""
+
+TISSUE_COLOR = (60, 180, 75)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What is known of a run before it is finished.
+
+    Attributes
+    ----------
+    stage_seconds : dict
+        Worker seconds by stage.
+    seconds : float
+        Wall seconds so far.
+    tiles : int
+        Tiles of the plan.
+    failed : dict
+        Reason by tile.
+    mended, lost : int
+        Outlines kept unsimplified, and cells without a valid outline.
+    """
+
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    tiles: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    mended: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FinishReport:
+    """How many cells left, and how long it took."""
+
+    cells: int
+    seconds: float
+
+
+def finish(ref: JobRef, tally: Tally) -> FinishReport:
+    """Write all outputs of a slide, move them to their final names and drop the scratch.
+
+    The scratch stays where tiles failed, so that the next run only repeats those.
+    """
+    start, job = time.perf_counter(), ref.load()
+    draft = make_folder(job.out / f".draft-{job.token[:12]}")
+    try:
+        with open_slide(job.slide, mpp=job.slide_mpp) as slide:
+            density = Density.over(job.region, job.grid)
+            classes = _write_cells(job, draft, density)
+            write_regions(
+                job.region.polygons.geoms,
+                draft / "tissue.geojson",
+                name="Tissue",
+                color=TISSUE_COLOR,
+                offset_l0=job.offset_l0,
+            )
+            paint_overview(draft / "overview.png", slide=slide, job=job, density=density, tiles=_done_tiles(job))
+            if job.fit_file.exists():
+                shutil.copyfile(job.fit_file, draft / "fit.pt")
+            seconds = time.perf_counter() - start
+            record = _record(job, slide, tally, classes=classes, finish_seconds=seconds)
+        write_json(draft / "run.json", record)
+        _publish(draft, job.out)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    if not tally.failed:
+        shutil.rmtree(job.work, ignore_errors=True)
+    return FinishReport(sum(classes.values()), seconds)
+
+
+def _done_tiles(job: Job) -> list[Tile]:
+    """Tiles with a result, in row-major order."""
+    return sorted(Tile.parse(path.stem) for path in (job.work / "tiles").glob("*.npz"))
+
+
+def _write_cells(job: Job, draft: Path, density: Density) -> dict[str, int]:
+    """Write GeoJSON, GeoParquet and labels in one walk; returns cells by class."""
+    config = job.config.output
+    classes = np.zeros(len(CLASS_NAMES), np.int64)
+    with ExitStack() as stack:
+        geojson = stack.enter_context(
+            GeoJsonWriter(draft, config=config, slide_id=job.slide_id, offset_l0=job.offset_l0)
+        )
+        table = stack.enter_context(GeoParquetWriter(draft / "cells.parquet", slide_id=job.slide_id))
+        arrays = stack.enter_context(store.LabelsWriter(draft / "labels.ome.zarr", job.grid, job.config))
+        maps = store.open_maps(job.maps_folder) if set(config.arrays) - {"instances"} else None
+        for tile, cells, numbers, labels in _numbered(job):
+            geojson.write(cells, numbers)
+            table.write(cells, numbers)
+            density.add(cells)
+            classes += np.bincount(cells.class_, minlength=len(CLASS_NAMES))
+            core = job.lattice.core(tile)
+            arrays.write("instances", core, labels)
+            if maps is not None:
+                _copy_maps(arrays, maps, core, config.arrays)
+    return {name: int(count) for name, count in zip(CLASS_NAMES, classes, strict=True) if count}
+
+
+Numbered = tuple[Tile, Cells, npt.NDArray[np.int64], npt.NDArray[np.int32]]
+
+
+def _numbered(job: Job) -> Iterator[Numbered]:
+    """Tiles in row-major order with their cells, the cells' final labels, and the final labels of the core.
+
+    A label is the rank of the cell's anchor in scan order over the slide, from 1: it does not depend on the tiles. A core
+    holds cells of its own band and ones that hang over from the band above, so two bands of anchors are enough.
+    """
+    above, count = np.zeros(0, np.int64), 0
+    for _, band in groupby(_done_tiles(job), key=lambda tile: tile.row):
+        tiles = list(band)
+        anchors = np.sort(np.concatenate([scratch.load_anchors(job.tile_file(tile)) for tile in tiles]))
+        known, first = np.concatenate([above, anchors]), count - len(above) + 1
+        for tile in tiles:
+            result = scratch.load_tile(job.tile_file(tile))
+            numbers = np.searchsorted(known, result.cells.anchor) + first
+            yield tile, result.cells, numbers, _relabel(result, known, first)
+        above, count = anchors, count + len(anchors)
+
+
+def _relabel(result: scratch.TileResult, known: npt.NDArray[np.int64], first: int) -> npt.NDArray[np.int32]:
+    """Final labels of a core; 0 for instances that no tile kept."""
+    table = np.zeros(len(result.ids) + 1, np.int32)
+    if len(known):
+        at = np.minimum(np.searchsorted(known, result.ids), len(known) - 1)
+        table[1:] = np.where(known[at] == result.ids, at + first, 0)
+    return table[result.labels]
+
+
+def _copy_maps(arrays: store.LabelsWriter, maps: Any, core: Box, wanted: tuple[str, ...]) -> None:
+    planes = dict(zip(CHANNELS, store.read_window(maps, core), strict=True))
+    if "pseudo_mask" in wanted:
+        arrays.write("pseudo_mask", core, (planes["evidence"] >= DECISION).astype(np.uint8))
+    if "activation" in wanted:
+        arrays.write("activation", core, planes["activation"])
+
+
+def _record(job: Job, slide: Slide, tally: Tally, *, classes: dict[str, int], finish_seconds: float) -> dict[str, Any]:
+    """Content of ``run.json``."""
+    bounds = slide.bounds_l0
+    return {
+        "status": "partial" if tally.failed else "done" if tally.tiles else "empty",
+        "digest": job.digest,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "slide": {
+            "path": str(job.slide),
+            "fingerprint": slide.fingerprint(),
+            "vendor": slide.vendor,
+            "reader": slide.reader,
+            "width_l0": slide.width_l0,
+            "height_l0": slide.height_l0,
+            "mpp_l0": slide.mpp_l0,
+            "mpp_source": slide.mpp_source,
+        },
+        "grid": {
+            "width": job.grid.width,
+            "height": job.grid.height,
+            "mpp": job.grid.mpp,
+            "downsample": job.grid.downsample,
+        },
+        "origin_l0": {"written": list(job.offset_l0), "level0": [0, 0], "qupath": [bounds.x0, bounds.y0] if bounds else [0, 0]},
+        "checkpoint": {
+            "fit_sha256": file_hash(job.fit_file) if job.fit_file.exists() else None,
+            "encoder": str(job.encoder) if job.encoder else None,
+            "encoder_sha256": file_hash(job.encoder) if job.encoder else None,
+        },
+        "counts": {
+            "cells": sum(classes.values()),
+            "by_class": classes,
+            "mm2": job.region_mm2,
+            "tiles": tally.tiles,
+            "outlines_mended": tally.mended,
+            "cells_lost": tally.lost,
+        },
+        "seconds": {
+            "wall": round(tally.seconds + finish_seconds, 3),
+            "workers": {name: round(value, 3) for name, value in tally.stage_seconds.items()} | {"finish": round(finish_seconds, 3)},
+        },
+        "failed_tiles": tally.failed,
+        "config": job.config.model_dump(mode="json"),
+    }
+
+
+def _publish(draft: Path, out: Path) -> None:
+    """Move a draft's files to their final names; what an earlier run left goes first, its ``run.json`` before all."""
+    for pattern in reversed(OUTPUTS):
+        for old in out.glob(pattern):
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+    for pattern in OUTPUTS:
+        for new in sorted(draft.glob(pattern)):
+            os.replace(new, out / new.name)
