@@ -4,62 +4,20 @@ from __future__ import annotations
 
 import json
 import pickle
-import struct
 import subprocess
 import sys
 import threading
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
-import zarr
 from PIL import Image as Pillow
+from slide_files import HALF_UM, noise, write_ngff, write_pyramid, write_two_series
 
-from wsipsm.errors import InputError, PixelFormatError, UnreadableSlideError
-from wsipsm.geometry import Box, Image
+from wsipsm.geometry import Box
 from wsipsm.slide import Level, describe, open_slide
 from wsipsm.slide.openslide_reader import bounds_of
-
-HALF_UM = {"resolution": (20_000, 20_000), "resolutionunit": "CENTIMETER"}
-
-
-def noise(height: int, width: int, seed: int = 0) -> Image:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def write_pyramid(path: Path, levels: list[Image]) -> Path:
-    """Tiled lossless TIFF that OpenSlide reads as generic-tiff."""
-    with tifffile.TiffWriter(path) as tiff:
-        for i, level in enumerate(levels):
-            tiff.write(level, photometric="rgb", tile=(64, 64), subfiletype=int(i > 0), metadata=None, **HALF_UM)
-    return path
-
-
-def write_ngff(path: Path, image: Image, mpp: float) -> Path:
-    group = zarr.open_group(path, mode="w", zarr_format=2)
-    array = group.create_array("0", shape=image.shape, chunks=(128, 128, image.shape[2]), dtype="u1")
-    array[:] = image
-    space = {"type": "space", "unit": "micrometer"}
-    scale = [{"type": "scale", "scale": [mpp, mpp, 1.0]}]
-    group.attrs["multiscales"] = [
-        {
-            "version": "0.4",
-            "name": "image",
-            "axes": [{"name": "y", **space}, {"name": "x", **space}, {"name": "c", "type": "channel"}],
-            "datasets": [{"path": "0", "coordinateTransformations": scale}],
-        }
-    ]
-    group.attrs["omero"] = {"id": 1, "name": "image", "channels": [], "rdefs": {"model": "color"}, "version": "0.4"}
-    return path
-
-
-def write_two_series(path: Path, image: Image) -> Path:
-    with tifffile.TiffWriter(path, ome=True) as tiff:
-        for series in (image[:50, :60], image):
-            tiff.write(series, photometric="rgb", metadata={"axes": "YXS", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5})
-    return path
 
 
 @pytest.mark.parametrize("downsample", [1, 2])
@@ -167,110 +125,6 @@ def test_reading_through_tiatoolbox_leaves_logging_and_stderr_alone(tmp_path: Pa
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def make_bad(folder: Path, kind: str) -> Path:
-    """Write one unusable file and return its path."""
-    path = folder / "bad.tif"
-    image = noise(64, 64)
-    if kind == "grey":
-        tifffile.imwrite(path, image[..., 0])
-    elif kind == "tiled grey":
-        tifffile.imwrite(path, image[..., 0], tile=(16, 16), **HALF_UM)
-    elif kind == "16 bits":
-        tifffile.imwrite(path, image.astype(np.uint16), photometric="rgb")
-    elif kind == "tiled 16 bits":
-        tifffile.imwrite(path, image.astype(np.uint16), photometric="rgb", tile=(16, 16), **HALF_UM)
-    elif kind == "cmyk":
-        Pillow.fromarray(image).convert("CMYK").save(path)
-    elif kind == "grey jpeg":
-        path = folder / "bad.jpg"
-        Pillow.fromarray(image[..., 0]).save(path)
-    elif kind == "stack":
-        tifffile.imwrite(path, np.stack([image, image]), photometric="rgb")
-    return path
-
-
-@pytest.mark.parametrize("kind", ["grey", "tiled grey", "16 bits", "tiled 16 bits", "cmyk", "grey jpeg"])
-def test_pixels_that_are_not_8_bit_colour_are_refused(tmp_path: Path, kind: str) -> None:
-    path = make_bad(tmp_path, kind)
-
-    with pytest.raises(PixelFormatError, match="expected 8-bit RGB") as caught:
-        open_slide(path, mpp=0.5)
-
-    assert str(caught.value).startswith(f"{path}: ")
-
-
-def test_a_stack_of_pictures_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableSlideError, match="too many pages"):
-        open_slide(make_bad(tmp_path, "stack"), mpp=0.5)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("empty.svs", b"", "is empty"),
-        ("text.ndpi", b"this is not a slide\n", "not a slide"),
-        ("text.png", b"\x89PNG\r\n\x1a\n", "not a slide"),
-        ("header.tif", b"II*\0\x08\0\0\0", "cannot open"),
-        ("gif.png", b"GIF89a\x01\0\x01\0\0\0\0;", "not a slide"),
-        ("folder.svs", None, "is a folder"),
-        ("folder.zarr", None, "cannot open"),
-    ],
-)
-def test_what_is_no_slide_gives_one_clear_line(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
-    path = tmp_path / name
-    path.mkdir() if content is None else path.write_bytes(content)
-
-    with pytest.raises(UnreadableSlideError, match=message) as caught:
-        open_slide(path, mpp=0.5)
-
-    assert str(caught.value).startswith(f"{path}: ")
-    assert "\n" not in str(caught.value)
-
-
-def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none\.svs: no such file"):
-        open_slide(tmp_path / "none.svs")
-
-
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
-def test_a_truncated_image_opens_or_not_and_never_gives_pixels(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"cut{suffix}"
-    Pillow.fromarray(noise(300, 300)).save(path)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-    with pytest.raises(UnreadableSlideError, match="cut"), open_slide(path, mpp=0.5) as slide:
-        slide.read(Box(0, 0, 300, 300), slide.grid(0.5))
-
-
-def test_a_plain_image_beyond_memory_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
-    path = tmp_path / "huge.png"
-    header = b"IHDR" + struct.pack(">IIBBBBB", 2_000_000, 2_000_000, 8, 2, 0, 0, 0)
-    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 8) + b"IDAT" + bytes(12))
-
-    with pytest.raises(UnreadableSlideError, match=r"huge\.png: .*needs 28000\.0 GB of memory"):
-        open_slide(path, mpp=0.5)
-
-
-def test_a_damaged_tile_fails_alone_and_the_slide_reads_on(tmp_path: Path) -> None:
-    image = noise(128, 128)
-    path = tmp_path / "slide.tiff"
-    tifffile.imwrite(path, image, photometric="rgb", tile=(64, 64), compression="zlib", metadata=None, **HALF_UM)
-    with tifffile.TiffFile(path) as tiff:
-        start = tiff.pages[0].dataoffsets[3]
-    with path.open("r+b") as file:
-        file.seek(start)
-        file.write(b"\xff" * 200)
-
-    with open_slide(path) as slide:
-        grid = slide.grid(0.5)
-        with pytest.raises(UnreadableSlideError, match=r"slide\.tiff: level 0, pixels x 60\.\.80 y 70\.\.90"):
-            slide.read(Box(60, 70, 80, 90), grid)
-        after = slide.read(Box(0, 0, 64, 64), grid)
-
-    np.testing.assert_array_equal(after, image[:64, :64])
-
-
 @pytest.mark.parametrize("kind", ["openslide", "pillow", "tiatoolbox"])
 def test_a_pickled_slide_reopens_itself_with_its_override(tmp_path: Path, kind: str) -> None:
     image = noise(64, 80)
@@ -302,13 +156,6 @@ def test_a_closed_slide_says_so_and_closes_twice(tmp_path: Path, kind: str) -> N
 
     with pytest.raises(ValueError, match="closed"):
         slide.read(Box(0, 0, 5, 5), slide.grid(0.5))
-
-
-def test_an_ngff_of_other_channels_is_refused(tmp_path: Path) -> None:
-    five = np.concatenate([noise(40, 50), noise(40, 50)[..., :2]], axis=-1)
-
-    with pytest.raises(PixelFormatError, match="5 channels of uint8; expected 8-bit RGB"):
-        open_slide(write_ngff(tmp_path / "slide.zarr", five, 0.5))
 
 
 def test_bounds_want_all_four_properties() -> None:

@@ -110,7 +110,7 @@ def _claims(properties: Mapping[str, str]) -> list[Claim]:
 
 
 def bounds_of(properties: Mapping[str, str]) -> Box | None:
-    """Scanned part in level-0 pixels; None unless all four bounds properties are given, which is QuPath's rule."""
+    """Box of the scanned part in level-0 pixels; None unless all four bounds properties are there (QuPath's rule)."""
     values = [number(properties.get(f"openslide.{name}")) for name in _BOUNDS]
     found = [int(value) for value in values if value is not None]
     if len(found) < len(_BOUNDS):

@@ -24,7 +24,7 @@ _BYTES_PER_PX = 7  # Pillow holds 4 bytes a pixel while the array of 3 is made
 _MEMORY_SHARE = 0.8
 _LARGEST_TIFF_PX = 1 << 28
 _COMPRESSIONS = frozenset({"raw", "packbits", "tiff_lzw", "jpeg", "tiff_adobe_deflate", "tiff_deflate"})
-_BITS_PER_SAMPLE = 258
+_BITS_PER_SAMPLE, _SAMPLES_PER_PIXEL = 258, 277
 _UNITS = {2: "inch", 3: "centimeter"}
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError)
 
@@ -41,14 +41,15 @@ def refuse_other_pixels(path: Path) -> None:
     """
     try:
         with _opened(path) as image:
-            bits = max(getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (8,)))
+            tags = getattr(image, "tag_v2", {})
+            bits, samples = max(tags.get(_BITS_PER_SAMPLE, (8,))), tags.get(_SAMPLES_PER_PIXEL, len(image.getbands()))
             pages = getattr(image, "n_frames", 1)
     except _DAMAGE:
         return
-    if image.mode not in _COLOUR_MODES or bits > 8:
+    if image.mode not in _COLOUR_MODES or bits > 8 or samples > 4:
         kind = f"{image.format} of {pages} pages" if pages > 1 else f"{image.format} image"
         raise PixelFormatError(
-            f"{path}: {kind} with pixels of {bits} bits in Pillow mode {image.mode!r}; expected 8-bit RGB. "
+            f"{path}: {kind} of {samples} x {bits} bits in Pillow mode {image.mode!r}; expected 8-bit RGB. "
             "wsipsm reads brightfield colour scans: export the slide as RGB"
         )
 
