@@ -120,7 +120,7 @@ class _Part:
         self.room = room
         self._file: BinaryIO = path.open("wb")
         # No name and no time in the header: the same cells give the same bytes.
-        self._gzip = gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=self._file, mtime=0)
+        self._gzip = gzip.GzipFile(filename="", mode="wb", compresslevel=5, fileobj=self._file, mtime=0)
         self._gzip.write(_HEAD)
         self._comma = b""
 

@@ -1,0 +1,119 @@
+"""Cells as GeoParquet 1.1."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+
+from wsipsm.cells import CLASS_NAMES, COLUMNS, Cells, cell_uuids
+
+GROUP_CELLS = 20_000
+"""Small batches are gathered into row groups of at least this many cells."""
+
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+_SCHEMA = pa.schema(
+    [
+        pa.field("label", pa.int64(), nullable=False),
+        pa.field("uuid", pa.string(), nullable=False),
+        pa.field("geometry", pa.binary(), nullable=False),
+        pa.field(
+            "bbox", pa.struct([pa.field(corner, pa.float64(), nullable=False) for corner in _CORNERS]), nullable=False
+        ),
+        pa.field("centroid_x", pa.float64(), nullable=False),
+        pa.field("centroid_y", pa.float64(), nullable=False),
+        *(pa.field(name, pa.float32(), nullable=False) for name in COLUMNS),
+        pa.field("class", pa.string(), nullable=False),
+    ]
+)
+
+
+class GeoParquetWriter:
+    """Writes cells as they come; use it in a ``with`` statement.
+
+    Columns: ``label`` int64, ``uuid``, ``geometry`` (WKB polygon), ``bbox``, ``centroid_x`` and ``centroid_y``, all in
+    level-0 px; the float32 measurements of ``cells.COLUMNS``; ``class``. Batches in tile order make row groups of
+    neighbouring cells, so that a reader can skip what its window does not meet.
+
+    The file gets its name when the block ends. A block left by an exception leaves nothing.
+
+    Parameters
+    ----------
+    path : Path
+        Where the file goes.
+    slide_id : str
+        What the UUIDs are made from, with the label.
+    """
+
+    def __init__(self, path: Path, *, slide_id: str) -> None:
+        self._path = path
+        self._temporary = path.with_name(f".{path.name}.part")
+        self._slide_id = slide_id
+        self._waiting: list[pa.Table] = []
+        self._bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
+
+    def __enter__(self) -> Self:
+        self._writer = pq.ParquetWriter(self._temporary, _SCHEMA, compression="zstd")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._flush()
+                self._writer.add_key_value_metadata({"geo": orjson.dumps(self._metadata()).decode()})
+            self._writer.close()
+            if kind is None:
+                os.replace(self._temporary, self._path)
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+    def write(self, cells: Cells, labels: npt.NDArray[np.integer[Any]]) -> None:
+        """Add cells and their (N,) labels."""
+        if len(cells) == 0:
+            return
+        polygons = cells.polygons()
+        bounds = shapely.bounds(polygons)
+        self._bounds = np.concatenate(
+            [
+                np.minimum(self._bounds[:2], bounds[:, :2].min(axis=0)),
+                np.maximum(self._bounds[2:], bounds[:, 2:].max(axis=0)),
+            ]
+        )
+        columns = {
+            "label": labels.astype(np.int64),
+            "uuid": cell_uuids(self._slide_id, labels),
+            "geometry": shapely.to_wkb(polygons),
+            "bbox": pa.StructArray.from_arrays(list(bounds.T.copy()), fields=list(_SCHEMA.field("bbox").type)),
+            "centroid_x": cells.centroid_l0[:, 0],
+            "centroid_y": cells.centroid_l0[:, 1],
+            **cells.columns,
+            "class": np.array(CLASS_NAMES, object)[cells.class_],
+        }
+        self._waiting.append(pa.table(columns, schema=_SCHEMA))
+        if sum(table.num_rows for table in self._waiting) >= GROUP_CELLS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._writer.write_table(pa.concat_tables(self._waiting).combine_chunks(), row_group_size=2 * GROUP_CELLS)
+            self._waiting = []
+
+    def _metadata(self) -> dict[str, Any]:
+        geometry: dict[str, Any] = {
+            "encoding": "WKB",
+            "geometry_types": ["Polygon"],
+            "crs": None,  # pixels of a slide: no place on Earth
+            "edges": "planar",
+            "covering": {"bbox": {corner: ["bbox", corner] for corner in _CORNERS}},
+        }
+        if np.isfinite(self._bounds).all():
+            geometry["bbox"] = self._bounds.tolist()
+        return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": geometry}}
