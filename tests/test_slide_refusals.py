@@ -17,35 +17,30 @@ from wsipsm.geometry import Box
 from wsipsm.slide import open_slide
 
 
-def make_bad(folder: Path, kind: str) -> Path:
-    """Write one unusable file and return its path."""
-    path = folder / "bad.tif"
+def write_bad_pixels(folder: Path, kind: str) -> Path:
+    """Write one image whose pixels are not 8-bit colour and return its path."""
     image = noise(64, 64)
-    if kind == "grey":
-        tifffile.imwrite(path, image[..., 0])
-    elif kind == "tiled grey":
-        tifffile.imwrite(path, image[..., 0], tile=(16, 16), **HALF_UM)
-    elif kind == "16 bits":
-        tifffile.imwrite(path, image.astype(np.uint16), photometric="rgb")
-    elif kind == "tiled 16 bits":
-        tifffile.imwrite(path, image.astype(np.uint16), photometric="rgb", tile=(16, 16), **HALF_UM)
-    elif kind == "five channels":
-        tifffile.imwrite(path, np.dstack([image, image])[..., :5], photometric="rgb")
-    elif kind == "cmyk":
-        Pillow.fromarray(image).convert("CMYK").save(path)
-    elif kind == "grey jpeg":
-        path = folder / "bad.jpg"
-        Pillow.fromarray(image[..., 0]).save(path)
-    elif kind == "stack":
-        tifffile.imwrite(path, np.stack([image, image]), photometric="rgb")
+    tiled = {"tile": (16, 16), **HALF_UM} if kind.startswith("tiled") else {}
+    if kind.startswith("pillow"):
+        path = folder / ("bad.jpg" if kind.endswith("L") else "bad.tif")
+        Pillow.fromarray(image).convert(kind.split()[1]).save(path)
+        return path
+    pixels, photometric = {
+        "grey": (image[..., 0], "minisblack"),
+        "16 bits": (image.astype(np.uint16), "rgb"),
+        "five channels": (np.dstack([image, image])[..., :5], "rgb"),
+    }[kind.removeprefix("tiled ")]
+    path = folder / "bad.tif"
+    tifffile.imwrite(path, pixels, photometric=photometric, **tiled)
     return path
 
 
-@pytest.mark.parametrize(
-    "kind", ["grey", "tiled grey", "16 bits", "tiled 16 bits", "five channels", "cmyk", "grey jpeg"]
-)
+KINDS = ["grey", "tiled grey", "16 bits", "tiled 16 bits", "five channels", "pillow CMYK", "pillow L"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_pixels_that_are_not_8_bit_colour_are_refused(tmp_path: Path, kind: str) -> None:
-    path = make_bad(tmp_path, kind)
+    path = write_bad_pixels(tmp_path, kind)
 
     with pytest.raises(PixelFormatError, match="expected 8-bit RGB") as caught:
         open_slide(path, mpp=0.5)
@@ -54,8 +49,11 @@ def test_pixels_that_are_not_8_bit_colour_are_refused(tmp_path: Path, kind: str)
 
 
 def test_a_stack_of_pictures_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, np.stack([noise(64, 64), noise(64, 64)]), photometric="rgb")
+
     with pytest.raises(UnreadableSlideError, match="too many pages"):
-        open_slide(make_bad(tmp_path, "stack"), mpp=0.5)
+        open_slide(path, mpp=0.5)
 
 
 @pytest.mark.parametrize(
