@@ -63,9 +63,11 @@ def save_tile(path: Path, cells: Cells, *, labels: Labels, ids: npt.NDArray[np.i
         "columns": np.stack([cells.columns[name] for name in COLUMNS]),
         "class_": cells.class_,
     }
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.npz")
+    # Not .npz: what a killed worker leaves must not pass for a result.
+    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.part")
     try:
-        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]  # numpy types the flag beside them
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # numpy types the flag beside them
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -81,12 +83,6 @@ def load_tile(path: Path) -> TileResult:
     """
     with _opened(path) as arrays:
         return TileResult(arrays["labels"], arrays["ids"], _cells(arrays))
-
-
-def load_cells(path: Path) -> Cells:
-    """Read the cells of a tile's result alone; errors as ``load_tile``."""
-    with _opened(path) as arrays:
-        return _cells(arrays)
 
 
 def load_anchors(path: Path) -> npt.NDArray[np.int64]:
