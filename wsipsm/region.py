@@ -50,7 +50,7 @@ class Region:
         return _from_wkb, (shapely.to_wkb(self.polygons),)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Region) and shapely.equals_identical(self.polygons, other.polygons)
+        return isinstance(other, Region) and bool(shapely.equals_identical(self.polygons, other.polygons))
 
     def __hash__(self) -> int:
         return hash(shapely.to_wkb(self.polygons))
@@ -165,7 +165,7 @@ def region_from_roi(polygons: Iterable[shapely.Polygon], slide_box_l0: Box) -> R
     if drawn.empty:
         raise RegionError("region of interest: no polygon with an area, expected at least one")
     cut = shapely.intersection(drawn.polygons, shapely.box(slide.x0, slide.y0, slide.x1, slide.y1))
-    region = region_from_tissue([cut])
+    region = region_from_tissue(polygon_parts([cut]))
     if region.empty:
         x0, y0, x1, y1 = drawn.polygons.bounds
         raise RegionError(
@@ -187,7 +187,10 @@ def polygon_parts(shapes: Any) -> list[shapely.Polygon]:
 
 
 def _from_wkb(wkb: bytes) -> Region:
-    return Region(shapely.from_wkb(wkb))
+    polygons = shapely.from_wkb(wkb)
+    if not isinstance(polygons, shapely.MultiPolygon):
+        raise RegionError(f"region: expected a MultiPolygon, got {polygons.geom_type}")
+    return Region(polygons)
 
 
 def _shapes(boxes_l0: npt.NDArray[Any]) -> npt.NDArray[np.object_]:
