@@ -44,6 +44,8 @@ def write_slide(path: Path, pixels: Pixels, *, mpp: float | None, compression: s
         while max(level.shape[:2]) > 1024:
             height, width = (size // 4 * 4 for size in level.shape[:2])
             level = level[:height, :width].reshape(height // 4, 4, width // 4, 4, 3).mean((1, 3)).astype(np.uint8)
-            coarse = {} if mpp is None else {"resolution": (1e4 / mpp / 4, 1e4 / mpp / 4), "resolutionunit": "CENTIMETER"}
+            coarse = (
+                {} if mpp is None else {"resolution": (1e4 / mpp / 4, 1e4 / mpp / 4), "resolutionunit": "CENTIMETER"}
+            )
             tiff.write(level, **shape, **coarse, subfiletype=1)
     return path

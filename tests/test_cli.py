@@ -91,7 +91,19 @@ def test_a_text_stub_with_a_slide_s_name_is_refused_and_listed(tmp_path: Path) -
 def test_a_slide_without_resolution_says_how_to_give_it(tmp_path: Path) -> None:
     Image.fromarray(np.full((300, 300, 3), 200, np.uint8)).save(tmp_path / "plain.png")
 
-    assert_refused(wsipsm("info", tmp_path / "plain.png"), "--slide-mpp")
+    assert_refused(
+        wsipsm("run", tmp_path / "plain.png", "-o", tmp_path / "out", "--workers", "1"), "plain.png", "--slide-mpp"
+    )
+
+
+def test_info_describes_a_slide_without_resolution_too(tmp_path: Path) -> None:
+    Image.fromarray(np.full((300, 400, 3), 200, np.uint8)).save(tmp_path / "plain.png")
+
+    facts = json.loads(wsipsm("info", tmp_path / "plain.png", "--json").stdout)
+
+    assert facts["width_l0"] == 400
+    assert facts["mpp_l0"] is None
+    assert "--slide-mpp" in facts["mpp_source"]
 
 
 def test_a_slide_coarser_than_the_working_resolution_gets_advice(tmp_path: Path) -> None:
@@ -104,7 +116,11 @@ def test_a_slide_coarser_than_the_working_resolution_gets_advice(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("{}", "roi.geojson"), ("no json", "roi.geojson"), ('{"type": "FeatureCollection", "features": []}', "roi.geojson")],
+    [
+        ("{}", "roi.geojson"),
+        ("no json", "roi.geojson"),
+        ('{"type": "FeatureCollection", "features": []}', "roi.geojson"),
+    ],
 )
 def test_a_bad_roi_is_refused(white_slide: Path, tmp_path: Path, text: str, expected: str) -> None:
     (tmp_path / "roi.geojson").write_text(text)
@@ -160,4 +176,4 @@ def test_info_prints_json(white_slide: Path) -> None:
 
     facts = json.loads(done.stdout)
     assert done.returncode == 0
-    assert facts["mpp"] == pytest.approx(0.25)
+    assert facts["mpp_l0"] == pytest.approx(0.25)

@@ -52,7 +52,8 @@ def test_a_bad_override_says_what_is_wrong(override: str, expected: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("- a\n", "expected sections"), ("a: [", "not YAML"), ("tiles: 3\n", "expected keys and values")]
+    ("text", "expected"),
+    [("- a\n", "expected sections"), ("a: [", "not YAML"), ("tiles: 3\n", "expected keys and values")],
 )
 def test_a_bad_file_says_what_is_wrong(tmp_path: Path, text: str, expected: str) -> None:
     path = tmp_path / "mine.yaml"

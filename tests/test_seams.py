@@ -68,7 +68,9 @@ def labels_of(results: Path) -> npt.NDArray[np.int32]:
 
 
 @pytest.mark.parametrize("settings", CUTS.values(), ids=CUTS.keys())
-def test_a_cut_gives_the_cells_of_the_whole(slide: Path, whole: Path, tmp_path: Path, settings: tuple[str, ...]) -> None:
+def test_a_cut_gives_the_cells_of_the_whole(
+    slide: Path, whole: Path, tmp_path: Path, settings: tuple[str, ...]
+) -> None:
     cut = run_slide(slide, tmp_path, "encoder.steps=20", *settings, encoder=whole / "fit.pt")
 
     expected, found = cells_of(whole), cells_of(cut)

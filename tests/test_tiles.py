@@ -108,10 +108,10 @@ def test_a_halo_beyond_the_next_core_is_refused() -> None:
         plan_tiles(lattice, region_of((1, 1, 9, 2)), TilesConfig(), halo_px=11)
 
 
-@pytest.mark.parametrize(("region", "expected"), [((31.0, 31.0, 32.0, 32.0), 0), ((11.0, 11.0, 12.0, 12.0), 1), ((0.0, 0.0, 30.0, 30.0), 9)])
-def test_only_tiles_that_touch_the_region_are_planned(
-    region: tuple[float, float, float, float], expected: int
-) -> None:
+@pytest.mark.parametrize(
+    ("region", "expected"), [((31.0, 31.0, 32.0, 32.0), 0), ((11.0, 11.0, 12.0, 12.0), 1), ((0.0, 0.0, 30.0, 30.0), 9)]
+)
+def test_only_tiles_that_touch_the_region_are_planned(region: tuple[float, float, float, float], expected: int) -> None:
     lattice = Lattice(Grid(30, 30, 1.0, 0.5), 10, 10)
 
     assert len(plan_tiles(lattice, region_of(region), TilesConfig(), halo_px=0).tiles) == expected

@@ -183,7 +183,7 @@ class Archive:
     states : list of SlideState
         One a slide, in the order given.
     prepare : callable
-        Opens a slide and plans its tiles, or returns None when its results are already there; called when its turn comes.
+        Opens a slide when its turn comes and plans its tiles; returns None when its results are already there.
     reporter : Reporter
         Told of every step.
     """

@@ -18,7 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Recognise every cell of a whole-slide image without a single annotation.\n\n"
-    "Start with [bold]wsipsm run slide.svs -o out[/bold], then drag out/slide/cells.geojson.gz onto the slide in QuPath.",
+    "Start with [bold]wsipsm run slide.svs -o out[/bold], then drag out/slide/cells.geojson.gz onto the slide in "
+    "QuPath.",
 )
 
 EXIT_NOTHING, EXIT_SOME = 1, 2
@@ -29,7 +30,9 @@ INPUTS = Annotated[
 ]
 SLIDE_MPP = Annotated[
     float | None,
-    typer.Option(help="Micrometres per pixel of the slide itself, where its file does not say or is wrong (0.25 = 40x)."),
+    typer.Option(
+        help="Micrometres per pixel of the slide itself, where its file does not say or is wrong (0.25 = 40x)."
+    ),
 ]
 
 
@@ -73,7 +76,7 @@ def run(
 ) -> None:
     """Find the cells of slides: GeoJSON for QuPath, GeoParquet, label pyramid, overview.
 
-    Examples:
+    For example:
 
       wsipsm run slide.svs -o out
 
@@ -114,11 +117,10 @@ def info(
     slide_mpp: SLIDE_MPP = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what a slide is: levels, micrometres per pixel and where they were found, bounds, vendor, associated images."""
-    from wsipsm.slide import describe, open_slide
+    """Say what a slide is: levels, micrometres per pixel and where found, bounds, vendor, associated images."""
+    from wsipsm.slide import describe_file
 
-    with open_slide(slide, mpp=slide_mpp) as opened:
-        facts = describe(opened)
+    facts = describe_file(slide, mpp=slide_mpp)
     if as_json:
         import orjson
 
@@ -185,7 +187,9 @@ def _print_estimate(request: Any) -> None:
 
 def _print_facts(facts: dict[str, Any]) -> None:
     for name, value in facts.items():
-        if isinstance(value, list | dict):
+        if isinstance(value, list) and not any(isinstance(item, dict) for item in value):
+            print(f"{name}: {' '.join(map(str, value)) or 'none'}")
+        elif isinstance(value, list | dict):
             print(f"{name}:" if value else f"{name}: none")
             rows = value.items() if isinstance(value, dict) else enumerate(value)
             for key, row in rows:

@@ -76,15 +76,48 @@ class TilesConfig(Section):
 class EncoderConfig(Section):
     """Self-supervised activation network."""
 
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Seed of patches, initial weights and batches."""
+    patches: int = Field(default=96, ge=8)
+    """Patches sampled over the tissue of a slide, to learn from and for the slide's constants."""
+    patch_px: int = Field(default=128, ge=96, le=512)
+    """Side of a patch, grid pixels."""
+    width: int = Field(default=12, ge=4, le=64)
+    """Channels of a shallow block."""
+    blocks: int = Field(default=2, ge=1, le=4)
+    """Shallow residual blocks, whose maps are averaged; each widens the receptive field by 4 px."""
+    hidden: int = Field(default=24, ge=4, le=256)
+    """Hidden units of the head that predicts a cell of the coarse grid."""
+    cell_px: int = Field(default=16, ge=4, le=32)
+    """Side of a cell of the coarse grid, grid pixels; what is learnt is how much of it is stained like nuclei."""
+    steps: int = Field(default=200, ge=1)
+    """Optimiser steps."""
+    batch: int = Field(default=16, ge=1)
+    """Crops a step."""
+    learning_rate: float = Field(default=0.003, gt=0, le=1)
+    """Peak of the one-cycle schedule."""
+    threads: int = Field(default=1, ge=1)
+    """CPU threads of the fit; another number may change the last bits of what is learnt. More than one wait for each
+    other at every layer, which on a busy machine costs seven times what it saves."""
 
 
 class PseudoMaskConfig(Section):
     """Clustering of pixels."""
 
-    clusters: int = Field(default=3, ge=2, le=8)
-    """k of k-means."""
+    clusters: int = Field(default=2, ge=2, le=8)
+    """k of k-means; nuclei are the cluster of the strongest activation and haematoxylin."""
+    smoothing_um: float = Field(default=0.35, ge=0, le=2)
+    """Standard deviation of the Gaussian that smooths haematoxylin and eosin, micrometres."""
+    activation_weight: float = Field(default=0.4, ge=0, le=4)
+    """Weight of the activation map beside haematoxylin, both scaled by the slide's percentiles."""
+    eosin_weight: float = Field(default=0.0, ge=0, le=4)
+    """Weight of eosin beside haematoxylin, scaled likewise."""
+    contrast: float = Field(default=0.5, ge=0, le=1)
+    """Share of the surroundings' mean that is taken off every feature, against uneven staining."""
+    surroundings_um: float = Field(default=4.0, gt=0, le=16)
+    """Standard deviation of the Gaussian window of the surroundings, micrometres."""
+    pixels: int = Field(default=50_000, ge=1_000)
+    """Tissue pixels of a slide that k-means sees."""
 
 
 class LabelsConfig(Section):

@@ -31,7 +31,7 @@ from wsipsm.parquet import GeoParquetWriter
 from wsipsm.provenance import file_hash, make_folder, versions, write_json
 from wsipsm.recognizer import CHANNELS
 from wsipsm.slide import Slide, open_slide
-from wsipsm.summary_image import Density, paint_overview
+from wsipsm.snapshot import Density, save_overview
 from wsipsm.tiles import Tile
 
 OUTPUTS = (
@@ -92,7 +92,7 @@ def finish(ref: JobRef, tally: Tally) -> FinishReport:
     draft = make_folder(job.out / f".draft-{job.token[:12]}")
     try:
         with open_slide(job.slide, mpp=job.slide_mpp) as slide:
-            density = Density.over(job.region, job.grid)
+            density = Density.over(job.grid)
             classes = _write_cells(job, draft, density)
             write_regions(
                 job.region.polygons.geoms,
@@ -101,7 +101,7 @@ def finish(ref: JobRef, tally: Tally) -> FinishReport:
                 color=TISSUE_COLOR,
                 offset_l0=job.offset_l0,
             )
-            paint_overview(draft / "overview.png", slide=slide, job=job, density=density, tiles=_done_tiles(job))
+            save_overview(draft / "overview.png", slide=slide, job=job, density=density, tiles=_done_tiles(job))
             if job.fit_file.exists():
                 shutil.copyfile(job.fit_file, draft / "fit.pt")
             seconds = time.perf_counter() - start
@@ -129,7 +129,9 @@ def _write_cells(job: Job, draft: Path, density: Density) -> dict[str, int]:
             GeoJsonWriter(draft, config=config, slide_id=job.slide_id, offset_l0=job.offset_l0)
         )
         table = stack.enter_context(GeoParquetWriter(draft / "cells.parquet", slide_id=job.slide_id))
-        arrays = stack.enter_context(store.LabelsWriter(draft / "labels.ome.zarr", job.grid, job.config))
+        arrays = stack.enter_context(
+            store.LabelsWriter(draft / "labels.ome.zarr", config.arrays, grid=job.grid, tiles=job.config.tiles)
+        )
         maps = store.open_maps(job.maps_folder) if set(config.arrays) - {"instances"} else None
         for tile, cells, numbers, labels in _numbered(job):
             geojson.write(cells, numbers)
@@ -149,8 +151,8 @@ Numbered = tuple[Tile, Cells, npt.NDArray[np.int64], npt.NDArray[np.int32]]
 def _numbered(job: Job) -> Iterator[Numbered]:
     """Tiles in row-major order with their cells, the cells' final labels, and the final labels of the core.
 
-    A label is the rank of the cell's anchor in scan order over the slide, from 1: it does not depend on the tiles. A core
-    holds cells of its own band and ones that hang over from the band above, so two bands of anchors are enough.
+    A label is the rank of the cell's anchor in scan order over the slide, from 1: it does not depend on the tiles. A
+    core holds cells of its own band and ones that hang over from the band above, so two bands of anchors are enough.
     """
     above, count = np.zeros(0, np.int64), 0
     for _, band in groupby(_done_tiles(job), key=lambda tile: tile.row):
@@ -205,7 +207,11 @@ def _record(job: Job, slide: Slide, tally: Tally, *, classes: dict[str, int], fi
             "mpp": job.grid.mpp,
             "downsample": job.grid.downsample,
         },
-        "origin_l0": {"written": list(job.offset_l0), "level0": [0, 0], "qupath": [bounds.x0, bounds.y0] if bounds else [0, 0]},
+        "origin_l0": {
+            "written": list(job.offset_l0),
+            "level0": [0, 0],
+            "qupath": [bounds.x0, bounds.y0] if bounds else [0, 0],
+        },
         "checkpoint": {
             "fit_sha256": file_hash(job.fit_file) if job.fit_file.exists() else None,
             "encoder": str(job.encoder) if job.encoder else None,
@@ -221,7 +227,8 @@ def _record(job: Job, slide: Slide, tally: Tally, *, classes: dict[str, int], fi
         },
         "seconds": {
             "wall": round(tally.seconds + finish_seconds, 3),
-            "workers": {name: round(value, 3) for name, value in tally.stage_seconds.items()} | {"finish": round(finish_seconds, 3)},
+            "workers": {name: round(value, 3) for name, value in tally.stage_seconds.items()}
+            | {"finish": round(finish_seconds, 3)},
         },
         "failed_tiles": tally.failed,
         "config": job.config.model_dump(mode="json"),

@@ -47,7 +47,7 @@ class Job:
     encoder : Path or None
         Checkpoint to use instead of fitting.
     token : str
-        Differs between runs that use the same scratch folder, so that no worker trusts what it cached of an earlier one.
+        Differs between runs on the same scratch folder, so that no worker trusts what it cached of an earlier one.
     """
 
     slide: Path

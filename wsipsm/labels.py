@@ -32,7 +32,10 @@ from wsipsm.nucleus_shape import nucleus_score, shape_moments
 Evidence = npt.NDArray[np.uint8]
 """uint8, (y, x): 0 background, 128 the border of the pseudo mask, 255 surely nucleus."""
 
-_LOWEST, _STEP = 128, 8
+DECISION = 128
+"""Evidence at the border of the pseudo mask; no candidate is sought below."""
+
+_STEP = 8
 _MIN_SCORE = 0.02
 _MIN_MASKED = 0.5
 
@@ -171,7 +174,7 @@ def _sharpen(evidence: Evidence, half: int) -> Evidence:
 
 def _to_levels(evidence: Evidence) -> Levels:
     """0 below 128, then one more every 8."""
-    table: Levels = np.maximum((np.arange(256) - _LOWEST) // _STEP + 1, 0).astype(np.uint8)
+    table: Levels = np.maximum((np.arange(256) - DECISION) // _STEP + 1, 0).astype(np.uint8)
     levels: Levels = table[evidence]
     return levels
 

@@ -130,8 +130,8 @@ def simplify(rings: Rings, *, tolerance_px: float) -> Rings:
     slopes = _slopes(Rings(rings.vertices - np.repeat(origin, rings.lengths, axis=0), rings.offsets))
     lines = shapely.from_ragged_array(shapely.GeometryType.LINESTRING, slopes.vertices, (slopes.offsets,))
     _, vertices, (offsets,) = shapely.to_ragged_array(shapely.simplify(lines, tolerance_px, preserve_topology=False))
-    offsets = np.asarray(offsets, np.int64)
-    return Rings(vertices + np.repeat(origin, np.diff(offsets), axis=0), offsets)
+    starts = np.asarray(offsets, np.int64)
+    return Rings(vertices + np.repeat(origin, np.diff(starts), axis=0), starts)
 
 
 def to_legal(rings: Rings, spare: Rings, *, downsample: float) -> tuple[Rings, Mask, Mask]:

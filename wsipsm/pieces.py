@@ -142,5 +142,5 @@ def largest_pieces(labels: Labels, keep: Mask) -> Pieces:
 
 def _components(labels: Labels) -> npt.NDArray[np.int32]:
     """Label image of the 4-connected parts of equal value."""
-    parts = measure.label(labels, background=0, connectivity=1)  # type: ignore[no-untyped-call]
+    parts = measure.label(labels, background=0, connectivity=1)
     return np.asarray(parts, np.int32)

@@ -23,10 +23,10 @@ import shapely
 import shapely.affinity
 
 from wsipsm import store
+from wsipsm.annotations import read_regions
 from wsipsm.archive import Archive, Prepared, Reporter, SlideState
 from wsipsm.config import Config
 from wsipsm.errors import WsipsmError
-from wsipsm.annotations import read_regions
 from wsipsm.geometry import Box
 from wsipsm.job import Job
 from wsipsm.nets.checkpoint import load_checkpoint

@@ -134,7 +134,7 @@ class Region:
         return inside
 
 
-def region_from_tissue(polygons: Iterable[shapely.Polygon]) -> Region:
+def region_from_tissue(polygons: Iterable[shapely.Geometry]) -> Region:
     """Region of tissue outlines; empty where there is no tissue.
 
     Parameters
@@ -145,7 +145,7 @@ def region_from_tissue(polygons: Iterable[shapely.Polygon]) -> Region:
     return Region(shapely.MultiPolygon(polygon_parts([shapely.union_all(polygon_parts(polygons))])))
 
 
-def region_from_roi(polygons: Iterable[shapely.Polygon], slide_box_l0: Box) -> Region:
+def region_from_roi(polygons: Iterable[shapely.Geometry], slide_box_l0: Box) -> Region:
     """Region of drawn outlines, cut at the edge of the slide.
 
     Parameters

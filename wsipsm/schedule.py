@@ -1,7 +1,7 @@
 """Dask: a cluster to work on, and one bounded stream of tasks through it.
 
-Tasks carry paths and numbers, never pixels. What is to be done next is asked of a `Source` only when a worker will soon be
-free, so a run of any length holds a bounded number of tasks.
+Tasks carry paths and numbers, never pixels. What is to be done next is asked of a `Source` only when a worker will soon
+be free, so a run of any length holds a bounded number of tasks.
 """
 
 from __future__ import annotations
@@ -27,6 +27,11 @@ TOPIC = "wsipsm-progress"
 
 CONNECT_SECONDS = 30
 """How long a scheduler and its first worker are waited for."""
+
+
+WORKER_ENVIRONMENT = {"MALLOC_TRIM_THRESHOLD_": str(2**28), "MALLOC_MMAP_THRESHOLD_": str(2**28)}
+"""Lets workers keep the memory of one block for the next. With Dask's own 64 kB every feature map is handed back to the
+system and faulted in again, which makes the network three times as slow (measured: 2.5 against 0.8 s per megapixel)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,15 @@ def connect(config: ScheduleConfig, *, scheduler: str | None = None, gpus: int =
         The scheduler does not answer, or it has no workers.
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(dask.config.set({"distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s"}))
+        environment = dask.config.get("distributed.nanny.pre-spawn-environ", {}) | WORKER_ENVIRONMENT
+        stack.enter_context(
+            dask.config.set(
+                {
+                    "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
+                    "distributed.nanny.pre-spawn-environ": environment,
+                }
+            )
+        )
         if scheduler is None:
             client = stack.enter_context(Client(stack.enter_context(_local_cluster(config, gpus))))
         else:
@@ -135,7 +148,7 @@ class _Stream:
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.limit = max(1, pool.config.in_flight_per_worker * pool.threads)
-        self.running: dict[Future, Task] = {}
+        self.running: dict[Future[Any], Task] = {}
         self.completed = as_completed()
 
     def fill(self, source: Source) -> None:
@@ -155,7 +168,7 @@ class _Stream:
             source.failed(task, Failure(error, trace))
         future.release()
 
-    def _submit(self, task: Task) -> Future:
+    def _submit(self, task: Task) -> Future[Any]:
         call, args = (_with_progress, (task.call, task.args)) if task.progress else (task.call, task.args)
         resources = {"GPU": 1} if task.gpu and self.pool.has_gpu else None
         return self.pool.client.submit(
@@ -195,9 +208,7 @@ def _local_cluster(config: ScheduleConfig, gpus: int) -> Iterator[LocalCluster]:
     if gpus:
         shape["resources"] = {"GPU": 1}
     # No memory limit of Dask's own: tiles are bounded by construction, and a paused worker would stall a run.
-    with LocalCluster(
-        **shape, dashboard_address=":0", memory_limit=0, silence_logs=logging.ERROR
-    ) as cluster:
+    with LocalCluster(**shape, dashboard_address=":0", memory_limit=0, silence_logs=logging.ERROR) as cluster:
         yield cluster
 
 

@@ -1,4 +1,7 @@
-"""What workers do with one slide: fit, map a tile, recognise a tile. Each moves data between files and the pure stages."""
+"""What workers do with one slide: fit, map a tile, recognise a tile.
+
+Each moves data between files and the pure stages.
+"""
 
 from __future__ import annotations
 
@@ -115,7 +118,7 @@ def recognise_tile(ref: JobRef, tile: Tile) -> TileReport:
     evidence = maps["evidence"]
     found = labels.instances(evidence, evidence >= labels.DECISION, mpp=job.grid.mpp, config=job.config.labels)
     watch.lap("labels")
-    anchors_xy = labels.anchors(found) + (window.x0, window.y0)
+    anchors_xy = labels.anchors(found) + np.array([window.x0, window.y0])
     owned = core.contains_points(anchors_xy)
     owned[owned] = job.region.contains_l0(job.grid.to_l0(anchors_xy[owned] + 0.5))
     ids = anchors_xy[:, 1] * job.grid.width + anchors_xy[:, 0]

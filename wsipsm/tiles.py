@@ -1,8 +1,8 @@
 """Tiles: how the grid is cut into units of work, and what each of them needs.
 
-The grid is cut into square *cores* by a lattice through its origin; a core is a whole number of network *blocks*. The work
-on a tile has two steps. Mapping runs the network on the blocks of the core and stores the maps. Recognising reads the
-stored maps of the core and a halo around it, so the two sides of a border look at the very same numbers.
+The grid is cut into square *cores* by a lattice through its origin; a core is a whole number of network *blocks*. The
+work on a tile has two steps. Mapping runs the network on the blocks of the core and stores the maps. Recognising reads
+the stored maps of the core and a halo around it, so the two sides of a border look at the very same numbers.
 
 Which blocks are mapped depends on the region alone, never on the size of the cores: every block within the halo of the
 region.

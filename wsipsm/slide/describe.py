@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from wsipsm.errors import ResolutionError
 from wsipsm.slide.base import Slide
+from wsipsm.slide.open import open_slide
 from wsipsm.slide.resolution import number
 
 _OBJECTIVE = ("openslide.objective-power", "objective_power")
+
+
+def describe_file(path: Path, *, mpp: float | None = None) -> dict[str, Any]:
+    """Summary of a slide file as `describe` gives it; one without a resolution is described too.
+
+    Its ``mpp_l0`` and ``size_mm`` are None then, and ``mpp_source`` says why and what to do.
+    """
+    try:
+        with open_slide(path, mpp=mpp) as slide:
+            return describe(slide)
+    except ResolutionError as error:
+        with open_slide(path, mpp=1.0) as slide:
+            return describe(slide) | {"mpp_l0": None, "size_mm": None, "mpp_source": f"none: {error}"}
 
 
 def describe(slide: Slide) -> dict[str, Any]:
