@@ -1,0 +1,1 @@
+"""Learning without labels: patches, the self-supervised task, and the fit of one slide."""

@@ -1,0 +1,96 @@
+"""The fit of one slide: the network, the constants of the slide's staining, its clusters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from wsipsm.activation import ActivationNet
+from wsipsm.config import Config
+from wsipsm.errors import FitError
+from wsipsm.nets.checkpoint import load_checkpoint
+from wsipsm.pseudomask import feature_halo_px, features, fit_clusters
+from wsipsm.recognizer import PsmRecognizer
+from wsipsm.stain import MIN_TISSUE_PX, Floats, SlideStats, measure_slide, optical_density, tissue_pixels
+from wsipsm.train.pretrain import Patches, Progress, pretrain
+
+
+def fit_slide(
+    patches: Patches,
+    config: Config,
+    *,
+    encoder: ActivationNet | Path | None = None,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> PsmRecognizer:
+    """Recogniser of one slide, from patches of its tissue.
+
+    Parameters
+    ----------
+    patches : (n, p, p, 3) uint8
+        RGB at ``config.grid.mpp``.
+    config : Config
+        Sections ``grid``, ``encoder`` and ``pseudomask`` are used.
+    encoder : ActivationNet or Path, optional
+        A network or its checkpoint of either kind; learnt from the patches where it is not given. Of a ``fit``
+        checkpoint the network alone is taken: the constants of one slide do not hold for another.
+    device : torch.device
+        Where to compute.
+    progress : callable, optional
+        Called after every step of learning.
+
+    Raises
+    ------
+    FitError
+        Too little tissue.
+    CheckpointError
+        ``encoder`` is a file that is no checkpoint.
+    """
+    stats = measure_slide(patches)
+    if encoder is None:
+        net = pretrain([patches], config.encoder, device=device, progress=progress)
+    elif isinstance(encoder, Path):
+        net = ActivationNet.of_checkpoint(load_checkpoint(encoder), device=device)
+    else:
+        net = encoder
+    rng = np.random.default_rng(config.encoder.seed)
+    pixels = sample_features(patches, net, stats, config=config, rng=rng)
+    clusters = fit_clusters(pixels, config.pseudomask, mpp=config.grid.mpp, seed=config.encoder.seed)
+    return PsmRecognizer(net, stats, clusters)
+
+
+def sample_features(
+    patches: Patches, net: ActivationNet, stats: SlideStats, *, config: Config, rng: np.random.Generator
+) -> Floats:
+    """Features of pixels drawn without replacement from the tissue of the patches.
+
+    Returns
+    -------
+    (n, 3) float32
+        At most ``config.pseudomask.pixels``.
+
+    Raises
+    ------
+    FitError
+        The patches are smaller than the halo of the features, or nearly empty inside it.
+    """
+    mask, mpp = config.pseudomask, config.grid.mpp
+    sigmas = {"smoothing_px": mask.smoothing_um / mpp, "surroundings_px": mask.surroundings_um / mpp}
+    halo = net.halo_px + feature_halo_px(contrast=mask.contrast, **sigmas)
+    side = min(patches.shape[1:3])
+    if side <= 2 * halo:
+        raise FitError(
+            f"patches of {side} px leave nothing inside the features' halo of {halo} px: raise encoder.patch_px"
+        )
+    found = []
+    for patch in patches:
+        activation = net.maps(patch, stats)
+        seen = patch[net.halo_px : -net.halo_px, net.halo_px : -net.halo_px]
+        tissue = tissue_pixels(optical_density(patch[halo:-halo, halo:-halo]))
+        found.append(features(seen, activation, contrast=mask.contrast, **sigmas)[tissue])
+    pixels = np.concatenate(found)
+    if len(pixels) < MIN_TISSUE_PX // 4:
+        raise FitError(f"only {len(pixels)} sampled tissue pixels, expected at least {MIN_TISSUE_PX // 4}")
+    return pixels[rng.permutation(len(pixels))[: mask.pixels]]
