@@ -54,6 +54,10 @@ def write_newer(path: Path) -> None:
     )
 
 
+def write_damaged(path: Path) -> None:
+    torch.save({"format": FORMAT, "version": 1, "wsipsm": "0.1", "kind": "encoder", "table": "[1"}, path)
+
+
 BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: None, "no such file"),
     "a folder": (lambda path: path.mkdir(), "no such file"),
@@ -68,6 +72,7 @@ BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: save_checkpoint(path, some_checkpoint("fit")),
         "of kind 'fit', expected 'encoder'",
     ),
+    "damaged": (write_damaged, "damaged"),
     "newer": (write_newer, "version 99 by wsipsm 9.9, expected at most 1: update wsipsm"),
 }
 

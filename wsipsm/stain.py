@@ -110,8 +110,7 @@ def smooth(plane: Floats, sigma_px: float) -> Floats:
     if radius == 0:
         return plane
     side = 2 * radius + 1
-    blurred: Floats = cv2.GaussianBlur(plane, (side, side), sigma_px, borderType=cv2.BORDER_REFLECT_101)
-    return blurred
+    return np.asarray(cv2.GaussianBlur(plane, (side, side), sigma_px, borderType=cv2.BORDER_REFLECT_101), np.float32)
 
 
 def smooth_radius_px(sigma_px: float) -> int:
@@ -121,7 +120,8 @@ def smooth_radius_px(sigma_px: float) -> int:
 
 def tissue_pixels(density: Floats) -> npt.NDArray[np.bool_]:
     """Which pixels of (..., 3) optical density are not glass; (...) bool."""
-    return density.mean(axis=-1) > GLASS_OD
+    tissue: npt.NDArray[np.bool_] = density.mean(axis=-1) > GLASS_OD
+    return tissue
 
 
 def measure_slide(patches: npt.NDArray[np.uint8]) -> SlideStats:

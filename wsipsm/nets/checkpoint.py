@@ -90,7 +90,12 @@ def load_checkpoint(path: Path, *, kinds: Sequence[str] = KINDS) -> Checkpoint:
         )
     if kind not in kinds:
         raise CheckpointError(f"{path}: a checkpoint of kind {kind!r}, expected {' or '.join(map(repr, kinds))}")
-    return Checkpoint(kind, json.loads(content["table"]), content["tensors"])
+    try:
+        return Checkpoint(str(kind), dict(json.loads(content["table"])), dict(content["tensors"]))
+    except (KeyError, TypeError, ValueError):
+        raise CheckpointError(
+            f"{path}: a damaged wsipsm checkpoint, expected a table and tensors: write it again"
+        ) from None
 
 
 def load_tensors(module: nn.Module, tensors: dict[str, Tensor]) -> None:
