@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from wsipsm.nets.encoder import IN_CHANNELS, Encoder, EncoderShape
+from wsipsm.nets.encoder import IN_CHANNELS, Encoder, EncoderShape, folded
 
 
 def random_encoder(*, width: int = 6, blocks: int = 2, cell_px: int = 8, seed: int = 0) -> Encoder:
@@ -80,6 +80,19 @@ def test_an_image_in_a_batch_is_seen_as_alone() -> None:
         together, alone = encoder(planes), [encoder(p[None]) for p in planes]
 
     torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-12)
+
+
+def test_folding_the_norms_changes_no_map() -> None:
+    encoder = random_encoder(blocks=3).double()
+    planes = torch.rand(2, IN_CHANNELS, 40, 40, dtype=torch.float64)
+    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+
+    with torch.no_grad():
+        pairs = list(zip(encoder.activations(planes), folded(encoder).activations(planes), strict=True))
+
+    for plain, fast in pairs:
+        torch.testing.assert_close(fast, plain, rtol=0, atol=1e-12)
+    assert all(torch.equal(encoder.state_dict()[name], tensor) for name, tensor in before.items())
 
 
 def test_the_head_sees_the_mean_of_each_cell() -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import math
 import re
 import tempfile
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -18,109 +15,12 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from qupath import check_outline, one_decimal_or_fraction, read_as_qupath
 
 from wsipsm.cells import Cells, cell_uuids, measure_cells
 from wsipsm.config import CellsConfig, OutputConfig
 from wsipsm.geojson import GeoJsonWriter
 from wsipsm.geometry import Box, Grid
-
-MEASUREMENTS = {
-    "Area µm^2",
-    "Perimeter µm",
-    "Eccentricity",
-    "Solidity",
-    "Hematoxylin OD mean",
-    "Eosin OD mean",
-    "Confidence",
-    "Label",
-}
-
-
-def read_as_qupath(path: Path, object_type: str = "detection", geometry_type: str = "Polygon") -> list[dict[str, Any]]:
-    """Features of a file, every rule of QuPath's importer checked."""
-    assert path.name.endswith(".geojson.gz")
-    raw = path.read_bytes()
-    assert raw[:2] == b"\x1f\x8b"
-    assert raw[3] == 0, "no file name in the header"
-    assert raw[4:8] == bytes(4), "no time in the header"
-    text = gzip.decompress(raw).decode("utf-8")
-    assert ", " not in text
-    assert ": " not in text
-    assert "\n" not in text
-    table = json.loads(text, parse_float=one_decimal_or_fraction, parse_constant=refuse)
-    assert set(table) == {"type", "features"}
-    assert table["type"] == "FeatureCollection"
-    assert no_null_inside(table)
-    for feature in table["features"]:
-        check_feature(feature, object_type, geometry_type)
-    ids = [feature["id"] for feature in table["features"]]
-    assert len(set(ids)) == len(ids)
-    classes = {json.dumps(feature["properties"]["classification"]) for feature in table["features"]}
-    assert len(classes) == len({json.loads(one)["name"] for one in classes}), "one class, one colour"
-    return list(table["features"])
-
-
-class Decimal(float):
-    """A number that knows how many decimals it was written with."""
-
-    decimals = 0
-
-
-def one_decimal_or_fraction(text: str) -> Decimal:
-    assert "e" not in text.lower()
-    number = Decimal(text)
-    number.decimals = len(text.partition(".")[2])
-    return number
-
-
-def refuse(text: str) -> None:
-    raise AssertionError(f"{text} in the file")
-
-
-def no_null_inside(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(no_null_inside(one) for one in value.values())
-    if isinstance(value, list):
-        return all(no_null_inside(one) for one in value)
-    return value is not None
-
-
-def check_feature(feature: dict[str, Any], object_type: str, geometry_type: str) -> None:
-    has_nucleus = {"nucleusGeometry"} if object_type == "cell" else set()
-    assert set(feature) == {"type", "id", "geometry", "properties"} | has_nucleus
-    assert feature["type"] == "Feature"
-    assert str(uuid.UUID(feature["id"])) == feature["id"]
-    properties = feature["properties"]
-    assert set(properties) == {"objectType", "classification", "measurements"}, "no free type property"
-    assert properties["objectType"] == object_type
-    name, color = properties["classification"]["name"], properties["classification"]["color"]
-    assert name.strip()
-    assert ": " not in name
-    assert len(color) == 3
-    assert all(type(channel) is int and 0 <= channel <= 255 for channel in color)
-    assert set(properties["measurements"]) == MEASUREMENTS
-    assert all(type(value) in (int, Decimal) and math.isfinite(value) for value in properties["measurements"].values())
-    assert feature["geometry"]["type"] == geometry_type
-    outlines = [feature[key] for key in ("geometry", "nucleusGeometry") if key in feature]
-    for outline in outlines:
-        if outline["type"] == "Polygon":
-            check_outline(outline)
-
-
-def check_outline(outline: dict[str, Any]) -> None:
-    assert len(outline["coordinates"]) == 1, "no hole"
-    ring = outline["coordinates"][0]
-    assert len(ring) >= 4
-    assert ring[0] == ring[-1]
-    assert all(len(point) == 2 and all(value.decimals == 1 for value in point) for point in ring)
-    for kind in (np.float64, np.float32):  # QuPath keeps float32
-        polygon = shapely.Polygon(np.array(ring, kind).astype(np.float64))
-        assert polygon.is_valid
-        assert polygon.area > 0
-        snapped = shapely.set_precision(polygon, 0.01, mode="valid_output")
-        assert not snapped.is_empty
-        assert snapped.geom_type == "Polygon"
-        assert snapped.area == pytest.approx(polygon.area, rel=0.05, abs=0.05)
 
 
 def some_cells(labels: npt.NDArray[np.int32], downsample: float = 2.0, x0: int = 0) -> Cells:

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import geopandas
 import numpy as np
 import numpy.typing as npt
 import pytest
-import zarr
-from slidegen import mosaic, read_rgb, write_slide
+from results import QUICK_FIT, cells_of, labels_of, run_slide
 
-from wsipsm.archive import SlideState
-from wsipsm.config import load_config
-from wsipsm.pipeline import Request, run
-from wsipsm.samples import HE_FIELD_MPP, he_field
-
-WHOLE = "tiles.core_px=2048"
 CUTS = {
     "256 px cores": ("tiles.core_px=256",),
     "512 px cores": ("tiles.core_px=512",),
@@ -28,50 +20,11 @@ CUTS = {
 }
 
 
-class Silent:
-    def started(self, state: SlideState) -> None: ...
-    def fitting(self, state: SlideState, step: int, steps: int) -> None: ...
-    def advanced(self, state: SlideState) -> None: ...
-    def finishing(self, state: SlideState) -> None: ...
-    def ended(self, state: SlideState) -> None: ...
-
-
-def run_slide(slide: Path, out: Path, *settings: str, encoder: Path | None = None) -> Path:
-    """Results folder of a slide run with settings; the run must end well."""
-    settings = ("schedule.workers=2", *settings)
-    request = Request([str(slide)], out, load_config("he", settings), encoder=encoder)
-    (state,) = run(request, Silent())
-    assert state.status == "done", state.error
-    return out / state.slide_id
-
-
-@pytest.fixture(scope="module")
-def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """H&E of 2500 x 2500 px at 40x: no core border at 0.5 um/px falls on a seam of the mosaic."""
-    return write_slide(
-        tmp_path_factory.mktemp("slide") / "mosaic.tiff", mosaic([read_rgb(he_field())], 2500), mpp=HE_FIELD_MPP
-    )
-
-
-@pytest.fixture(scope="module")
-def whole(slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The slide as one tile: what every cut is compared with."""
-    return run_slide(slide, tmp_path_factory.mktemp("whole"), WHOLE, "encoder.steps=20")
-
-
-def cells_of(results: Path) -> geopandas.GeoDataFrame:
-    return geopandas.read_parquet(results / "cells.parquet").sort_values("label", ignore_index=True)
-
-
-def labels_of(results: Path) -> npt.NDArray[np.int32]:
-    return np.asarray(zarr.open_group(results / "labels.ome.zarr", mode="r")["instances/0"])
-
-
 @pytest.mark.parametrize("settings", CUTS.values(), ids=CUTS.keys())
 def test_a_cut_gives_the_cells_of_the_whole(
     slide: Path, whole: Path, tmp_path: Path, settings: tuple[str, ...]
 ) -> None:
-    cut = run_slide(slide, tmp_path, "encoder.steps=20", *settings, encoder=whole / "fit.pt")
+    cut = run_slide(slide, tmp_path, QUICK_FIT, *settings, encoder=whole / "fit.pt")
 
     expected, found = cells_of(whole), cells_of(cut)
     assert len(expected) > 500
@@ -81,13 +34,13 @@ def test_a_cut_gives_the_cells_of_the_whole(
 
 
 def test_a_fit_of_ones_own_gives_the_same_again(slide: Path, whole: Path, tmp_path: Path) -> None:
-    again = run_slide(slide, tmp_path, "tiles.core_px=1024", "encoder.steps=20")
+    again = run_slide(slide, tmp_path, "tiles.core_px=1024", QUICK_FIT)
 
     assert cells_of(again).equals(cells_of(whole))
 
 
 def test_no_outline_follows_a_core_border(whole: Path, slide: Path, tmp_path: Path) -> None:
-    cut = run_slide(slide, tmp_path, "encoder.steps=20", "tiles.core_px=256", encoder=whole / "fit.pt")
+    cut = run_slide(slide, tmp_path, QUICK_FIT, "tiles.core_px=256", encoder=whole / "fit.pt")
     labels = labels_of(cut)
 
     at_borders = [straight_runs(labels, x) for x in range(256, labels.shape[1], 256)]

@@ -189,13 +189,14 @@ def _plan(slide: Slide, slide_id: str, request: Request) -> tuple[Job, TilePlan]
 
 
 def _region(slide: Slide, request: Request, offset: tuple[int, int]) -> Region:
+    whole = Box(0, 0, slide.width_l0, slide.height_l0)
     if request.roi is not None:
         drawn = [shapely.affinity.translate(polygon, *offset) for polygon in read_regions(request.roi)]
-        return region_from_roi(drawn, Box(0, 0, slide.width_l0, slide.height_l0))
+        return region_from_roi(drawn, whole)
     tissue = request.config.tissue
     thumbnail, downsample = slide.thumbnail(tissue.mpp)
     mask = tissue_mask(thumbnail, mpp=slide.mpp_l0 * downsample, config=tissue)
-    return region_from_tissue(tissue_polygons(mask, downsample))
+    return region_from_tissue(tissue_polygons(mask, downsample), whole)
 
 
 def _estimate(path: Path, request: Request) -> Estimate:

@@ -34,11 +34,14 @@ class PsmRecognizer:
         Of the slide.
     clusters : Clusters
         Of the slide.
+    fitted_on : str
+        Tells the slide and the settings that ``stats`` and ``clusters`` hold for.
     """
 
     channels = CHANNELS
 
-    def __init__(self, net: ActivationNet, stats: SlideStats, clusters: Clusters) -> None:
+    def __init__(self, net: ActivationNet, stats: SlideStats, clusters: Clusters, fitted_on: str = "") -> None:
+        self.fitted_on = fitted_on
         self.net = net
         self.stats = stats
         self.clusters = clusters
@@ -84,7 +87,11 @@ class PsmRecognizer:
     def save(self, path: Path) -> None:
         """Write all of it as one checkpoint of kind ``fit``."""
         network = self.net.checkpoint()
-        table = network.table | {"stats": self.stats.to_dict(), "clusters": self.clusters.to_dict()}
+        table = network.table | {
+            "stats": self.stats.to_dict(),
+            "clusters": self.clusters.to_dict(),
+            "fitted_on": self.fitted_on,
+        }
         save_checkpoint(path, replace(network, kind="fit", table=table))
 
 
@@ -103,7 +110,19 @@ def load_recognizer(path: Path, *, device: Device) -> PsmRecognizer:
         clusters = Clusters.from_dict(checkpoint.table["clusters"])
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: the constants of the slide are missing or malformed: {error}") from None
-    return PsmRecognizer(net, stats, clusters)
+    return PsmRecognizer(net, stats, clusters, str(checkpoint.table.get("fitted_on", "")))
+
+
+def fits(path: Path, fitted_on: str) -> bool:
+    """Whether a checkpoint holds the constants of this very slide and these settings.
+
+    Raises
+    ------
+    CheckpointError
+        It is no checkpoint.
+    """
+    checkpoint = load_checkpoint(path)
+    return checkpoint.kind == "fit" and checkpoint.table.get("fitted_on") == fitted_on
 
 
 def _crop(array: Array, margin: int) -> Array:

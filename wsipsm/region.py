@@ -134,15 +134,24 @@ class Region:
         return inside
 
 
-def region_from_tissue(polygons: Iterable[shapely.Geometry]) -> Region:
-    """Region of tissue outlines; empty where there is no tissue.
+DECIMALS = 1
+"""Decimals of a level-0 pixel that GeoJSON keeps."""
+
+
+def region_from_tissue(polygons: Iterable[shapely.Geometry], slide_box_l0: Box) -> Region:
+    """Region of tissue outlines, cut at the edge of the slide; empty where there is no tissue.
+
+    Written to GeoJSON and read back it is the same: its vertices have as many decimals as are written.
 
     Parameters
     ----------
     polygons : iterable of shapely.Polygon
         Level-0 px; they may overlap.
+    slide_box_l0 : Box
+        The slide.
     """
-    return Region(shapely.MultiPolygon(polygon_parts([shapely.union_all(polygon_parts(polygons))])))
+    cut = shapely.intersection(_union(polygons).polygons, _rectangle(slide_box_l0))
+    return Region(shapely.MultiPolygon(polygon_parts([shapely.set_precision(cut, 10.0**-DECIMALS)])))
 
 
 def region_from_roi(polygons: Iterable[shapely.Geometry], slide_box_l0: Box) -> Region:
@@ -160,12 +169,10 @@ def region_from_roi(polygons: Iterable[shapely.Geometry], slide_box_l0: Box) -> 
     RegionError
         Nothing was drawn, without an area, or outside the slide.
     """
-    drawn = region_from_tissue(polygons)
-    slide = slide_box_l0
+    drawn, slide = _union(polygons), slide_box_l0
     if drawn.empty:
         raise RegionError("region of interest: no polygon with an area, expected at least one")
-    cut = shapely.intersection(drawn.polygons, shapely.box(slide.x0, slide.y0, slide.x1, slide.y1))
-    region = region_from_tissue(polygon_parts([cut]))
+    region = _union([shapely.intersection(drawn.polygons, _rectangle(slide))])
     if region.empty:
         x0, y0, x1, y1 = drawn.polygons.bounds
         raise RegionError(
@@ -173,6 +180,14 @@ def region_from_roi(polygons: Iterable[shapely.Geometry], slide_box_l0: Box) -> 
             f"x {slide.x0} to {slide.x1}, y {slide.y0} to {slide.y1} (level-0 px); was it drawn on another slide?"
         )
     return region
+
+
+def _union(polygons: Iterable[shapely.Geometry]) -> Region:
+    return Region(shapely.MultiPolygon(polygon_parts([shapely.union_all(polygon_parts(polygons))])))
+
+
+def _rectangle(box: Box) -> shapely.Polygon:
+    return shapely.box(box.x0, box.y0, box.x1, box.y1)
 
 
 def polygon_parts(shapes: Any) -> list[shapely.Polygon]:

@@ -6,6 +6,7 @@ Each moves data between files and the pure stages.
 from __future__ import annotations
 
 import functools
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from wsipsm import cells, labels, scratch, store
 from wsipsm.geometry import Box, Image
 from wsipsm.job import Job, JobRef
 from wsipsm.nets.device import limited_threads, pick_device
-from wsipsm.recognizer import CHANNELS, PsmRecognizer, load_recognizer
+from wsipsm.provenance import write_bytes
+from wsipsm.recognizer import CHANNELS, PsmRecognizer, fits, load_recognizer
 from wsipsm.slide import Slide, open_slide
 from wsipsm.tiles import Tile, needed_blocks
 from wsipsm.train.fit import fit_slide
@@ -69,6 +72,10 @@ def fit(ref: JobRef, *, progress: Callable[[dict[str, Any]], None]) -> Seconds:
         return watch.seconds
     slide, encoder = open_slide(job.slide, mpp=job.slide_mpp), job.config.encoder
     with slide, limited_threads(encoder.threads):
+        fitted_on = _constants_key(slide.fingerprint(), job)
+        if job.encoder is not None and fits(job.encoder, fitted_on):
+            write_bytes(job.fit_file, job.encoder.read_bytes())
+            return watch.seconds
         boxes = patch_boxes(job.region, job.grid, encoder)
         patches = np.stack([slide.read(box, job.grid) for box in boxes])
         watch.lap("read")
@@ -79,9 +86,16 @@ def fit(ref: JobRef, *, progress: Callable[[dict[str, Any]], None]) -> Seconds:
             device=pick_device(job.device),
             progress=lambda step, steps, loss: progress({"slide": job.slide_id, "step": step, "steps": steps}),
         )
+    recognizer.fitted_on = fitted_on
     recognizer.save(job.fit_file)
     watch.lap("fit")
     return watch.seconds
+
+
+def _constants_key(fingerprint: str, job: Job) -> str:
+    """What the constants of a slide depend on; where it is the same, an earlier fit is taken as it is."""
+    settings = orjson.dumps([fingerprint, job.grid.mpp, job.config.pseudomask.model_dump(mode="json")])
+    return hashlib.sha256(settings).hexdigest()
 
 
 def map_tile(ref: JobRef, tile: Tile) -> Seconds:

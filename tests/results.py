@@ -1,0 +1,47 @@
+"""Run slides and read the results back with the field's own libraries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import numpy.typing as npt
+import zarr
+
+from wsipsm.archive import SlideState
+from wsipsm.config import load_config
+from wsipsm.pipeline import Request, run
+
+QUICK_FIT = "encoder.steps=20"
+"""Setting that learns little, but enough to find nuclei."""
+
+
+class Silent:
+    """A reporter for tests that look at files."""
+
+    def started(self, state: SlideState) -> None: ...
+    def fitting(self, state: SlideState, step: int, steps: int) -> None: ...
+    def advanced(self, state: SlideState) -> None: ...
+    def finishing(self, state: SlideState) -> None: ...
+    def ended(self, state: SlideState) -> None: ...
+
+
+def run_slide(
+    slide: Path, out: Path, *settings: str, encoder: Path | None = None, roi: Path | None = None, fresh: bool = False
+) -> Path:
+    """Results folder of a slide run with settings; the run must end well."""
+    config = load_config("he", ("schedule.workers=2", *settings))
+    (state,) = run(Request([str(slide)], out, config, encoder=encoder, roi=roi, fresh=fresh), Silent())
+    assert state.status == "done", state.error
+    return out / state.slide_id
+
+
+def cells_of(results: Path) -> geopandas.GeoDataFrame:
+    """Cells by label, as geopandas reads them."""
+    return geopandas.read_parquet(results / "cells.parquet").sort_values("label", ignore_index=True)
+
+
+def labels_of(results: Path) -> npt.NDArray[np.int32]:
+    """Finest level of the instances, as zarr reads it."""
+    return np.asarray(zarr.open_group(results / "labels.ome.zarr", mode="r")["instances/0"])
