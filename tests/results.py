@@ -30,8 +30,11 @@ class Silent:
 def run_slide(
     slide: Path, out: Path, *settings: str, encoder: Path | None = None, roi: Path | None = None, fresh: bool = False
 ) -> Path:
-    """Results folder of a slide run with settings; the run must end well."""
-    config = load_config("he", ("schedule.workers=2", *settings))
+    """Results folder of a slide run with settings; the run must end well.
+
+    Workers are threads unless the settings say otherwise: that spares each run the start of new processes.
+    """
+    config = load_config("he", ("schedule.workers=2", "schedule.processes=false", *settings))
     (state,) = run(Request([str(slide)], out, config, encoder=encoder, roi=roi, fresh=fresh), Silent())
     assert state.status == "done", state.error
     return out / state.slide_id

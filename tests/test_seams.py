@@ -9,14 +9,15 @@ import numpy.typing as npt
 import pytest
 from results import QUICK_FIT, cells_of, labels_of, run_slide
 
+PROCESSES = "schedule.processes=true"
 CUTS = {
     "256 px cores": ("tiles.core_px=256",),
     "512 px cores": ("tiles.core_px=512",),
     "1024 px cores": ("tiles.core_px=1024",),
     "random order": ("tiles.core_px=256", "tiles.order=random"),
-    "one worker": ("tiles.core_px=512", "schedule.workers=1"),
-    "four workers": ("tiles.core_px=512", "schedule.workers=4"),
-    "threads": ("tiles.core_px=512", "schedule.processes=false"),
+    "one worker": ("tiles.core_px=512", PROCESSES, "schedule.workers=1"),
+    "four workers": ("tiles.core_px=512", PROCESSES, "schedule.workers=4"),
+    "four threads": ("tiles.core_px=512", "schedule.workers=4"),
 }
 
 

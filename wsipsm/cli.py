@@ -63,6 +63,10 @@ def run(
     roi: Annotated[
         Path | None, typer.Option(help="GeoJSON polygons as exported from QuPath; cells are sought inside them only.")
     ] = None,
+    objects: Annotated[str | None, typer.Option(help="GeoJSON geometry: polygons or points.")] = None,
+    origin: Annotated[
+        str | None, typer.Option(help="GeoJSON frame: qupath (cropped to the slide's bounds as QuPath does) or level0.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     workers: Annotated[int | None, typer.Option(min=1, help="Local worker processes; by default one a core.")] = None,
     scheduler: Annotated[
@@ -89,9 +93,8 @@ def run(
     from wsipsm.config import load_config
     from wsipsm.pipeline import Request
 
-    overrides = [*(settings or [])]
-    overrides += [f"grid.mpp={mpp}"] if mpp is not None else []
-    overrides += [f"schedule.workers={workers}"] if workers is not None else []
+    named = {"grid.mpp": mpp, "schedule.workers": workers, "output.objects": objects, "output.origin": origin}
+    overrides = [*(settings or []), *(f"{key}={value}" for key, value in named.items() if value is not None)]
     if device not in {"auto", "cpu", "cuda"}:
         _refuse(f"--device {device}: expected auto, cpu or cuda")
     request = Request(

@@ -127,6 +127,7 @@ def connect(config: ScheduleConfig, *, scheduler: str | None = None, gpus: int =
         )
         if scheduler is None:
             client = stack.enter_context(Client(stack.enter_context(_local_cluster(config, gpus))))
+            _share_gpus(client, gpus)
         else:
             client = stack.enter_context(_remote_client(scheduler))
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
@@ -210,6 +211,12 @@ def _local_cluster(config: ScheduleConfig, gpus: int) -> Iterator[LocalCluster]:
     # No memory limit of Dask's own: tiles are bounded by construction, and a paused worker would stall a run.
     with LocalCluster(**shape, dashboard_address=":0", memory_limit=0, silence_logs=logging.ERROR) as cluster:
         yield cluster
+
+
+def _share_gpus(client: Client, gpus: int) -> None:
+    """Show each local worker one GPU; said before any of them has asked CUDA."""
+    for number, worker in enumerate(sorted(client.scheduler_info(n_workers=-1)["workers"]) if gpus else ()):
+        client.run(os.environ.__setitem__, "CUDA_VISIBLE_DEVICES", str(number % gpus), workers=[worker])
 
 
 def _remote_client(scheduler: str) -> Client:

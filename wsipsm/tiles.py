@@ -146,7 +146,8 @@ def plan_tiles(lattice: Lattice, region: Region, config: TilesConfig, *, halo_px
 def needed_blocks(lattice: Lattice, tile: Tile, region: Region, *, halo_px: int) -> list[Box]:
     """Blocks of a tile within the halo of the region, grid px, in row-major order."""
     blocks = lattice.blocks(tile)
-    hits = touches(region, [block.expand(halo_px) for block in blocks], lattice.grid)
+    whole = lattice.grid.box
+    hits = touches(region, [block.intersect(whole).expand(halo_px) for block in blocks], lattice.grid)
     return [block for block, hit in zip(blocks, hits, strict=True) if hit]
 
 
