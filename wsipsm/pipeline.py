@@ -42,11 +42,11 @@ from wsipsm.tissue import tissue_mask, tissue_polygons
 SLIDE_COLUMNS = ("slide", "slide_id", "status", "tiles_done", "tiles_total", "cells", "mm2", "seconds", "error")
 FAILED_COLUMNS = ("slide", "slide_id", "error", "traceback")
 
-SECONDS_PER_MPX = 3.0
+SECONDS_PER_MPX = 2.0
 """Worker seconds for a megapixel of grid, measured on one core of a 2-core EPYC machine; for estimates only."""
-FIT_SECONDS = 60.0
+FIT_SECONDS = 40.0
 """Seconds to fit the activation network to a slide on the same machine; for estimates only."""
-BYTES_PER_MPX = 2_500_000
+BYTES_PER_MPX = 4_000_000
 """Scratch and results of a megapixel of dense tissue; for estimates only."""
 
 
