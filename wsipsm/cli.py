@@ -146,6 +146,9 @@ def demo(
 
     path, slide_mpp = (slide, None) if slide is not None else (he_field(), HE_FIELD_MPP)
     _run(Request(inputs=[str(path)], out=out, config=Config(), slide_mpp=slide_mpp))
+    results = out / path.stem
+    print(f"Look at {results / 'overview.png'} first.")
+    print(f"Open {path} in QuPath and drag {results / 'cells.geojson.gz'} onto it: cells sit on the nuclei.")
 
 
 def _run(request: Any) -> None:
