@@ -232,7 +232,7 @@ class Archive:
     def _start(self, state: SlideState) -> bool:
         try:
             prepared = self.prepare(state)
-        except (WsipsmError, OSError) as error:
+        except Exception as error:  # whatever a damaged file provokes, the other slides go on; the traceback is kept
             state.status, state.error, state.traceback = "failed", describe_error(error), traceback.format_exc()
             prepared = None
         if prepared is None:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import orjson
 
 from wsipsm import cells, labels, scratch, store
+from wsipsm.errors import UnreadableSlideError
 from wsipsm.geometry import Box, Image
 from wsipsm.job import Job, JobRef
 from wsipsm.nets.device import limited_threads, pick_device
@@ -77,7 +78,7 @@ def fit(ref: JobRef, *, progress: Callable[[dict[str, Any]], None]) -> Seconds:
             write_bytes(job.fit_file, job.encoder.read_bytes())
             return watch.seconds
         boxes = patch_boxes(job.region, job.grid, encoder)
-        patches = np.stack([slide.read(box, job.grid) for box in boxes])
+        patches = _read_patches(slide, boxes, job)
         watch.lap("read")
         recognizer = fit_slide(
             patches,
@@ -90,6 +91,19 @@ def fit(ref: JobRef, *, progress: Callable[[dict[str, Any]], None]) -> Seconds:
     recognizer.save(job.fit_file)
     watch.lap("fit")
     return watch.seconds
+
+
+def _read_patches(slide: Slide, boxes: list[Box], job: Job) -> npt.NDArray[np.uint8]:
+    """Patches that can be read, (n, p, p, 3); a damaged part of a slide must not cost all of it."""
+    patches, last_error = [], None
+    for box in boxes:
+        try:
+            patches.append(slide.read(box, job.grid))
+        except UnreadableSlideError as error:
+            last_error = error
+    if last_error is not None and len(patches) < len(boxes) / 2:
+        raise last_error
+    return np.stack(patches)
 
 
 def _constants_key(fingerprint: str, job: Job) -> str:
