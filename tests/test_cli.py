@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from slidegen import write_slide
+from test_damage import damage
 
 WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
 
@@ -177,3 +179,15 @@ def test_info_prints_json(white_slide: Path) -> None:
     facts = json.loads(done.stdout)
     assert done.returncode == 0
     assert facts["mpp_l0"] == pytest.approx(0.25)
+
+
+def test_a_damaged_slide_ends_incomplete_without_a_traceback(slide: Path, whole: Path, tmp_path: Path) -> None:
+    damaged = shutil.copy(slide, tmp_path / "mosaic.tiff")
+    damage(damaged, 2400, 2400)
+    settings = ["--set", "tiles.core_px=512", "--workers", "1", "--encoder", whole / "fit.pt"]
+
+    done = wsipsm("run", damaged, "-o", tmp_path / "out", *settings)
+
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "of 9 tiles failed" in done.stderr

@@ -165,7 +165,8 @@ def _run(request: Any) -> None:
         if state.status != "failed":
             print(request.out / state.slide_id)
     if len(good) < len(states):
-        console.print(f"{len(states) - len(good)} of {len(states)} slides failed: {request.out / 'failed.csv'}")
+        listed = request.out / "failed.csv"
+        console.print(f"{len(states) - len(good)} of {len(states)} slides failed or are incomplete, see {listed}")
         usable = any(state.status != "failed" for state in states)
         raise typer.Exit(EXIT_SOME if usable else EXIT_NOTHING)
 

@@ -208,8 +208,9 @@ def _local_cluster(config: ScheduleConfig, gpus: int) -> Iterator[LocalCluster]:
         shape = {"n_workers": 1, "threads_per_worker": workers, "processes": False}
     if gpus:
         shape["resources"] = {"GPU": 1}
+    # Dask would print the traceback of every failed try; ours go to failed.csv.
     # No memory limit of Dask's own: tiles are bounded by construction, and a paused worker would stall a run.
-    with LocalCluster(**shape, dashboard_address=":0", memory_limit=0, silence_logs=logging.ERROR) as cluster:
+    with LocalCluster(**shape, dashboard_address=":0", memory_limit=0, silence_logs=logging.CRITICAL) as cluster:
         yield cluster
 
 
