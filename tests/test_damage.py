@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -9,10 +10,14 @@ from pathlib import Path
 import shapely
 import tifffile
 from results import QUICK_FIT, Silent, cells_of
+from rich.console import Console
+from slidegen import mosaic, read_rgb, write_slide
 
 from wsipsm.archive import SlideState
 from wsipsm.config import load_config
 from wsipsm.pipeline import Request, run
+from wsipsm.progress import reporter
+from wsipsm.samples import HE_FIELD_MPP, he_field
 
 SETTINGS = (QUICK_FIT, "tiles.core_px=512", "schedule.workers=2", "schedule.processes=false")
 
@@ -63,3 +68,55 @@ def test_a_partial_slide_tries_its_failed_tiles_again(slide: Path, whole: Path, 
     assert before
     assert again.status == "partial"
     assert {path: path.stat().st_mtime_ns for path in work.glob("tiles/*.npz")} == before
+
+
+def test_what_a_damaged_part_costs_does_not_depend_on_the_tiles(slide: Path, whole: Path, tmp_path: Path) -> None:
+    damaged = shutil.copy(slide, tmp_path / "mosaic.tiff")
+    damage(damaged, 1300, 1300)
+
+    cells = []
+    for core in (256, 512, 2048):
+        settings = (*SETTINGS, f"tiles.core_px={core}")
+        config = load_config("he", settings)
+        (state,) = run(Request([str(damaged)], tmp_path / str(core), config, encoder=whole / "fit.pt"), Silent())
+        assert state.status == "partial"
+        cells.append(cells_of(tmp_path / str(core) / "mosaic"))
+
+    assert len(cells[0]) > 0.5 * len(cells_of(whole))
+    assert cells[1].equals(cells[0])
+    assert cells[2].equals(cells[0])
+
+
+def test_a_single_level_with_a_damaged_part_is_not_lost(tmp_path: Path) -> None:
+    pixels = mosaic([read_rgb(he_field())], 1000)
+    damaged = write_slide(tmp_path / "flat.tiff", pixels, mpp=HE_FIELD_MPP)
+    damage(damaged, 900, 900)
+
+    (state,) = run(Request([str(damaged)], tmp_path / "out", load_config("he", SETTINGS)), Silent())
+
+    assert state.status == "partial", state.error
+    assert state.cells > 50
+
+
+def test_bars_outlive_a_slide_whose_every_tile_fails(slide: Path, whole: Path, tmp_path: Path) -> None:
+    damaged = shutil.copy(slide, tmp_path / "mosaic.tiff")
+    for x in range(128, 2500, 256):
+        for y in range(128, 2500, 256):
+            damage(damaged, x, y)
+    console = Console(file=io.StringIO(), force_terminal=True)
+    box = json.dumps(shapely.geometry.mapping(shapely.box(0, 0, 2500, 2500)))
+    (tmp_path / "roi.geojson").write_text(box)
+    request = Request(
+        [str(damaged)],
+        tmp_path / "out",
+        load_config("he", SETTINGS),
+        encoder=whole / "fit.pt",
+        roi=tmp_path / "roi.geojson",
+    )
+
+    with reporter(console) as told:
+        (state,) = run(request, told)
+
+    assert state.status in {"failed", "partial"}
+    assert state.cells == 0
+    assert "mosaic" in console.file.getvalue()

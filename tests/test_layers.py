@@ -14,7 +14,8 @@ PACKAGE = Path(wsipsm.__file__).parent
 # From the top to the bottom; modules of one row do not know each other.
 LAYERS = (
     ("__main__", "cli"),
-    ("progress", "pipeline"),
+    ("pipeline",),
+    ("progress", "tables"),
     ("archive",),
     ("finish", "stages"),
     ("snapshot", "train"),

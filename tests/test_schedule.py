@@ -6,6 +6,7 @@ import operator
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,18 +122,33 @@ def test_threads_of_one_process_do_the_same() -> None:
     assert len(source.results) == 8
 
 
-def test_an_existing_scheduler_is_found_by_its_file(tmp_path: Path) -> None:
-    file = tmp_path / "scheduler.json"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+def start_dask(file: Path) -> list[subprocess.Popen[bytes]]:
+    """A scheduler and a worker as others would start them."""
     commands = [
         [sys.executable, "-m", "dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"],
         [sys.executable, "-m", "dask", "worker", "--no-dashboard", "--nworkers", "1", "--nthreads", "1"],
     ]
-    started = [subprocess.Popen([*command, "--scheduler-file", str(file)], **quiet) for command in commands]
+    started = []
+    for command in commands:
+        full = [*command, "--scheduler-file", str(file)]
+        started.append(subprocess.Popen(full, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+    deadline = time.monotonic() + 30
+    while not file.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return started
+
+
+def stop(started: list[subprocess.Popen[bytes]]) -> None:
+    for process in reversed(started):
+        process.terminate()
+    for process in started:
+        process.wait(60)
+
+
+def test_an_existing_scheduler_is_found_by_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "scheduler.json"
+    started = start_dask(file)
     try:
-        deadline = time.monotonic() + 30
-        while not file.exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
         source = Numbers([Task("remote", operator.mul, (7, 7))])
 
         with connect(ScheduleConfig(), scheduler=str(file)) as pool:
@@ -140,14 +156,40 @@ def test_an_existing_scheduler_is_found_by_its_file(tmp_path: Path) -> None:
 
         assert source.results["remote"] == 49
     finally:
-        for process in reversed(started):
-            process.terminate()
-            process.wait(20)
+        stop(started)
 
 
 def test_a_scheduler_file_that_is_missing_is_named(tmp_path: Path) -> None:
     with (
         pytest.raises(ScheduleError, match="a scheduler file that exists"),
         connect(ScheduleConfig(), scheduler=str(tmp_path / "none.json")),
+    ):
+        pass
+
+
+def run_and_lose(scheduler: subprocess.Popen[bytes], file: Path) -> None:
+    """Run tasks on a scheduler that is killed two seconds later."""
+    with connect(ScheduleConfig(), scheduler=str(file)) as pool:
+        threading.Timer(2, scheduler.kill).start()
+        run_stream(pool, Numbers([Task(f"slow-{n}", time.sleep, (0.5,)) for n in range(400)]))
+
+
+def test_a_scheduler_that_dies_is_said_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "scheduler.json"
+    started = start_dask(file)
+    try:
+        with pytest.raises(ScheduleError, match="run again"):
+            run_and_lose(started[0], file)
+    finally:
+        stop(started)
+
+
+@pytest.mark.parametrize("text", ["{}", "rubbish", "[]"])
+def test_a_file_that_is_no_scheduler_file_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "scheduler.json").write_text(text)
+
+    with (
+        pytest.raises(ScheduleError, match="that `dask scheduler` writes"),
+        connect(ScheduleConfig(), scheduler=str(tmp_path / "scheduler.json")),
     ):
         pass

@@ -6,6 +6,7 @@ task to give, so that the end of a slide leaves no worker idle.
 
 from __future__ import annotations
 
+import shutil
 import time
 import traceback
 from collections import deque
@@ -14,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from wsipsm.errors import WsipsmError
+from wsipsm.errors import UnreadableSlideError, WsipsmError
 from wsipsm.finish import FinishReport, Tally, finish
 from wsipsm.job import Job
 from wsipsm.schedule import Failure, Task
-from wsipsm.stages import Seconds, TileReport, fit, map_tile, recognise_tile
+from wsipsm.stages import MapReport, Seconds, TileReport, fit, map_tile, recognise_tile
 from wsipsm.tiles import Tile, TilePlan
 
 Status = Literal["waiting", "running", "done", "empty", "partial", "failed"]
@@ -74,9 +75,11 @@ class SlideRun:
         self.job, self.state = prepared.job, state
         self.ref = prepared.job.save()
         self._start = time.perf_counter()
+        self._around_damage = deque[Tile]()
         self._to_map, self._ready = deque(prepared.plan.tiles), deque[Tile]()
         self._missing = {tile: set(prepared.plan.needs(tile)) for tile in prepared.plan.tiles}
         self._failed: dict[Tile, str] = {}
+        self._damaged: dict[Tile, str] = {}
         self._seconds: Seconds = {}
         self._mended = self._lost = 0
         self._phase: Literal["fit", "tiles", "finish", "over"] = "fit" if self._missing else "finish"
@@ -94,29 +97,35 @@ class SlideRun:
         if self._phase == "tiles":
             if self._ready:
                 return self._tile_task("recognise", recognise_tile, self._ready.popleft())
+            if self._around_damage:
+                tile = self._around_damage.popleft()
+                return Task(f"{self._key('around')}-{tile.name}", map_tile, (self.ref, tile, True), gpu=True)
             return self._tile_task("map", map_tile, self._to_map.popleft(), gpu=True) if self._to_map else None
         if self.over or self._issued:
             return None
         self._issued = True
         if self._phase == "fit":
-            return Task(self._key("fit"), fit, (self.ref,), gpu=True, progress=True)
+            return Task(self._key("fit"), fit, (self.ref,), gpu=True, progress=True, retry=False)
         return Task(self._key("finish"), finish, (self.ref, self._tally()))
 
     def done(self, task: Task, result: Any) -> None:
         """Take a result and open what it makes possible."""
         if isinstance(result, FinishReport):
-            self._end("partial" if self._failed else "done" if self.state.tiles_total else "empty", result)
+            whole: Status = "done" if self.state.tiles_total else "empty"
+            self._end("partial" if self._failed or self._damaged else whole, result)
         elif isinstance(result, TileReport):
             self._book(result.seconds)
             self.state.cells += result.cells
             self._mended, self._lost = self._mended + result.outlines_mended, self._lost + result.cells_lost
             self._tile_over()
+        elif isinstance(result, MapReport):
+            self._book(result.seconds)
+            if not result.unreadable:
+                self._damaged.pop(task.args[1], None)
+            self._mapped(task.args[1])
         else:
             self._book(result)
-            if task.call is fit:
-                self._phase = "tiles"
-            else:
-                self._mapped(task.args[1])
+            self._phase = "tiles"
 
     def failed(self, task: Task, failure: Failure) -> None:
         """Take a failure: of a tile, it costs the cells that depend on it; of anything else, the slide."""
@@ -125,6 +134,9 @@ class SlideRun:
         if task.call is recognise_tile:
             self._failed[task.args[1]] = reason
             self._tile_over()
+        elif task.call is map_tile and isinstance(failure.error, UnreadableSlideError) and len(task.args) == 2:
+            self._damaged[task.args[1]] = reason
+            self._around_damage.append(task.args[1])
         elif task.call is map_tile:
             for tile in [tile for tile, needs in self._missing.items() if task.args[1] in needs]:
                 del self._missing[tile]
@@ -155,11 +167,15 @@ class SlideRun:
         self.state.seconds = time.perf_counter() - self._start
         if report is not None:
             self.state.cells = report.cells
+        if status in {"done", "empty"}:  # here and not on the worker: a retry of the last task must still find its job
+            shutil.rmtree(self.job.work, ignore_errors=True)
+            self.state.error = self.state.traceback = ""  # what a second try mended
         if status == "partial":
-            self.state.error = f"{len(self._failed)} of {self.state.tiles_total} tiles failed: {self.state.error}"
+            bad = len(self._failed | self._damaged)
+            self.state.error = f"{bad} of {self.state.tiles_total} tiles failed in part or whole: {self.state.error}"
 
     def _tally(self) -> Tally:
-        failed = {tile.name: reason for tile, reason in sorted(self._failed.items())}
+        failed = {tile.name: reason for tile, reason in sorted((self._failed | self._damaged).items())}
         seconds = time.perf_counter() - self._start
         return Tally(dict(self._seconds), seconds, self.state.tiles_total, failed, self._mended, self._lost)
 
@@ -213,15 +229,15 @@ class Archive:
 
     def done(self, task: Task, result: Any) -> None:
         """Take a result."""
-        run = self._owner.pop(task.key)
-        run.done(task, result)
-        self._after(run, isinstance(result, TileReport))
+        if (run := self._run_of(task)) is not None:
+            run.done(task, result)
+            self._after(run, isinstance(result, TileReport))
 
     def failed(self, task: Task, failure: Failure) -> None:
         """Take a failure."""
-        run = self._owner.pop(task.key)
-        run.failed(task, failure)
-        self._after(run, tile=task.call is not fit)
+        if (run := self._run_of(task)) is not None:
+            run.failed(task, failure)
+            self._after(run, tile=task.call is not fit)
 
     def told(self, message: dict[str, Any]) -> None:
         """Take progress of a fit; called from another thread."""
@@ -229,24 +245,29 @@ class Archive:
             if run.state.slide_id == message["slide"]:
                 self.reporter.fitting(run.state, message["step"], message["steps"])
 
+    def _run_of(self, task: Task) -> SlideRun | None:
+        """Run of a task; None where the slide failed as a whole while the task was in flight."""
+        run = self._owner.pop(task.key)
+        return run if run in self._active else None
+
     def _start(self, state: SlideState) -> bool:
+        run = None
         try:
             prepared = self.prepare(state)
+            run = SlideRun(prepared, state) if prepared is not None else None
         except Exception as error:  # whatever a damaged file provokes, the other slides go on; the traceback is kept
             state.status, state.error, state.traceback = "failed", describe_error(error), traceback.format_exc()
-            prepared = None
-        if prepared is None:
+        if run is None:
             self.reporter.ended(state)
             return False
-        self._active.append(SlideRun(prepared, state))
+        self._active.append(run)
         self.reporter.started(state)
         return True
 
     def _after(self, run: SlideRun, tile: bool) -> None:
         if tile:
             self.reporter.advanced(run.state)
-        # A slide that failed as a whole may still have tasks in flight; their results find it gone.
-        if run.over and run in self._active:
+        if run.over:
             self._active.remove(run)
             self.reporter.ended(run.state)
 

@@ -22,8 +22,8 @@ app = typer.Typer(
     "QuPath.",
 )
 
-EXIT_NOTHING, EXIT_SOME = 1, 2
-"""Exit codes: nothing could be done, and some slides or tiles failed and are listed."""
+EXIT_NOTHING, EXIT_SOME, EXIT_STOPPED = 1, 2, 130
+"""Exit codes: nothing could be done; some slides or tiles failed and are listed; stopped from the keyboard."""
 
 INPUTS = Annotated[
     list[str], typer.Argument(metavar="SLIDE...", help="Slides, folders (searched recursively) or quoted globs.")
@@ -166,7 +166,9 @@ def _run(request: Any) -> None:
             print(request.out / state.slide_id)
     if len(good) < len(states):
         listed = request.out / "failed.csv"
-        console.print(f"{len(states) - len(good)} of {len(states)} slides failed or are incomplete, see {listed}")
+        console.print(
+            f"{len(states) - len(good)} of {len(states)} slides failed or are incomplete, see {listed}", markup=False
+        )
         usable = any(state.status != "failed" for state in states)
         raise typer.Exit(EXIT_SOME if usable else EXIT_NOTHING)
 
@@ -221,6 +223,10 @@ def main() -> None:
         _refuse("stopped")
     except WsipsmError as error:
         _refuse(" ".join(str(error).split()))
+    except OSError as error:
+        _refuse(f"{error.filename or 'input'}: {error.strerror or error}")
+    if code == EXIT_STOPPED:
+        print("wsipsm: stopped; the same command goes on where it was", file=sys.stderr)
     raise SystemExit(code or 0)
 
 

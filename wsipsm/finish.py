@@ -30,12 +30,13 @@ from wsipsm.labels import DECISION
 from wsipsm.parquet import GeoParquetWriter
 from wsipsm.provenance import file_hash, make_folder, versions, write_json
 from wsipsm.recognizer import CHANNELS
-from wsipsm.slide import Slide, open_slide
+from wsipsm.slide import Slide, open_slide, qupath_origin
 from wsipsm.snapshot import Density, save_overview
 from wsipsm.tiles import Tile
 
 OUTPUTS = (
-    "cells*.geojson.gz",
+    "cells.geojson.gz",
+    "cells-[0-9]*.geojson.gz",
     "import.groovy",
     "cells.parquet",
     "labels.ome.zarr",
@@ -84,10 +85,7 @@ class FinishReport:
 
 
 def finish(ref: JobRef, tally: Tally) -> FinishReport:
-    """Write all outputs of a slide, move them to their final names and drop the scratch.
-
-    The scratch stays where tiles failed, so that the next run only repeats those.
-    """
+    """Write all outputs of a slide and move them to their final names; the scratch stays."""
     start, job = time.perf_counter(), ref.load()
     draft = make_folder(job.out / f".draft-{job.token[:12]}")
     try:
@@ -99,7 +97,7 @@ def finish(ref: JobRef, tally: Tally) -> FinishReport:
                 draft / "tissue.geojson",
                 name="Tissue",
                 color=TISSUE_COLOR,
-                offset_l0=job.offset_l0,
+                offset_l0=qupath_origin(slide),
             )
             save_overview(draft / "overview.png", slide=slide, job=job, density=density, tiles=_done_tiles(job))
             if job.fit_file.exists():
@@ -110,9 +108,13 @@ def finish(ref: JobRef, tally: Tally) -> FinishReport:
         _publish(draft, job.out)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    if not tally.failed:
-        shutil.rmtree(job.work, ignore_errors=True)
     return FinishReport(sum(classes.values()), seconds)
+
+
+def outputs_complete(out: Path) -> bool:
+    """Whether everything that a finished slide always has is still there."""
+    always = ("cells.parquet", "labels.ome.zarr", "overview.png", "tissue.geojson", "run.json")
+    return all((out / name).exists() for name in always) and any(out.glob("cells*.geojson.gz"))
 
 
 def _done_tiles(job: Job) -> list[Tile]:
@@ -185,7 +187,6 @@ def _copy_maps(arrays: store.LabelsWriter, maps: Any, core: Box, wanted: tuple[s
 
 def _record(job: Job, slide: Slide, tally: Tally, *, classes: dict[str, int], finish_seconds: float) -> dict[str, Any]:
     """Content of ``run.json``."""
-    bounds = slide.bounds_l0
     return {
         "status": "partial" if tally.failed else "done" if tally.tiles else "empty",
         "digest": job.digest,
@@ -210,7 +211,7 @@ def _record(job: Job, slide: Slide, tally: Tally, *, classes: dict[str, int], fi
         "origin_l0": {
             "written": list(job.offset_l0),
             "level0": [0, 0],
-            "qupath": [bounds.x0, bounds.y0] if bounds else [0, 0],
+            "qupath": list(qupath_origin(slide)),
         },
         "checkpoint": {
             "fit_sha256": file_hash(job.fit_file) if job.fit_file.exists() else None,

@@ -10,12 +10,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import orjson
@@ -23,24 +24,24 @@ import shapely
 import shapely.affinity
 
 from wsipsm import store
+from wsipsm.activation import ActivationNet
 from wsipsm.annotations import read_regions
 from wsipsm.archive import Archive, Prepared, Reporter, SlideState
 from wsipsm.config import Config
-from wsipsm.errors import WsipsmError
+from wsipsm.errors import CheckpointError, WsipsmError
+from wsipsm.finish import outputs_complete
 from wsipsm.geometry import Box
 from wsipsm.job import Job
 from wsipsm.nets.checkpoint import load_checkpoint
-from wsipsm.nets.device import gpu_count
-from wsipsm.provenance import file_hash, make_folder, result_hash, write_csv
+from wsipsm.nets.device import gpu_count, pick_device
+from wsipsm.provenance import file_hash, make_folder, result_hash
 from wsipsm.recognizer import CHANNELS
 from wsipsm.region import Region, region_from_roi, region_from_tissue
 from wsipsm.schedule import connect, run_stream
-from wsipsm.slide import Slide, open_slide, slide_paths
+from wsipsm.slide import Slide, open_slide, qupath_origin, slide_paths
+from wsipsm.tables import TableKeeper
 from wsipsm.tiles import TilePlan, plan_tiles
 from wsipsm.tissue import tissue_mask, tissue_polygons
-
-SLIDE_COLUMNS = ("slide", "slide_id", "status", "tiles_done", "tiles_total", "cells", "mm2", "seconds", "error")
-FAILED_COLUMNS = ("slide", "slide_id", "error", "traceback")
 
 SECONDS_PER_MPX = 2.0
 """Worker seconds for a megapixel of grid, measured on one core of a 2-core EPYC machine; for estimates only."""
@@ -65,7 +66,7 @@ class Request:
     slide_mpp : float, optional
         Micrometres per level-0 pixel, instead of what the slides say.
     roi : Path, optional
-        GeoJSON polygons in the frame of the GeoJSON output; only inside them cells are wanted.
+        GeoJSON polygons in the frame of QuPath; only inside them cells are wanted.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     scheduler : str, optional
@@ -131,33 +132,40 @@ def run(request: Request, reporter: Reporter) -> list[SlideState]:
     WsipsmError
         Nothing can be done at all: no slide, a bad checkpoint, an output folder that cannot be written, no scheduler.
     """
-    states = _states(slide_paths(request.inputs))
+    states = _states(slide_paths(request.inputs, skip=request.out))
     _check(request)
     out = make_folder(request.out)
     gpus = 0 if request.device == "cpu" else gpu_count()
     with connect(request.config.schedule, scheduler=request.scheduler, gpus=gpus) as pool:
-        told = _TableKeeper(out, states, reporter)
-        run_stream(pool, Archive(states, lambda state: prepare(state, request), told))
+        told = TableKeeper(out, states, reporter)
+        try:
+            run_stream(pool, Archive(states, lambda state: prepare(state, request), told))
+        finally:
+            told.write()
     return states
 
 
 def estimate(request: Request) -> list[Estimate]:
     """What `run` would do, slide by slide; nothing is written."""
     _check(request)
-    return [_estimate(path, request) for path in slide_paths(request.inputs)]
+    return [_estimate(path, request) for path in slide_paths(request.inputs, skip=request.out)]
 
 
 def prepare(state: SlideState, request: Request) -> Prepared | None:
     """Open a slide, find where to look and plan its tiles; None when its results are already there."""
     with open_slide(state.slide, mpp=request.slide_mpp) as slide:
-        job, plan = _plan(slide, state.slide_id, request)
+        job, plan = plan_slide(slide, state.slide_id, request)
+        fingerprint = slide.fingerprint()
         facts = {
-            "slide": slide.fingerprint(),
+            "slide": fingerprint,
             "slide_mpp": request.slide_mpp,
             "region": hashlib.sha256(shapely.to_wkb(job.region.polygons)).hexdigest(),
             "encoder": file_hash(request.encoder) if request.encoder else None,
         }
     digest = result_hash(request.config, **facts)
+    if _taken(request.out / state.slide_id, state.slide, fingerprint):
+        state.slide_id = _long_id(state.slide)
+        job = replace(job, slide_id=state.slide_id)
     job = job.at(out=request.out.absolute() / state.slide_id, digest=digest)
     if not request.fresh and _already_done(job, state):
         return None
@@ -167,18 +175,18 @@ def prepare(state: SlideState, request: Request) -> Prepared | None:
     return Prepared(job, plan)
 
 
-def _plan(slide: Slide, slide_id: str, request: Request) -> tuple[Job, TilePlan]:
+def plan_slide(slide: Slide, slide_id: str, request: Request) -> tuple[Job, TilePlan]:
+    """Job of an open slide, without its folders yet, and the tiles that its region needs."""
     config = request.config
     grid = slide.grid(config.grid.mpp)
-    bounds = slide.bounds_l0 if config.output.origin == "qupath" else None
-    offset = (bounds.x0, bounds.y0) if bounds else (0, 0)
+    offset = qupath_origin(slide) if config.output.origin == "qupath" else (0, 0)
     job = Job(
         slide=slide.path.absolute(),
         slide_mpp=request.slide_mpp,
         slide_id=slide_id,
         config=config,
         grid=grid,
-        region=_region(slide, request, offset),
+        region=_region(slide, request),
         offset_l0=offset,
         work=Path(),
         out=Path(),
@@ -188,10 +196,11 @@ def _plan(slide: Slide, slide_id: str, request: Request) -> tuple[Job, TilePlan]
     return job, plan_tiles(job.lattice, job.region, config.tiles, halo_px=job.halo_px, seed=config.encoder.seed)
 
 
-def _region(slide: Slide, request: Request, offset: tuple[int, int]) -> Region:
+def _region(slide: Slide, request: Request) -> Region:
     whole = Box(0, 0, slide.width_l0, slide.height_l0)
     if request.roi is not None:
-        drawn = [shapely.affinity.translate(polygon, *offset) for polygon in read_regions(request.roi)]
+        origin = qupath_origin(slide)  # regions are drawn in QuPath, whatever frame the cells are written in
+        drawn = [shapely.affinity.translate(polygon, *origin) for polygon in read_regions(request.roi)]
         return region_from_roi(drawn, whole)
     tissue = request.config.tissue
     thumbnail, downsample = slide.thumbnail(tissue.mpp)
@@ -202,7 +211,7 @@ def _region(slide: Slide, request: Request, offset: tuple[int, int]) -> Region:
 def _estimate(path: Path, request: Request) -> Estimate:
     try:
         with open_slide(path, mpp=request.slide_mpp) as slide:
-            job, plan = _plan(slide, path.stem, request)
+            job, plan = plan_slide(slide, path.stem, request)
     except (WsipsmError, OSError) as error:
         return Estimate(path, error=str(error))
     mpx = sum(core.width * core.height for core in map(job.lattice.core, plan.tiles)) / 1e6
@@ -214,32 +223,49 @@ def _estimate(path: Path, request: Request) -> Estimate:
 
 def _check(request: Request) -> None:
     if request.encoder is not None:
-        load_checkpoint(request.encoder)
+        try:
+            ActivationNet.of_checkpoint(load_checkpoint(request.encoder), device=pick_device("cpu"))
+        except CheckpointError as error:
+            raise CheckpointError(f"{request.encoder}: {str(error).removeprefix(f'{request.encoder}: ')}") from None
+    if request.scheduler is None:
+        pick_device(request.device)
     if request.roi is not None:
         read_regions(request.roi)
 
 
 def _states(paths: list[Path]) -> list[SlideState]:
     stems = Counter(path.stem for path in paths)
-    return [SlideState(path, _slide_id(path, unique=stems[path.stem] == 1)) for path in paths]
+    return [SlideState(path, path.stem if stems[path.stem] == 1 else _long_id(path)) for path in paths]
 
 
-def _slide_id(path: Path, *, unique: bool) -> str:
-    # The suffix comes from the path alone, so that a slide keeps its folder whatever else is in the run.
-    return path.stem if unique else f"{path.stem}-{hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:6]}"
+def _long_id(path: Path) -> str:
+    """Stem and a hash of the path: a folder of its own for one of several slides of one stem."""
+    return f"{path.stem}-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:6]}"
+
+
+def _taken(folder: Path, slide: Path, fingerprint: str) -> bool:
+    """Whether another slide's results, or its unfinished ones, lie in a folder."""
+    for record in (folder / "run.json", *folder.glob(".work-*/job.json")):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            owner = orjson.loads(record.read_bytes())["slide"]
+            path, known = (owner["path"], owner["fingerprint"]) if isinstance(owner, dict) else (owner, None)
+            if Path(path).resolve() != slide.resolve() and known != fingerprint:
+                return True
+    return False
 
 
 def _already_done(job: Job, state: SlideState) -> bool:
     try:
         record = orjson.loads((job.out / "run.json").read_bytes())
-    except (OSError, orjson.JSONDecodeError):
+        same = record["digest"] == job.digest
+        same &= record["config"]["output"] == job.config.output.model_dump(mode="json")
+        status, counts = record["status"], record["counts"]
+        tiles, cells, mm2 = counts["tiles"], counts["cells"], counts["mm2"]
+    except (OSError, ValueError, KeyError, TypeError):  # no record, or one that somebody changed
         return False
-    same = record["digest"] == job.digest
-    same &= record["config"]["output"] == job.config.output.model_dump(mode="json")
-    if not same or record["status"] not in {"done", "empty"}:
+    if not same or status not in {"done", "empty"} or not outputs_complete(job.out):
         return False
-    state.status, state.cells, state.mm2 = record["status"], record["counts"]["cells"], record["counts"]["mm2"]
-    state.tiles_total = state.tiles_done = record["counts"]["tiles"]
+    state.status, state.cells, state.mm2, state.tiles_total, state.tiles_done = status, cells, mm2, tiles, tiles
     return True
 
 
@@ -249,20 +275,3 @@ def _make_room(job: Job, *, fresh: bool) -> None:
     for old in job.out.glob(".*-*"):
         if fresh or old != job.work:
             shutil.rmtree(old, ignore_errors=True)
-
-
-class _TableKeeper:
-    """Passes everything on, and keeps ``slides.csv`` and ``failed.csv`` as slides end."""
-
-    def __init__(self, out: Path, states: Sequence[SlideState], reporter: Reporter) -> None:
-        self._out, self._states, self._reporter = out, states, reporter
-        self.started, self.fitting = reporter.started, reporter.fitting
-        self.advanced, self.finishing = reporter.advanced, reporter.finishing
-
-    def ended(self, state: SlideState) -> None:
-        rows = [{name: getattr(state, name) for name in (*SLIDE_COLUMNS, "traceback")} for state in self._states]
-        for row in rows:
-            row["mm2"], row["seconds"] = round(row["mm2"], 4), round(row["seconds"], 2)
-        write_csv(self._out / "slides.csv", SLIDE_COLUMNS, rows)
-        write_csv(self._out / "failed.csv", FAILED_COLUMNS, [row for row in rows if row["error"]])
-        self._reporter.ended(state)

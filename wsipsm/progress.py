@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from wsipsm.archive import Reporter, SlideState
@@ -43,11 +44,13 @@ class BarReporter:
 
     def started(self, state: SlideState) -> None:
         """Open the slide's bar."""
-        row = self._bars.add_task(f"{state.slide_id}: learn", total=None, facts=f"{state.mm2:.2f} mm²")
+        row = self._bars.add_task(escape(f"{state.slide_id}: learn"), total=None, facts=f"{state.mm2:.2f} mm²")
         self._rows[state.slide_id] = row, _Speed(time.monotonic)
 
     def fitting(self, state: SlideState, step: int, steps: int) -> None:
         """Move the bar through self-supervision."""
+        if state.slide_id not in self._rows:  # told from another thread, a little early or late
+            return
         row, _ = self._rows[state.slide_id]
         self._bars.update(row, total=steps, completed=step, facts=f"step {step}/{steps}")
 
@@ -56,7 +59,7 @@ class BarReporter:
         row, speed = self._rows[state.slide_id]
         self._bars.update(
             row,
-            description=f"{state.slide_id}: tiles",
+            description=escape(f"{state.slide_id}: tiles"),
             total=state.tiles_total,
             completed=state.tiles_done,
             facts=speed.facts(state),
@@ -65,7 +68,7 @@ class BarReporter:
     def finishing(self, state: SlideState) -> None:
         """Say that outputs are being written."""
         row, _ = self._rows[state.slide_id]
-        self._bars.update(row, description=f"{state.slide_id}: write", facts=f"{state.cells:,} cells")
+        self._bars.update(row, description=escape(f"{state.slide_id}: write"), facts=f"{state.cells:,} cells")
 
     def ended(self, state: SlideState) -> None:
         """Close the bar and leave one line."""

@@ -7,6 +7,7 @@ be free, so a run of any length holds a bounded number of tasks.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import time
@@ -17,7 +18,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import dask
-from distributed import Client, Future, LocalCluster, as_completed, get_worker
+from distributed import CancelledError, Client, Future, LocalCluster, as_completed, get_worker
+from distributed.comm.core import CommClosedError
 
 from wsipsm.config import ScheduleConfig
 from wsipsm.errors import ScheduleError
@@ -50,6 +52,8 @@ class Task:
         Whether the call needs the worker's GPU, where workers have one.
     progress : bool
         Whether the call takes ``progress``, a callable that sends a dict to the client.
+    retry : bool
+        Whether it is tried again where it fails.
     """
 
     key: str
@@ -57,6 +61,7 @@ class Task:
     args: tuple[Any, ...]
     gpu: bool = False
     progress: bool = False
+    retry: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +132,7 @@ def connect(config: ScheduleConfig, *, scheduler: str | None = None, gpus: int =
         )
         if scheduler is None:
             client = stack.enter_context(Client(stack.enter_context(_local_cluster(config, gpus))))
-            _share_gpus(client, gpus)
+            _share_gpus(client, gpus if config.processes else 0)
         else:
             client = stack.enter_context(_remote_client(scheduler))
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
@@ -135,25 +140,37 @@ def connect(config: ScheduleConfig, *, scheduler: str | None = None, gpus: int =
 
 
 def run_stream(pool: Pool, source: Source) -> None:
-    """Run all tasks of a source; a failed task is handed back to it and the rest goes on."""
+    """Run all tasks of a source; a failed task is handed back to it and the rest goes on.
+
+    Raises
+    ------
+    ScheduleError
+        The scheduler was lost.
+    """
     stream = _Stream(pool)
-    with _listening(pool.client, source):
-        while True:
-            stream.fill(source)
-            if not stream.running:
-                return
-            stream.settle_one(source)
+    try:
+        with _listening(pool.client, source):
+            while True:
+                stream.fill(source)
+                if not stream.running:
+                    return
+                stream.settle_one(source)
+    except (CancelledError, CommClosedError) as error:
+        raise ScheduleError(
+            f"the Dask scheduler was lost ({type(error).__name__}); run again, finished tiles are kept"
+        ) from None
 
 
 class _Stream:
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
-        self.limit = max(1, pool.config.in_flight_per_worker * pool.threads)
         self.running: dict[Future[Any], Task] = {}
         self.completed = as_completed()
 
     def fill(self, source: Source) -> None:
-        while len(self.running) < self.limit and (task := source.next_task()) is not None:
+        # Asked anew each time: a cluster may grow and shrink.
+        limit = max(1, self.pool.config.in_flight_per_worker * self.pool.threads)
+        while len(self.running) < limit and (task := source.next_task()) is not None:
             future = self._submit(task)
             self.running[future] = task
             self.completed.add(future)
@@ -161,6 +178,8 @@ class _Stream:
     def settle_one(self, source: Source) -> None:
         future = next(self.completed)
         task = self.running.pop(future)
+        if future.cancelled():
+            raise CancelledError(task.key)
         error = future.exception()
         if error is None:
             source.done(task, future.result())
@@ -173,7 +192,12 @@ class _Stream:
         call, args = (_with_progress, (task.call, task.args)) if task.progress else (task.call, task.args)
         resources = {"GPU": 1} if task.gpu and self.pool.has_gpu else None
         return self.pool.client.submit(
-            call, *args, key=task.key, pure=False, retries=self.pool.config.retries, resources=resources
+            call,
+            *args,
+            key=task.key,
+            pure=False,
+            retries=self.pool.config.retries if task.retry else 0,
+            resources=resources,
         )
 
 
@@ -214,10 +238,22 @@ def _local_cluster(config: ScheduleConfig, gpus: int) -> Iterator[LocalCluster]:
         yield cluster
 
 
+def _address_in(scheduler_file: Path) -> str:
+    try:
+        return str(json.loads(scheduler_file.read_text())["address"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ScheduleError(f"{scheduler_file}: expected the scheduler file that `dask scheduler` writes") from None
+
+
 def _share_gpus(client: Client, gpus: int) -> None:
     """Show each local worker one GPU; said before any of them has asked CUDA."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus)))).split(",")
     for number, worker in enumerate(sorted(client.scheduler_info(n_workers=-1)["workers"]) if gpus else ()):
-        client.run(os.environ.__setitem__, "CUDA_VISIBLE_DEVICES", str(number % gpus), workers=[worker])
+        client.run(_see_gpu, given[number % len(given)], workers=[worker])
+
+
+def _see_gpu(name: str) -> None:
+    os.environ["CUDA_VISIBLE_DEVICES"] = name
 
 
 def _remote_client(scheduler: str) -> Client:
@@ -225,7 +261,7 @@ def _remote_client(scheduler: str) -> Client:
     if "://" not in scheduler:
         if not Path(scheduler).is_file():
             raise ScheduleError(f"{scheduler}: expected an address (tcp://host:port) or a scheduler file that exists")
-        address = {"scheduler_file": scheduler}
+        address = {"address": _address_in(Path(scheduler))}
     try:
         client = Client(**address, timeout=CONNECT_SECONDS)
         client.wait_for_workers(1, timeout=CONNECT_SECONDS)

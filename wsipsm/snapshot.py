@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from PIL import Image as PilImage
 
 from wsipsm.cells import Cells
 from wsipsm.errors import UnreadableSlideError
-from wsipsm.geometry import Box, Grid, Image
+from wsipsm.geometry import Box, Grid
 from wsipsm.job import Job
 from wsipsm.overview import CloseUp, Overview, draw_overview, pick_closeups, thumbnail_mpp
 from wsipsm.provenance import write_bytes
@@ -76,7 +75,7 @@ def save_overview(path: Path, *, slide: Slide, job: Job, density: Density, tiles
         Tiles with a result.
     """
     whole = Box(0, 0, slide.width_l0, slide.height_l0)
-    thumbnail, downsample = _thumbnail(slide, job, thumbnail_mpp(job.region.bounds_l0, whole, slide.mpp_l0))
+    thumbnail, downsample = slide.thumbnail(thumbnail_mpp(job.region.bounds_l0, whole, slide.mpp_l0))
     cells, mm2 = int(density.counts.sum()), job.region_mm2
     facts = (f"{cells:,} cells", f"{mm2:.2f} mm²", f"{job.grid.mpp:.3g} µm/px")
     picture = draw_overview(
@@ -95,16 +94,6 @@ def save_overview(path: Path, *, slide: Slide, job: Job, density: Density, tiles
     content = io.BytesIO()
     PilImage.fromarray(picture).save(content, "png")
     write_bytes(path, content.getvalue())
-
-
-def _thumbnail(slide: Slide, job: Job, mpp: float) -> tuple[Image, float]:
-    """Thumbnail at about ``mpp``, coarser or blank where a damaged slide gives no other: no cell is lost over it."""
-    for wanted in (mpp, job.config.tissue.mpp, 4 * mpp):
-        with contextlib.suppress(UnreadableSlideError):
-            return slide.thumbnail(wanted)
-    downsample = max(slide.width_l0, slide.height_l0) / 256
-    shape = (math.ceil(slide.height_l0 / downsample), math.ceil(slide.width_l0 / downsample), 3)
-    return np.full(shape, 255, np.uint8), downsample
 
 
 def _closeups(slide: Slide, job: Job, density: Density, tiles: Sequence[Tile]) -> tuple[CloseUp, ...]:

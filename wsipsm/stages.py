@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy.typing as npt
 import orjson
 
 from wsipsm import cells, labels, scratch, store
-from wsipsm.errors import UnreadableSlideError
+from wsipsm.errors import OutputError, UnreadableSlideError
 from wsipsm.geometry import Box, Image
 from wsipsm.job import Job, JobRef
 from wsipsm.nets.device import limited_threads, pick_device
@@ -49,6 +50,22 @@ class TileReport:
     cells: int
     outlines_mended: int
     cells_lost: int
+    seconds: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class MapReport:
+    """What became of the maps of one tile.
+
+    Attributes
+    ----------
+    unreadable : int
+        Blocks that the slide did not give.
+    seconds : dict
+        Where the time went.
+    """
+
+    unreadable: int
     seconds: Seconds
 
 
@@ -112,34 +129,95 @@ def _constants_key(fingerprint: str, job: Job) -> str:
     return hashlib.sha256(settings).hexdigest()
 
 
-def map_tile(ref: JobRef, tile: Tile) -> Seconds:
-    """Run the frozen network on the blocks of a core and store the maps."""
+def map_tile(ref: JobRef, tile: Tile, around_damage: bool = False) -> MapReport:
+    """Run the frozen network on the blocks of a core and store the maps.
+
+    Parameters
+    ----------
+    ref : JobRef
+        The job.
+    tile : Tile
+        The tile.
+    around_damage : bool
+        Leave out blocks that cannot be read, instead of failing; they are written into the tile's mark.
+
+    Raises
+    ------
+    UnreadableSlideError
+        The slide is damaged here.
+    """
     bench, watch = _workbench(ref), Stopwatch()
     job, mark = bench.job, bench.job.mapped_mark(tile)
-    if mark.exists():
-        return watch.seconds
+    if mark.exists() and not mark.stat().st_size:
+        return MapReport(0, watch.seconds)
+    slide, recognizer = bench.tools()
     core = job.lattice.core(tile)
     blocks = needed_blocks(job.lattice, tile, job.region, halo_px=job.halo_px)
-    box = _hull([block.expand(bench.recognizer.halo_px) for block in blocks])
-    image = bench.slide.read(box, job.grid)
+    halos = [block.expand(recognizer.halo_px) for block in blocks]
+    images = _read_blocks(slide, job, halos, around_damage=around_damage)
     watch.lap("read")
     maps = np.zeros((len(CHANNELS), *core.shape), np.uint8)
     with limited_threads(1):
-        for block in blocks:
-            _map_block(bench.recognizer, image, box, block, maps, core)
+        for block, image in zip(blocks, images, strict=True):
+            if image is not None:
+                inside = block.intersect(core)  # a block may cross the edge of the grid, a core does not
+                result = recognizer.block(image)[:, *inside.relative_to(block).slices]
+                maps[:, *inside.relative_to(core).slices] = result
     watch.lap("network")
     store.write_core(bench.maps, core, maps)
-    mark.touch()
+    missing = [block for block, image in zip(blocks, images, strict=True) if image is None]
+    _write_mark(job, tile, missing)
     watch.lap("store")
-    return watch.seconds
+    return MapReport(len(missing), watch.seconds)
+
+
+def _read_blocks(slide: Slide, job: Job, boxes: list[Box], *, around_damage: bool) -> list[Image | None]:
+    """Pixels of boxes that lie close together; None for what cannot be read, where that is allowed."""
+    if not around_damage:
+        hull = _hull(boxes)
+        image = slide.read(hull, job.grid)
+        return [image[box.relative_to(hull).slices] for box in boxes]
+    images: list[Image | None] = []
+    for box in boxes:
+        try:
+            images.append(slide.read(box, job.grid))
+        except UnreadableSlideError:
+            images.append(None)
+    return images
+
+
+def _write_mark(job: Job, tile: Tile, missing: list[Box]) -> None:
+    """Say that a tile is mapped, and which blocks are missing; an empty file where none is.
+
+    Where an earlier run had other blocks missing, what was recognised around the tile no longer holds.
+    """
+    mark = job.mapped_mark(tile)
+    content = orjson.dumps([astuple(block) for block in missing]) if missing else b""
+    if mark.exists() and mark.read_bytes() != content:
+        for near in tile.neighbourhood():
+            job.tile_file(near).unlink(missing_ok=True)
+    write_bytes(mark, content)
+
+
+def _missing_blocks(job: Job, tile: Tile) -> list[Box]:
+    """Blocks of a tile and its neighbours that could not be read."""
+    marks = [job.mapped_mark(near) for near in tile.neighbourhood()]
+    contents = [mark.read_bytes() for mark in marks if mark.exists()]
+    return [Box(*block) for content in contents if content for block in orjson.loads(content)]
 
 
 def recognise_tile(ref: JobRef, tile: Tile) -> TileReport:
-    """Find, outline and measure the cells that a tile owns, and store them with the labels of its core."""
+    """Find, outline and measure the cells that a tile owns, and store them with the labels of its core.
+
+    A cell that depends on a block that could not be read is left out, whichever tile the block belongs to.
+    """
     bench, watch = _workbench(ref), Stopwatch()
-    job, core = bench.job, bench.job.lattice.core(tile)
-    if job.tile_file(tile).exists():
-        return TileReport(len(scratch.load_tile(job.tile_file(tile)).cells), 0, 0, watch.seconds)
+    job, core, path = bench.job, bench.job.lattice.core(tile), bench.job.tile_file(tile)
+    if path.exists():
+        try:
+            return TileReport(len(scratch.load_anchors(path)), 0, 0, watch.seconds)
+        except OutputError:  # a disk that failed: the tile is made again
+            path.unlink()
     window = core.expand(job.halo_px)
     maps = dict(zip(CHANNELS, store.read_window(bench.maps, window), strict=True))
     watch.lap("load")
@@ -148,35 +226,46 @@ def recognise_tile(ref: JobRef, tile: Tile) -> TileReport:
     watch.lap("labels")
     anchors_xy = labels.anchors(found) + np.array([window.x0, window.y0])
     owned = core.contains_points(anchors_xy)
+    for block in _missing_blocks(job, tile):
+        owned &= ~block.expand(job.halo_px).contains_points(anchors_xy)
     owned[owned] = job.region.contains_l0(job.grid.to_l0(anchors_xy[owned] + 0.5))
     ids = anchors_xy[:, 1] * job.grid.width + anchors_xy[:, 0]
     measured = cells.measure_cells(found, maps, window=window, grid=job.grid, keep=owned, config=job.config.cells)
     watch.lap("cells")
-    inner = core.relative_to(window).slices
-    scratch.save_tile(job.tile_file(tile), measured.cells, labels=found[inner], ids=ids)
+    scratch.save_tile(path, measured.cells, labels=found[core.relative_to(window).slices], ids=ids)
     watch.lap("store")
     return TileReport(len(measured.cells), measured.mended, measured.lost, watch.seconds)
 
 
-@dataclass(frozen=True, slots=True)
 class _Workbench:
-    """What a worker keeps open between tiles of one slide."""
+    """What a worker keeps open between tiles of one slide; slide and network only where maps are made."""
 
-    job: Job
-    slide: Slide
-    recognizer: PsmRecognizer
-    maps: Any
+    def __init__(self, ref: JobRef) -> None:
+        self.job = ref.load()
+        self.maps = store.open_maps(self.job.maps_folder)
+        self._lock = threading.Lock()
+        self._tools: tuple[Slide, PsmRecognizer] | None = None
+
+    def tools(self) -> tuple[Slide, PsmRecognizer]:
+        """Open slide and loaded network, once however many threads ask."""
+        with self._lock:
+            if self._tools is None:
+                recognizer = load_recognizer(self.job.fit_file, device=pick_device(self.job.device))
+                self._tools = open_slide(self.job.slide, mpp=self.job.slide_mpp), recognizer
+            return self._tools
+
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def _workbench(ref: JobRef) -> _Workbench:
+    with _ONE_AT_A_TIME:
+        return _kept_workbench(ref)
 
 
 @functools.lru_cache(maxsize=2)
-def _workbench(ref: JobRef) -> _Workbench:
-    job = ref.load()
-    return _Workbench(
-        job=job,
-        slide=open_slide(job.slide, mpp=job.slide_mpp),
-        recognizer=load_recognizer(job.fit_file, device=pick_device(job.device)),
-        maps=store.open_maps(job.maps_folder),
-    )
+def _kept_workbench(ref: JobRef) -> _Workbench:
+    return _Workbench(ref)
 
 
 def _hull(boxes: list[Box]) -> Box:
@@ -186,12 +275,3 @@ def _hull(boxes: list[Box]) -> Box:
         max(box.x1 for box in boxes),
         max(box.y1 for box in boxes),
     )
-
-
-def _map_block(
-    recognizer: PsmRecognizer, image: Image, box: Box, block: Box, maps: npt.NDArray[np.uint8], core: Box
-) -> None:
-    """Fill one block's part of ``maps``; a block may cross the edge of the grid, a core does not."""
-    result = recognizer.block(image[block.expand(recognizer.halo_px).relative_to(box).slices])
-    inside = block.intersect(core)
-    maps[:, *inside.relative_to(core).slices] = result[:, *inside.relative_to(block).slices]

@@ -43,8 +43,9 @@ def create_maps(folder: Path, channels: Sequence[str], grid: Grid, tiles: TilesC
         Sides of a core and of a block.
     """
     count = len(channels)
+    draft = folder.with_name(f".{folder.name}.part")
     zarr.create_array(
-        str(folder),
+        str(draft),
         shape=(count, *grid.shape),
         dtype=np.uint8,
         chunks=(count, tiles.block_px, tiles.block_px),
@@ -55,6 +56,9 @@ def create_maps(folder: Path, channels: Sequence[str], grid: Grid, tiles: TilesC
         attributes={"channels": list(channels)},
         overwrite=True,
     )
+    # Under its name it is complete: a run that was killed here must not find half an array.
+    shutil.rmtree(folder, ignore_errors=True)
+    draft.rename(folder)
 
 
 def open_maps(folder: Path) -> zarr.Array[Any]:

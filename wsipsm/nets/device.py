@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from wsipsm.errors import ConfigError
 def gpu_count() -> int:
     """CUDA devices of this machine."""
     # Asking CUDA costs a second and a half, and there is none without its driver.
-    return torch.cuda.device_count() if Path("/dev/nvidiactl").exists() else 0
+    driver = sys.platform != "linux" or any(Path(name).exists() for name in ("/dev/nvidiactl", "/dev/dxg"))
+    return torch.cuda.device_count() if driver else 0
 
 
 def pick_device(name: str) -> torch.device:

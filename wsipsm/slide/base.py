@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +14,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from wsipsm.errors import ResolutionError
+from wsipsm.errors import ResolutionError, UnreadableSlideError
 from wsipsm.geometry import Box, Grid, Image
 from wsipsm.slide.resample import area_mean, source_box
 from wsipsm.slide.resolution import Resolution
@@ -174,7 +175,8 @@ class Slide(ABC):
         level = max(fits, key=lambda i: self.levels[i].downsample)
         step_x, step_y = self._steps(self.levels[level])
         whole = Box(0, 0, _pixels(self.width_l0, downsample), _pixels(self.height_l0, downsample))
-        return self._average(level, whole, max(1.0, downsample / step_x), max(1.0, downsample / step_y)), downsample
+        scale_x, scale_y = max(1.0, downsample / step_x), max(1.0, downsample / step_y)
+        return self._average(level, whole, scale_x, scale_y, read=self._read_around_damage), downsample
 
     def fingerprint(self) -> str:
         """Cheap identity of the content: sha256 of size, first and last MiB; of names and sizes for a folder.
@@ -208,27 +210,56 @@ class Slide(ABC):
 
         return max((i for i, level in enumerate(self.levels) if exact(level)), key=lambda i: self.levels[i].downsample)
 
-    def _average(self, level: int, box: Box, scale_x: float, scale_y: float) -> Image:
+    def _average(
+        self, level: int, box: Box, scale_x: float, scale_y: float, *, read: Callable[[int, Box], Image] | None = None
+    ) -> Image:
         out = np.full((*box.shape, 3), 255, np.uint8)
         plane = self.levels[level]
         touched = box.intersect(Box(0, 0, math.ceil(plane.width / scale_x), math.ceil(plane.height / scale_y)))
         for band in _bands(touched, scale_x, scale_y):
-            source = self._read_padded(level, source_box(band, scale_x, scale_y))
+            source = self._read_padded(level, source_box(band, scale_x, scale_y), read or self._read_level)
             out[band.relative_to(box).slices] = area_mean(source, band, scale_x, scale_y)
         return out
 
-    def _read_padded(self, level: int, box: Box) -> Image:
+    def _read_around_damage(self, level: int, box: Box) -> Image:
+        """Pixels of a level, white where a piece of the file is damaged; refused when nothing of it can be read."""
+        try:
+            return self._read_level(level, box)
+        except UnreadableSlideError:
+            out, readable = np.full((*box.shape, 3), 255, np.uint8), False
+            for piece in _pieces(box):
+                with contextlib.suppress(UnreadableSlideError):
+                    out[piece.relative_to(box).slices] = self._read_level(level, piece)
+                    readable = True
+            if not readable:
+                raise
+            return out
+
+    def _read_padded(self, level: int, box: Box, read: Callable[[int, Box], Image]) -> Image:
         inside = box.intersect(Box(0, 0, self.levels[level].width, self.levels[level].height))
         if inside == box:
-            return self._read_level(level, box)
+            return read(level, box)
         out = np.full((*box.shape, 3), 255, np.uint8)
         if not inside.empty:
-            out[inside.relative_to(box).slices] = self._read_level(level, inside)
+            out[inside.relative_to(box).slices] = read(level, inside)
         return out
+
+
+def qupath_origin(slide: Slide) -> tuple[int, int]:
+    """Origin (x, y) of the frame that QuPath shows, level-0 px: that of the slide's bounds where it has all four."""
+    bounds = slide.bounds_l0
+    return (bounds.x0, bounds.y0) if bounds else (0, 0)
 
 
 def _pixels(size_l0: int, downsample: float) -> int:
     return max(1, math.ceil(size_l0 / downsample - 1e-6))
+
+
+def _pieces(box: Box) -> Iterator[Box]:
+    """Cut a box into squares on a lattice of 256 px, the usual side of a compressed tile."""
+    for y in range(box.y0 - box.y0 % 256, box.y1, 256):
+        for x in range(box.x0 - box.x0 % 256, box.x1, 256):
+            yield Box(x, y, x + 256, y + 256).intersect(box)
 
 
 def _bands(box: Box, scale_x: float, scale_y: float) -> Iterator[Box]:

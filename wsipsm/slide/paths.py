@@ -16,31 +16,37 @@ SUFFIXES = frozenset(
 _FOLDER_SUFFIX = ".zarr"
 
 
-def slide_paths(inputs: Sequence[str | Path]) -> list[Path]:
+def slide_paths(inputs: Sequence[str | Path], *, skip: Path | None = None) -> list[Path]:
     """Slides named by files, folders (searched to any depth) and glob patterns, each once.
 
     A file is taken whatever its suffix; folders and patterns give only files with a slide's suffix and ``*.zarr``
     folders. Hidden files are left out, the tile images beside a Hamamatsu ``.vms`` too, and of the many ``.dcm`` files
-    of one DICOM series only the largest is given: OpenSlide finds the others from it.
+    of one DICOM series only the largest is given: OpenSlide finds the others from it. What lies in the folder ``skip``,
+    where results go, is no input unless it is named itself.
 
     Raises
     ------
     InputError
         A path that does not exist, a folder without slides, a pattern that matches none.
     """
-    found = [path for given in inputs for path in _slides_of(given)]
-    return list(dict.fromkeys(found))
+    found = [path for given in inputs for path in _slides_of(given, skip)]
+    return list({path.resolve(): path for path in reversed(found)}.values())[::-1]
 
 
-def _slides_of(given: str | Path) -> list[Path]:
+def _slides_of(given: str | Path, skip: Path | None) -> list[Path]:
     path = Path(given)
+
+    def kept(slides: Iterable[Path]) -> list[Path]:
+        results = skip.resolve() if skip else None
+        return [slide for slide in slides if results is None or not slide.resolve().is_relative_to(results)]
+
     if path.is_file() or (path.is_dir() and path.suffix.lower() == _FOLDER_SUFFIX):
         return [path]
     if path.is_dir():
-        return _some(_one_per_series(_walk(path)), f"{path}: no slide in this folder or below it")
+        return _some(_one_per_series(kept(_walk(path))), f"{path}: no slide in this folder or below it")
     if glob.has_magic(str(given)):
         matches = map(Path, sorted(glob.glob(str(given), recursive=True)))
-        return _some(_one_per_series(filter(_is_slide, matches)), f"{given}: the pattern matches no slide")
+        return _some(_one_per_series(kept(filter(_is_slide, matches))), f"{given}: the pattern matches no slide")
     raise InputError(f"{given}: no such file or folder")
 
 

@@ -42,7 +42,9 @@ def patch_boxes(region: Region, grid: Grid, config: EncoderConfig) -> list[Box]:
     centres = _points_inside(region, config.patches, np.random.default_rng(config.seed)) / grid.downsample
     corners = np.floor(centres - config.patch_px / 2).astype(int)
     limits = np.maximum(np.array([grid.width, grid.height]) - config.patch_px, 0)
-    corners = np.clip(corners, 0, limits)
+    # A plane smaller than a patch lies in its middle: what is white around it takes the halo of the features.
+    margins = np.minimum(np.array([grid.width, grid.height]) - config.patch_px, 0) // 2
+    corners = np.clip(corners, margins, limits + margins)
     ordered = sorted((int(y), int(x)) for x, y in corners)
     return [Box(x, y, x + config.patch_px, y + config.patch_px) for y, x in ordered]
 

@@ -1,0 +1,102 @@
+"""Which slide a folder of results belongs to, and what is an input."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import shapely
+from PIL import Image
+from results import QUICK_FIT, Silent
+from slidegen import read_rgb
+
+from wsipsm.archive import SlideState
+from wsipsm.config import load_config
+from wsipsm.geometry import Box
+from wsipsm.pipeline import Request, plan_slide, run
+from wsipsm.samples import he_field
+from wsipsm.slide import open_slide, slide_paths
+
+CONFIG = load_config("he", (QUICK_FIT, "schedule.workers=1", "schedule.processes=false"))
+
+
+def field(path: Path, x: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(read_rgb(he_field())[:400, x : x + 400]).save(path)
+    return path
+
+
+def run_fields(out: Path, *slides: Path) -> list[SlideState]:
+    return run(Request([str(slide) for slide in slides], out, CONFIG, slide_mpp=0.25), Silent())
+
+
+def test_a_later_slide_of_the_same_stem_gets_a_folder_of_its_own(tmp_path: Path) -> None:
+    (first,) = run_fields(tmp_path / "out", field(tmp_path / "a" / "s.png", 0))
+    before = (tmp_path / "out" / "s" / "run.json").read_bytes()
+
+    (second,) = run_fields(tmp_path / "out", field(tmp_path / "b" / "s.png", 300))
+
+    assert first.slide_id == "s"
+    assert second.slide_id.startswith("s-")
+    assert second.status == "done"
+    assert (tmp_path / "out" / "s" / "run.json").read_bytes() == before
+    rows = (tmp_path / "out" / "slides.csv").read_text().splitlines()
+    assert len(rows) == 3, "the row of the earlier run stays"
+
+
+def test_a_moved_slide_finds_its_results(tmp_path: Path) -> None:
+    slide = field(tmp_path / "a" / "s.png", 0)
+    run_fields(tmp_path / "out", slide)
+    moved = Path(shutil.move(slide, tmp_path / "s.png"))
+
+    (again,) = run_fields(tmp_path / "out", moved)
+
+    assert again.slide_id == "s"
+    assert again.seconds == 0, "already done"
+
+
+def test_one_file_under_two_spellings_is_one_slide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slide = field(tmp_path / "a" / "s.png", 0)
+    monkeypatch.chdir(tmp_path)
+
+    assert slide_paths([os.path.join("a", "s.png"), slide, "a"]) == [Path("a/s.png")]
+
+
+def test_results_inside_the_input_folder_are_no_input(tmp_path: Path) -> None:
+    slide = field(tmp_path / "s.png", 0)
+    run_fields(tmp_path / "out", slide)
+
+    assert slide_paths([tmp_path], skip=tmp_path / "out") == [slide]
+    assert slide_paths([f"{tmp_path}/**/*.png"], skip=tmp_path / "out") == [slide]
+
+
+@pytest.mark.parametrize("lost", ["cells.geojson.gz", "cells.parquet", "run.json"])
+def test_results_that_are_not_complete_are_made_again(tmp_path: Path, lost: str) -> None:
+    slide = field(tmp_path / "s.png", 0)
+    run_fields(tmp_path / "out", slide)
+    (tmp_path / "out" / "s" / lost).unlink()
+    if lost == "run.json":
+        (tmp_path / "out" / "s" / lost).write_text("{}")
+
+    (again,) = run_fields(tmp_path / "out", slide)
+
+    assert again.status == "done"
+    assert (tmp_path / "out" / "s" / lost).stat().st_size > 2
+
+
+@pytest.mark.parametrize(("origin", "offset"), [("qupath", (500, 300)), ("level0", (0, 0))])
+def test_a_roi_is_drawn_in_the_frame_of_qupath(
+    slide: Path, tmp_path: Path, origin: str, offset: tuple[int, int]
+) -> None:
+    (tmp_path / "roi.geojson").write_text(json.dumps(shapely.geometry.mapping(shapely.box(0, 0, 100, 100))))
+    request = Request([], tmp_path, load_config("he", (f"output.origin={origin}",)), roi=tmp_path / "roi.geojson")
+
+    with open_slide(slide) as opened:
+        opened.bounds_l0 = Box(500, 300, 2400, 2400)  # no slide with bounds is small enough to come along
+        job, _ = plan_slide(opened, "s", request)
+
+    assert job.region.polygons.bounds == (500, 300, 600, 400)
+    assert job.offset_l0 == offset, "of the cells that are written"
