@@ -102,6 +102,29 @@ def test_threads_may_share_a_region() -> None:
     assert all(np.array_equal(answer, expected) for answer in answers)
 
 
+def ask_a_fresh_region(seed: int) -> bool:
+    """Many threads put their first questions to one region that none was put to before, far from the origin."""
+    outlines = [star(400, seed=seed + k, centre=(3000.0 + 450 * k, 9000.0)) for k in range(20)]
+    region = Region(shapely.MultiPolygon(outlines))
+    corner = np.random.default_rng(seed).uniform((2800, 8800), (12_000, 9200), (300, 2))
+    boxes = np.concatenate([corner, corner + 16], axis=1)
+
+    with ThreadPoolExecutor(8) as pool:
+        touched = [pool.submit(region.touches, boxes) for _ in range(8)]
+        held = [pool.submit(region.contains_l0, corner) for _ in range(8)]
+
+    alone = shapely.MultiPolygon(outlines)
+    touching = shapely.intersects(alone, shapely.box(*boxes.T))
+    holding = shapely.contains_xy(alone, corner)
+    return all(np.array_equal(answer.result(), touching) for answer in touched) and all(
+        np.array_equal(answer.result(), holding) for answer in held
+    )
+
+
+def test_the_first_questions_of_many_threads_do_not_meet() -> None:
+    assert all(ask_a_fresh_region(seed) for seed in range(25))
+
+
 def test_area_and_bounds_are_those_of_the_union() -> None:
     region = region_from_tissue([shapely.box(0, 0, 10, 10), shapely.box(5.5, 0, 20.2, 10)], SLIDE)
 

@@ -5,8 +5,9 @@ What is inside depends on the polygons and the point alone, never on a tile.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,12 +40,12 @@ class Region:
     """
 
     polygons: shapely.MultiPolygon
+    _asking: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    # A prepared geometry of GEOS builds each of its indices at the first question that needs it, without a lock of its
+    # own: two threads of a worker that ask at once crash the process. So one asks at a time.
 
     def __post_init__(self) -> None:
-        # GEOS builds its indices at the first question, which two threads of a worker must not ask at once: ask here.
         shapely.prepare(self.polygons)
-        shapely.contains_xy(self.polygons, 0.0, 0.0)
-        self.touches(np.array([[0.0, 0.0, 1.0, 1.0]]))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _from_wkb, (shapely.to_wkb(self.polygons),)
@@ -86,7 +87,8 @@ class Region:
         (N,) bool
         """
         points = np.asarray(xy, np.float64).reshape(-1, 2)
-        inside: Mask = shapely.contains_xy(self.polygons, points[:, 0], points[:, 1])
+        with self._asking:
+            inside: Mask = shapely.contains_xy(self.polygons, points[:, 0], points[:, 1])
         return inside
 
     def touches(self, boxes_l0: npt.NDArray[Any]) -> Mask:
@@ -101,7 +103,9 @@ class Region:
         -------
         (N,) bool
         """
-        hit: Mask = shapely.intersects(self.polygons, _shapes(boxes_l0))
+        shapes = _shapes(boxes_l0)
+        with self._asking:
+            hit: Mask = shapely.intersects(self.polygons, shapes)
         return hit
 
     def mask(self, box: Box, grid: Grid) -> Mask:
@@ -122,8 +126,9 @@ class Region:
         blocks = _blocks(box)
         corners = np.array([(b.x0, b.y0, b.x1, b.y1) for b in blocks], np.float64).reshape(-1, 4) * grid.downsample
         shapes = _shapes(corners)
-        whole = shapely.contains_properly(self.polygons, shapes)
-        crossed = shapely.intersects(self.polygons, shapes) & ~whole
+        with self._asking:
+            whole = shapely.contains_properly(self.polygons, shapes)
+            crossed = shapely.intersects(self.polygons, shapes) & ~whole
         for block, is_whole, is_crossed in zip(blocks, whole, crossed, strict=True):
             if is_whole:
                 inside[block.relative_to(box).slices] = True
