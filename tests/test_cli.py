@@ -43,7 +43,7 @@ def roi(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", ["run", "info", "demo"])
+@pytest.mark.parametrize("command", ["run", "info", "demo", "evaluate"])
 def test_help_teaches(command: str) -> None:
     done = wsipsm(command, "--help")
 

@@ -12,6 +12,7 @@
     ├── RegionError               an empty region of interest, or one outside the slide
     ├── FitError                  too little to learn from
     ├── CheckpointError           a checkpoint of another kind, truncated, or of another version
+    ├── EvaluationError           predictions and ground truth that cannot be read or compared
     ├── ScheduleError             the Dask scheduler cannot be reached, or its workers do not fit
     └── OutputError               an output folder that cannot be written
 
@@ -62,6 +63,10 @@ class FitError(WsipsmError):
 
 class CheckpointError(WsipsmError):
     """A checkpoint that is not one, or does not fit."""
+
+
+class EvaluationError(WsipsmError):
+    """Predictions and ground truth that cannot be read, paired or compared."""
 
 
 class ScheduleError(WsipsmError):

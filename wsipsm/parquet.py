@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import shapely
 
 from wsipsm.cells import CLASS_NAMES, COLUMNS, Cells, cell_uuids
+from wsipsm.errors import OutputError
 
 GROUP_CELLS = 20_000
 """Small batches are gathered into row groups of at least this many cells."""
@@ -117,3 +118,19 @@ class GeoParquetWriter:
         if np.isfinite(self._bounds).all():
             geometry["bbox"] = self._bounds.tolist()
         return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": geometry}}
+
+
+def read_outlines(path: Path) -> npt.NDArray[np.object_]:
+    """Polygons of a cell table in its order; (N,), level-0 px.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be read, or has no such column.
+    """
+    try:
+        column = pq.read_table(path, columns=["geometry"]).column("geometry")
+        polygons: npt.NDArray[np.object_] = shapely.from_wkb(column.to_numpy())
+    except (OSError, LookupError, ValueError, shapely.errors.ShapelyError) as error:
+        raise OutputError(f"{path}: outlines cannot be read: {' '.join(str(error).split())[:120]}") from None
+    return polygons

@@ -14,6 +14,7 @@ from zarr.codecs import BloscCodec
 
 from wsipsm.cells import CLASS_COLORS
 from wsipsm.config import TilesConfig
+from wsipsm.errors import OutputError
 from wsipsm.geometry import Box, Grid
 
 SMALLEST_LEVEL_PX = 1024
@@ -198,3 +199,29 @@ def _image_metadata(name: str, mpp: float, levels: int) -> dict[str, Any]:
     if name in _COLORS:
         metadata["image-label"] = {"colors": _COLORS[name]}
     return metadata
+
+
+def read_labels(folder: Path, name: str = "instances") -> tuple[npt.NDArray[Any], float]:
+    """Finest level of a label array, whole in memory, and its micrometres per pixel.
+
+    Parameters
+    ----------
+    folder : Path
+        ``labels.ome.zarr`` as ``LabelsWriter`` leaves it.
+    name : str
+        Which array of ``ARRAYS``.
+
+    Raises
+    ------
+    OutputError
+        It cannot be read, or has no such array.
+    """
+    try:
+        group = zarr.open_group(str(folder), mode="r", path=name)
+        metadata: Any = group.attrs.asdict()["ome"]
+        finest = metadata["multiscales"][0]["datasets"][0]
+        array: Any = group[finest["path"]]
+        return np.asarray(array[:]), float(finest["coordinateTransformations"][0]["scale"][0])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise OutputError(f"{folder}: the labels {name!r} cannot be read: {reason}") from None

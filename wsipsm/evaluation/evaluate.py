@@ -1,0 +1,158 @@
+"""Evaluation of many images: read, put in one frame, score, draw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PillowImage
+
+from wsipsm.errors import EvaluationError
+from wsipsm.evaluation.groundtruth import Objects, read_objects
+from wsipsm.evaluation.metrics import Scores, score_labels
+from wsipsm.evaluation.pairing import Pairs, pair
+from wsipsm.evaluation.paper_protocol import PaperScores, score_paper
+from wsipsm.evaluation.picture import draw, write_picture
+from wsipsm.evaluation.predictions import Prediction, read_prediction, resample
+from wsipsm.evaluation.rasterise import Convention, rasterise
+from wsipsm.provenance import make_folder
+
+MAX_PIXELS = 1_000_000_000
+"""Images above this are refused: the comparison holds two label images of that size in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to compare.
+
+    Attributes
+    ----------
+    outlines : bool
+        Of a run's output take the outlines instead of the labels.
+    downsample : float
+        Truth pixels per pixel of predicted label images; a run knows its own.
+    xml_convention : str
+        Which pixels the outlines of an XML truth cover.
+    allow_missing : bool
+        Leave out truths without a prediction instead of refusing.
+    paper : bool
+        Also score as the authors' code does.
+    images, picture : Path or None
+        Folder of the images; where pictures go.
+    """
+
+    outlines: bool = False
+    downsample: float = 1.0
+    xml_convention: Convention = "vertex"
+    allow_missing: bool = False
+    paper: bool = False
+    images: Path | None = None
+    picture: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.downsample > 0 or not np.isfinite(self.downsample):
+            raise EvaluationError(f"downsample {self.downsample}: expected a positive number")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageScores:
+    """Scores of one image, and those of the authors' scorer if they were asked for."""
+
+    name: str
+    scores: Scores
+    paper: PaperScores | None = None
+
+
+def evaluate(predictions: Path, truth: Path, settings: Settings | None = None) -> tuple[list[ImageScores], Pairs]:
+    """Scores of every image, and what was paired.
+
+    Parameters
+    ----------
+    predictions : Path
+        Output folder of a run, a folder of files, or a file.
+    truth : Path
+        A folder of files, or a file.
+    settings : Settings or None
+        How to compare.
+
+    Raises
+    ------
+    EvaluationError
+        Something cannot be read, paired or compared.
+    """
+    settings = settings or Settings()
+    pairs = pair(predictions, truth, allow_missing=settings.allow_missing)
+    if settings.picture is not None:
+        make_folder(settings.picture)
+    return list(_score_all(pairs, settings)), pairs
+
+
+def _score_all(pairs: Pairs, settings: Settings) -> Iterator[ImageScores]:
+    for name, (prediction_path, truth_path) in pairs.paths.items():
+        image = _read_image(name, settings.images) if settings.images is not None else None
+        prediction = read_prediction(prediction_path, outlines=settings.outlines, downsample=settings.downsample)
+        true_objects = read_objects(truth_path, xml_convention=settings.xml_convention)
+        try:
+            truth, found = to_one_frame(true_objects, prediction, None if image is None else image.shape[:2])
+            scores = score_labels(truth, found)
+        except EvaluationError as error:
+            raise EvaluationError(f"{name}: {error}") from None
+        if settings.picture is not None:
+            write_picture(settings.picture / f"{name}.png", draw(truth, found, image=image))
+        yield ImageScores(name, scores, score_paper(truth, found) if settings.paper else None)
+
+
+def to_one_frame(
+    truth: Objects, prediction: Prediction, image_shape: tuple[int, ...] | None = None
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Label images of truth and prediction in the pixels of the truth's image.
+
+    The size of the image is that of a truth label image, else of the image itself, else what the prediction says;
+    where only outlines are known it is what holds them all, which changes no measure. All that are known must agree.
+
+    Raises
+    ------
+    EvaluationError
+        Shapes differ, or the image is too large.
+    """
+    found = prediction.objects
+    known = {
+        "the truth": truth.shape if isinstance(truth, np.ndarray) else None,
+        "the image": None if image_shape is None else (image_shape[0], image_shape[1]),
+        "the prediction": prediction.shape,
+    }
+    sizes = {name: shape for name, shape in known.items() if shape is not None}
+    if len(set(sizes.values())) > 1:
+        told = ", ".join(f"{name} {shape[1]} x {shape[0]} px" for name, shape in sizes.items())
+        raise EvaluationError(f"shapes differ: {told}; labels of a lower resolution need --downsample")
+    outlined = [one.shape for one in (truth, found) if not isinstance(one, np.ndarray)]
+    shape = next(iter(sizes.values()), None) or tuple(np.max([*outlined, (1, 1)], axis=0).tolist())
+    if shape[0] * shape[1] > MAX_PIXELS:
+        raise EvaluationError(f"an image of {shape[1]} x {shape[0]} px is too large to compare; cut out a region")
+    true_labels = truth if isinstance(truth, np.ndarray) else rasterise(truth, shape)
+    if not isinstance(found, np.ndarray):
+        return true_labels, rasterise(found, shape)
+    if prediction.downsample != 1:
+        found = resample(found, shape, downsample=prediction.downsample)
+    return true_labels, found
+
+
+def _read_image(name: str, folder: Path) -> npt.NDArray[np.uint8]:
+    suffixes = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
+    path = next((one for suffix in suffixes if (one := folder / f"{name}{suffix}").is_file()), None)
+    if path is None:
+        raise EvaluationError(f"{folder}: no image {name} of {' '.join(suffixes)}")
+    try:
+        with PillowImage.open(path) as file:
+            image = np.asarray(file)
+    except Exception as error:  # the libraries behind it raise what they like on a damaged file
+        raise EvaluationError(f"{path}: cannot be read: {' '.join(str(error).split())[:120]}") from None
+    if image.ndim != 3 or image.shape[2] not in (3, 4) or image.dtype != np.uint8:
+        raise EvaluationError(
+            f"{path}: not an 8-bit RGB image: shape {image.shape}, {image.dtype}; is --images a folder of labels?"
+        )
+    return image[..., :3]

@@ -1,0 +1,104 @@
+"""Which prediction belongs to which truth: by the stem of the image's name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsipsm.errors import EvaluationError
+from wsipsm.evaluation.groundtruth import SUFFIXES, stem_of, suffix_of
+from wsipsm.evaluation.predictions import is_slide_folder, slide_stem
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Paths paired by name.
+
+    Attributes
+    ----------
+    paths : dict of str to (Path, Path)
+        Prediction and truth of each image, by name in order.
+    missing : tuple of str
+        Truths without a prediction.
+    unused : tuple of str
+        Predictions without a truth.
+    """
+
+    paths: dict[str, tuple[Path, Path]]
+    missing: tuple[str, ...]
+    unused: tuple[str, ...]
+
+
+def pair(predictions: Path, truth: Path, *, allow_missing: bool = False) -> Pairs:
+    """Pair predictions with truths.
+
+    One file against one file is a pair whatever their names.
+
+    Raises
+    ------
+    EvaluationError
+        Nothing to pair, two files of one name, or a truth without a prediction that was not allowed.
+    """
+    found, true = find_predictions(predictions), find_truths(truth)
+    if len(found) == len(true) == 1 and truth.is_file() and (predictions.is_file() or is_slide_folder(predictions)):
+        (one,), ((name, other),) = found.values(), true.items()
+        return Pairs({name: (one, other)}, (), ())
+    missing, unused = sorted(true.keys() - found.keys()), sorted(found.keys() - true.keys())
+    common = sorted(true.keys() & found.keys())
+    if not common:
+        raise EvaluationError(
+            f"no prediction has the name of a truth: {_some(sorted(found))} in {predictions}, {_some(sorted(true))} in "
+            f"{truth}"
+        )
+    if missing and not allow_missing:
+        raise EvaluationError(
+            f"{len(missing)} of {len(true)} truths have no prediction: {_some(missing)}; make them, or leave them out "
+            "with --allow-missing"
+        )
+    return Pairs({name: (found[name], true[name]) for name in common}, tuple(missing), tuple(unused))
+
+
+def find_predictions(path: Path) -> dict[str, Path]:
+    """Predictions by name: slide folders of an output folder, or files.
+
+    The name of a slide folder is the stem of its slide, which the run's record holds: the folder may have a hash
+    behind it.
+    """
+    if path.is_dir():
+        folders = [path] if is_slide_folder(path) else sorted(one for one in path.iterdir() if is_slide_folder(one))
+        if folders:
+            return _by_name([(slide_stem(folder), folder) for folder in folders])
+    elif path.is_file() and is_slide_folder(path.parent):
+        return {slide_stem(path.parent): path}
+    return _find_files(path, "predictions")
+
+
+def find_truths(path: Path) -> dict[str, Path]:
+    """Truths by name: a file, or the files of a folder."""
+    return _find_files(path, "ground truth")
+
+
+def _find_files(path: Path, what: str) -> dict[str, Path]:
+    if path.is_file():
+        if not suffix_of(path):
+            raise EvaluationError(f"{path}: {what}: unknown kind of file, expected one of {' '.join(SUFFIXES)}")
+        return {stem_of(path): path}
+    if not path.is_dir():
+        raise EvaluationError(f"{path}: {what}: no such file or folder")
+    files = [one for one in sorted(path.iterdir()) if one.is_file() and suffix_of(one) and one.name[0] != "."]
+    if not files:
+        raise EvaluationError(f"{path}: {what}: the folder is empty or holds none of {' '.join(SUFFIXES)}")
+    return _by_name([(stem_of(file), file) for file in files])
+
+
+def _by_name(named: list[tuple[str, Path]]) -> dict[str, Path]:
+    table: dict[str, Path] = {}
+    for name, path in named:
+        if name in table:
+            raise EvaluationError(f"two of the name {name}: {table[name]} and {path}; keep one of them")
+        table[name] = path
+    return table
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

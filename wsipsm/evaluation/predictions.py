@@ -1,0 +1,139 @@
+"""Predictions: the output folder of a run, label images, GeoJSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import shapely
+
+from wsipsm.errors import EvaluationError
+from wsipsm.evaluation.groundtruth import GEOJSON_SUFFIXES, Objects, read_objects, suffix_of
+from wsipsm.evaluation.rasterise import Outlines
+
+FINISHED = ("done", "empty")
+"""What ``run.json`` says of a slide whose results are whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Predicted objects of one image.
+
+    Attributes
+    ----------
+    objects : (h, w) int or Outlines
+        Labels in pixels of their own, or outlines in those of the image.
+    shape : (int, int) or None
+        Height and width of the image, where the prediction knows them.
+    downsample : float
+        Pixels of the image per pixel of ``objects``.
+    """
+
+    objects: Objects
+    shape: tuple[int, int] | None
+    downsample: float = 1.0
+
+
+def is_slide_folder(path: Path) -> bool:
+    """Whether a folder holds the results of one slide of ``wsipsm run``."""
+    return (path / "run.json").is_file()
+
+
+def slide_stem(folder: Path) -> str:
+    """Stem of the slide's file; the folder's own name may carry a hash behind it."""
+    return Path(_run_table(folder)["slide"]["path"]).stem
+
+
+def read_prediction(path: Path, *, outlines: bool = False, downsample: float = 1.0) -> Prediction:
+    """Predicted objects.
+
+    Parameters
+    ----------
+    path : Path
+        A slide folder of ``wsipsm run``, or a file. GeoJSON beside a ``run.json`` is moved by the origin that the run
+        wrote it with; any other lies in the frame of the truth.
+    outlines : bool
+        Of a slide folder, take the outlines of ``cells.parquet`` instead of the labels.
+    downsample : float
+        Image pixels per pixel of a label image; a run knows its own.
+
+    Raises
+    ------
+    EvaluationError
+        The prediction cannot be read or is not whole.
+    """
+    if path.is_dir():
+        return _read_run(path, outlines=outlines)
+    objects = read_objects(path, xml_convention="centre")
+    if isinstance(objects, Outlines):
+        if suffix_of(path) in GEOJSON_SUFFIXES and is_slide_folder(path.parent):
+            origin = np.array(_run_table(path.parent)["origin_l0"]["written"])
+            objects = Outlines([shapely.transform(one, lambda xy: xy + origin) for one in objects.polygons])
+        return Prediction(objects, None)
+    height, width = objects.shape
+    return Prediction(objects, (round(height * downsample), round(width * downsample)), downsample)
+
+
+def resample(labels: npt.NDArray[Any], shape: tuple[int, int], *, downsample: float) -> npt.NDArray[Any]:
+    """Labels in another pixel size, from the nearest pixel.
+
+    Pixel i of the result takes the pixel that its centre, (i + 0.5) / downsample, lies in; beyond the labels is
+    background. Both planes have their pixel (0, 0) at one corner.
+
+    Parameters
+    ----------
+    labels : (h, w) int
+        Label image.
+    shape : (int, int)
+        Height and width of the result.
+    downsample : float
+        Pixels of the result per pixel of ``labels``, in each direction.
+
+    Examples
+    --------
+    >>> resample(np.array([[1, 2]]), (2, 4), downsample=2)
+    array([[1, 1, 2, 2],
+           [1, 1, 2, 2]])
+    """
+    rows, columns = (((np.arange(side) + 0.5) / downsample).astype(np.int64) for side in shape)
+    rows, columns = rows[rows < labels.shape[0]], columns[columns < labels.shape[1]]
+    result = np.zeros(shape, labels.dtype)
+    result[: len(rows), : len(columns)] = labels[np.ix_(rows, columns)]
+    return result
+
+
+def _read_run(folder: Path, *, outlines: bool) -> Prediction:
+    table = _run_table(folder)
+    if table["status"] not in FINISHED:
+        raise EvaluationError(f"{folder}: the run is {table['status']}, not done; run it again before scoring")
+    shape = (int(table["slide"]["height_l0"]), int(table["slide"]["width_l0"]))
+    source = folder / ("cells.parquet" if outlines else "labels.ome.zarr")
+    if not source.exists():
+        if table["status"] == "empty":
+            return Prediction(Outlines([]), shape)
+        raise EvaluationError(
+            f"{folder}: {source.name} is missing; was the run finished, with output.arrays=instances?"
+        )
+    if outlines:
+        from wsipsm.parquet import read_outlines
+
+        return Prediction(Outlines(list(read_outlines(source))), shape)
+    from wsipsm.store import read_labels
+
+    labels, mpp = read_labels(source)
+    return Prediction(labels, shape, mpp / table["grid"]["mpp"] * table["grid"]["downsample"])
+
+
+def _run_table(folder: Path) -> dict[str, Any]:
+    path = folder / "run.json"
+    try:
+        table: dict[str, Any] = orjson.loads(path.read_bytes())
+        _ = table["status"], table["slide"]["path"], table["slide"]["width_l0"], table["origin_l0"]["written"]
+        _ = table["grid"]["downsample"], table["grid"]["mpp"]
+    except (OSError, ValueError, LookupError, TypeError):
+        raise EvaluationError(f"{path}: not the record of a wsipsm run; expected the output folder of one") from None
+    return table
