@@ -36,16 +36,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data/monuseg"))
     parser.add_argument("--side", type=int, default=8192)
+    parser.add_argument("--recognizer", choices=["segmenter", "psm"], default="segmenter")
     parser.add_argument("--keep", type=Path, help="folder for slide and results, kept")
     options = parser.parse_args()
     folder = options.keep or Path(tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
     images = [read_rgb(path) for path in sorted((options.data / "images").iterdir())]
     slide = write_slide(folder / "mosaic.tiff", mosaic(images, options.side), mpp=0.25)
-    whole = run(slide, folder / "whole", [f"tiles.core_px={-(-options.side // 512) * 256}"])
+    method = f"recognizer.method={options.recognizer}"
+    whole = run(slide, folder / "whole", [method, f"tiles.core_px={-(-options.side // 512) * 256}"])
     report("one tile", whole, whole)
+    fit = whole / "fit.pt" if options.recognizer == "psm" else None  # learning again would take a minute each time
     for name, settings in CUTS.items():
-        report(name, run(slide, folder / name.replace(" ", "_"), settings, encoder=whole / "fit.pt"), whole)
+        report(name, run(slide, folder / name.replace(" ", "_"), [method, *settings], encoder=fit), whole)
 
 
 def run(slide: Path, out: Path, settings: list[str], encoder: Path | None = None) -> Path:

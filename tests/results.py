@@ -13,6 +13,10 @@ from wsipsm.archive import SlideState
 from wsipsm.config import load_config
 from wsipsm.pipeline import Request, run
 
+PSM = "recognizer.method=psm"
+"""Setting that finds cells in the pseudo mask itself, its network learnt on the slide."""
+SEGMENTER = "recognizer.method=segmenter"
+"""Setting that finds cells by the segmenter that comes with the package."""
 QUICK_FIT = "encoder.steps=20"
 """Setting that learns little, but enough to find nuclei."""
 
@@ -34,8 +38,8 @@ def run_slide(
 
     Workers are threads unless the settings say otherwise: that spares each run the start of new processes.
     """
-    config = load_config("he", ("schedule.workers=2", "schedule.processes=false", *settings))
-    (state,) = run(Request([str(slide)], out, config, encoder=encoder, roi=roi, fresh=fresh), Silent())
+    config = load_config("he", (PSM, "schedule.workers=2", "schedule.processes=false", *settings))
+    (state,) = run(Request([str(slide)], out, config, checkpoint=encoder, roi=roi, fresh=fresh), Silent())
     assert state.status == "done", state.error
     return out / state.slide_id
 

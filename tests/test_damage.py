@@ -9,7 +9,7 @@ from pathlib import Path
 
 import shapely
 import tifffile
-from results import QUICK_FIT, Silent, cells_of
+from results import PSM, QUICK_FIT, Silent, cells_of
 from rich.console import Console
 from slidegen import mosaic, read_rgb, write_slide
 
@@ -19,7 +19,7 @@ from wsipsm.pipeline import Request, run
 from wsipsm.progress import reporter
 from wsipsm.samples import HE_FIELD_MPP, he_field
 
-SETTINGS = (QUICK_FIT, "tiles.core_px=512", "schedule.workers=2", "schedule.processes=false")
+SETTINGS = (PSM, QUICK_FIT, "tiles.core_px=512", "schedule.workers=2", "schedule.processes=false")
 
 
 def damage(slide: Path, x: int, y: int) -> None:
@@ -34,7 +34,7 @@ def damage(slide: Path, x: int, y: int) -> None:
 
 
 def run_damaged(slide: Path, out: Path, encoder: Path) -> SlideState:
-    (state,) = run(Request([str(slide)], out, load_config("he", SETTINGS), encoder=encoder), Silent())
+    (state,) = run(Request([str(slide)], out, load_config("he", SETTINGS), checkpoint=encoder), Silent())
     return state
 
 
@@ -78,7 +78,7 @@ def test_what_a_damaged_part_costs_does_not_depend_on_the_tiles(slide: Path, who
     for core in (256, 512, 2048):
         settings = (*SETTINGS, f"tiles.core_px={core}")
         config = load_config("he", settings)
-        (state,) = run(Request([str(damaged)], tmp_path / str(core), config, encoder=whole / "fit.pt"), Silent())
+        (state,) = run(Request([str(damaged)], tmp_path / str(core), config, checkpoint=whole / "fit.pt"), Silent())
         assert state.status == "partial"
         cells.append(cells_of(tmp_path / str(core) / "mosaic"))
 
@@ -110,7 +110,7 @@ def test_bars_outlive_a_slide_whose_every_tile_fails(slide: Path, whole: Path, t
         [str(damaged)],
         tmp_path / "out",
         load_config("he", SETTINGS),
-        encoder=whole / "fit.pt",
+        checkpoint=whole / "fit.pt",
         roi=tmp_path / "roi.geojson",
     )
 

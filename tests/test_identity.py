@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import shapely
 from PIL import Image
-from results import QUICK_FIT, Silent
+from results import PSM, QUICK_FIT, Silent
 from slidegen import read_rgb
 
 from wsipsm.archive import SlideState
@@ -20,7 +20,7 @@ from wsipsm.pipeline import Request, plan_slide, run
 from wsipsm.samples import he_field
 from wsipsm.slide import open_slide, slide_paths
 
-CONFIG = load_config("he", (QUICK_FIT, "schedule.workers=1", "schedule.processes=false"))
+CONFIG = load_config("he", (PSM, QUICK_FIT, "schedule.workers=1", "schedule.processes=false"))
 
 
 def field(path: Path, x: int) -> Path:

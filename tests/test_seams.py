@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from results import QUICK_FIT, cells_of, labels_of, run_slide
+from results import QUICK_FIT, SEGMENTER, cells_of, labels_of, run_slide
 
 PROCESSES = "schedule.processes=true"
 CUTS = {
@@ -32,6 +32,23 @@ def test_a_cut_gives_the_cells_of_the_whole(
     assert found.drop(columns="uuid").equals(expected.drop(columns="uuid"))
     assert (found["uuid"] == expected["uuid"]).all()
     np.testing.assert_array_equal(labels_of(cut), labels_of(whole))
+
+
+@pytest.fixture(scope="module")
+def segmented(slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of the segmenter with the slide as one tile."""
+    return run_slide(slide, tmp_path_factory.mktemp("segmented"), SEGMENTER, "tiles.core_px=2048")
+
+
+@pytest.mark.parametrize("name", ["256 px cores", "random order", "one worker", "four threads"])
+def test_a_cut_gives_the_segmenter_s_cells_of_the_whole(
+    slide: Path, segmented: Path, tmp_path: Path, name: str
+) -> None:
+    cut = run_slide(slide, tmp_path, SEGMENTER, *CUTS[name])
+
+    assert len(cells_of(segmented)) > 500
+    assert cells_of(cut).equals(cells_of(segmented))
+    np.testing.assert_array_equal(labels_of(cut), labels_of(segmented))
 
 
 def test_a_fit_of_ones_own_gives_the_same_again(slide: Path, whole: Path, tmp_path: Path) -> None:

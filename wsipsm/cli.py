@@ -10,6 +10,8 @@ import click
 import typer
 
 from wsipsm import __version__
+from wsipsm.cli_evaluate import register as register_evaluate
+from wsipsm.cli_train import register as register_train
 from wsipsm.errors import WsipsmError
 
 app = typer.Typer(
@@ -72,8 +74,16 @@ def run(
     scheduler: Annotated[
         str | None, typer.Option(help="Existing Dask scheduler: tcp://host:port or a scheduler file.")
     ] = None,
+    recognizer: Annotated[
+        str | None,
+        typer.Option(help="segmenter (default), or psm: the pseudo mask itself, its network learnt on each slide."),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Segmenter of your own (model.pt of wsipsm train); by default the one shipped.")
+    ] = None,
     encoder: Annotated[
-        Path | None, typer.Option(help="Checkpoint (encoder.pt or fit.pt) to use; without it one is learnt a slide.")
+        Path | None,
+        typer.Option(help="Checkpoint (encoder.pt or fit.pt) for --recognizer psm, instead of learning on each slide."),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Drop what earlier runs left and start anew.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
@@ -93,7 +103,16 @@ def run(
     from wsipsm.config import load_config
     from wsipsm.pipeline import Request
 
-    named = {"grid.mpp": mpp, "schedule.workers": workers, "output.objects": objects, "output.origin": origin}
+    if encoder is not None and checkpoint is not None:
+        _refuse("--encoder goes with --recognizer psm and --checkpoint with the segmenter: give one of them")
+    recognizer = recognizer or ("psm" if encoder is not None else None)
+    named = {
+        "recognizer.method": recognizer,
+        "grid.mpp": mpp,
+        "schedule.workers": workers,
+        "output.objects": objects,
+        "output.origin": origin,
+    }
     overrides = [*(settings or []), *(f"{key}={value}" for key, value in named.items() if value is not None)]
     if device not in {"auto", "cpu", "cuda"}:
         _refuse(f"--device {device}: expected auto, cpu or cuda")
@@ -105,7 +124,7 @@ def run(
         roi=roi,
         device=device,
         scheduler=scheduler,
-        encoder=encoder,
+        checkpoint=checkpoint or encoder,
         fresh=fresh,
     )
     if dry_run:
@@ -149,6 +168,10 @@ def demo(
     results = out / path.stem
     print(f"Look at {results / 'overview.png'} first.")
     print(f"Open {path} in QuPath and drag {results / 'cells.geojson.gz'} onto it: cells sit on the nuclei.")
+
+
+register_evaluate(app)
+register_train(app)
 
 
 def _run(request: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -20,6 +20,12 @@ class Section(BaseModel):
     """Base of all sections: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+TRAINING_CONFIGS = ("paper",)
+"""Packaged configurations of ``wsipsm train``, which a run cannot use."""
 
 
 class GridConfig(Section):
@@ -121,20 +127,116 @@ class PseudoMaskConfig(Section):
 
 
 class LabelsConfig(Section):
-    """Instances."""
+    """Instances in what the segmenter found."""
 
     max_diameter_um: float = Field(default=32, gt=0, le=64)
     """Largest extent of a cell before its growth, micrometres; also sets the halo."""
-    min_area_um2: float = Field(default=6, gt=0)
+    min_area_um2: float = Field(default=3, gt=0)
     """Smallest cell before its growth, square micrometres."""
     max_area_um2: float = Field(default=350, gt=0)
     """Largest cell before its growth, square micrometres."""
+    usual_area_um2: tuple[float, float, float, float] = (5, 15, 100, 560)
+    """Areas that count where ``split`` is by shape: nothing up to the first and from the last on, fully between the
+    others, square micrometres."""
     max_hole_um2: float = Field(default=30, ge=0, le=200)
     """Holes (of vesicular nuclei) up to this area and 1.5 times its root across are filled, square micrometres."""
+    sharpen_um: float = Field(default=0, ge=0, le=8)
+    """Half width of the box blur, applied twice, that sharpens the evidence; 0 leaves it as it is, micrometres."""
+    split: Literal["depth", "shape"] = "depth"
+    """What tells touching cells apart: peaks of the evidence, or pieces that look more like nuclei than the whole."""
+    split_depth: float = Field(default=0.25, gt=0, le=1)
+    """Two peaks are two cells where both stand this much above the saddle between them, share of the full evidence."""
+    growth_um: float = Field(default=4.0, ge=0, le=4)
+    """Cells grow by at most this towards the border of the evidence, micrometres."""
+
+
+class PseudoLabelsConfig(LabelsConfig):
+    """Instances in the pseudo mask."""
+
+    min_area_um2: float = Field(default=6, gt=0)
+    """Smallest cell before its growth, square micrometres."""
     sharpen_um: float = Field(default=1.5, ge=0, le=8)
     """Half width of the box blur, applied twice, that sharpens the evidence; 0 leaves it as it is, micrometres."""
+    split: Literal["depth", "shape"] = "shape"
+    """What tells touching cells apart: peaks of the evidence, or pieces that look more like nuclei than the whole."""
     growth_um: float = Field(default=1.0, ge=0, le=4)
     """Cells grow by at most this towards the border of the evidence, micrometres."""
+
+
+class SegmenterConfig(Section):
+    """The network that learns from pseudo labels; read by `wsipsm train`."""
+
+    seed: int = Field(default=0, ge=0)
+    """Seed of fields, initial weights and batches."""
+    widths: tuple[int, ...] = (8, 16, 32, 48)
+    """Channels of each level, fine to coarse."""
+    fields: int = Field(default=8, ge=1)
+    """Fields sampled over the tissue of a slide; a slide no larger than a field gives itself."""
+    field_px: int = Field(default=512, ge=192, le=2048)
+    """Side of a field, grid pixels."""
+    steps: int = Field(default=500, ge=1)
+    """Optimiser steps on the labels of the pseudo masks."""
+    rounds: int = Field(default=5, ge=0)
+    """Further rounds on the segmenter's own labels."""
+    round_steps: int = Field(default=300, ge=1)
+    """Optimiser steps of a further round."""
+    batch: int = Field(default=8, ge=1)
+    """Crops a step."""
+    patch_px: int = Field(default=128, ge=32)
+    """Side of a crop, grid pixels; a multiple of the network's stride."""
+    learning_rate: float = Field(default=0.003, gt=0, le=1)
+    """Peak of the cosine schedule."""
+    average: float = Field(default=0.99, ge=0, lt=1)
+    """Decay of the running mean of the weights."""
+    threshold: float = Field(default=0.1, ge=0, lt=1)
+    """Depth from which on a pixel can belong to a cell: 0 is the outline, 1 the middle of a nucleus."""
+    label_threshold: float = Field(default=0.15, ge=0, lt=1)
+    """The same where the segmenter labels for its next round."""
+    depth_smoothing_um: float = Field(default=0.5, ge=0, le=2)
+    """Standard deviation of the Gaussian on the depth before cells are sought, micrometres."""
+    min_scale: float = Field(default=0.8, gt=0, le=1)
+    """Crops are resized by this factor or more."""
+    far_scale: float = Field(default=0.5, gt=0, le=1)
+    """The same in the last rounds: seen from afar, nuclei that are easy to tell apart teach how to part small ones."""
+    far_rounds: int = Field(default=3, ge=0)
+    """How many last rounds see from afar; labels must be good before they do."""
+    max_scale: float = Field(default=1.25, ge=1, le=2)
+    """Crops are resized by up to this factor."""
+    stain_jitter: float = Field(default=0.2, ge=0, lt=1)
+    """Stain strengths vary by up to this share."""
+    veil_od: float = Field(default=0.03, ge=0)
+    """A veil of up to this is added to or taken from every stain, share of the slide's 99th percentile of density."""
+    blur_px: float = Field(default=1.2, ge=0.3)
+    """Largest standard deviation of the blur of some crops, grid pixels."""
+    noise_od: float = Field(default=0.04, ge=0)
+    """Largest standard deviation of the noise of some crops, share of the slide's 99th percentile of density."""
+    trusted_fill: float = Field(default=0.9, ge=0, le=1)
+    """Labels that fill less of their moment ellipse are doubtful."""
+    trusted_contrast: float = Field(default=0.2, ge=0, lt=1)
+    """Labels that are less than this share darker than the ring around them are doubtful."""
+    trusted_area_um2: float = Field(default=6, ge=0)
+    """Smaller labels are doubtful, square micrometres."""
+    trusted_probability: float = Field(default=0.7, ge=0, le=1)
+    """Labels of a lower mean probability are doubtful."""
+    doubtful_weight: float = Field(default=0.15, ge=0, le=1)
+    """Weight of pixels of doubtful labels, and of likely nucleus outside all labels."""
+    likely: float = Field(default=0.3, ge=0, le=1)
+    """Probability from which on a pixel outside all labels is likely nucleus."""
+    threads: int = Field(default=1, ge=1)
+    """CPU threads of training; another number may change the last bits of what is learnt."""
+
+    def in_round(self, number: int) -> SegmenterConfig:
+        """Settings of a round, 0 for the first: the last ones see from afar."""
+        if number <= self.rounds - self.far_rounds:
+            return self
+        return self.model_copy(update={"min_scale": self.far_scale})
+
+
+class RecognizerConfig(Section):
+    """How nuclei are told from the rest."""
+
+    method: Literal["segmenter", "psm"] = "segmenter"
+    """segmenter: a network distilled from pseudo labels; psm: the pseudo mask itself, fitted to each slide."""
 
 
 class CellsConfig(Section):
@@ -180,12 +282,20 @@ class Config(Section):
     grid: GridConfig = GridConfig()
     tissue: TissueConfig = TissueConfig()
     tiles: TilesConfig = TilesConfig()
+    recognizer: RecognizerConfig = RecognizerConfig()
     encoder: EncoderConfig = EncoderConfig()
     pseudomask: PseudoMaskConfig = PseudoMaskConfig()
+    pseudolabels: PseudoLabelsConfig = PseudoLabelsConfig()
+    segmenter: SegmenterConfig = SegmenterConfig()
     labels: LabelsConfig = LabelsConfig()
     cells: CellsConfig = CellsConfig()
     output: OutputConfig = OutputConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+
+    @property
+    def rules(self) -> LabelsConfig:
+        """Rules of instances that go with the method of recognition."""
+        return self.labels if self.recognizer.method == "segmenter" else self.pseudolabels
 
 
 def load_config(name_or_file: str = "he", overrides: tuple[str, ...] = ()) -> Config:
@@ -203,17 +313,31 @@ def load_config(name_or_file: str = "he", overrides: tuple[str, ...] = ()) -> Co
     ConfigError
         Unknown name, unreadable file, unknown key (with the nearest known one), bad value.
     """
+    if name_or_file in TRAINING_CONFIGS:
+        raise ConfigError(
+            f"{name_or_file!r} is a training configuration, for wsipsm train --config {name_or_file}: "
+            "expected he, or a .yaml file of a run"
+        )
+    return load_settings(Config, name_or_file, overrides)
+
+
+def load_settings(model: type[AnySection], name_or_file: str, overrides: tuple[str, ...] = ()) -> AnySection:
+    """Sections of any kind, read and checked as :func:`load_config` does."""
     table = _read_table(name_or_file)
     for override in overrides:
         _apply(table, override)
-    return parse_config(table, where=name_or_file)
+    return _parse(model, table, name_or_file)
 
 
 def parse_config(table: dict[str, Any], where: str = "config") -> Config:
     """Build the configuration from a nested mapping; an unknown key is an error."""
-    _refuse_unknown(table, Config, where)
+    return _parse(Config, table, where)
+
+
+def _parse(model: type[AnySection], table: dict[str, Any], where: str) -> AnySection:
+    _refuse_unknown(table, model, where)
     try:
-        return Config.model_validate(table)
+        return model.model_validate(table)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

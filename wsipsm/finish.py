@@ -185,6 +185,12 @@ def _copy_maps(arrays: store.LabelsWriter, maps: Any, core: Box, wanted: tuple[s
         arrays.write("activation", core, planes["activation"])
 
 
+def _checkpoint_hash(job: Job) -> str | None:
+    if job.given is None and job.config.recognizer.method == "psm":
+        return None
+    return file_hash(job.model)
+
+
 def _record(job: Job, slide: Slide, tally: Tally, *, classes: dict[str, int], finish_seconds: float) -> dict[str, Any]:
     """Content of ``run.json``."""
     return {
@@ -215,8 +221,9 @@ def _record(job: Job, slide: Slide, tally: Tally, *, classes: dict[str, int], fi
         },
         "checkpoint": {
             "fit_sha256": file_hash(job.fit_file) if job.fit_file.exists() else None,
-            "encoder": str(job.encoder) if job.encoder else None,
-            "encoder_sha256": file_hash(job.encoder) if job.encoder else None,
+            "recognizer": job.config.recognizer.method,
+            "checkpoint": str(job.given) if job.given else None,
+            "checkpoint_sha256": _checkpoint_hash(job),
         },
         "counts": {
             "cells": sum(classes.values()),

@@ -13,6 +13,7 @@ import shapely
 from wsipsm.config import Config, parse_config
 from wsipsm.geometry import Grid
 from wsipsm.labels import halo_px
+from wsipsm.models import shipped_model
 from wsipsm.provenance import write_json
 from wsipsm.region import Region
 from wsipsm.tiles import Lattice, Tile
@@ -44,8 +45,8 @@ class Job:
         The slide's output folder.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
-    encoder : Path or None
-        Checkpoint to use instead of fitting.
+    given : Path or None
+        Checkpoint that the user gave: of a segmenter or an encoder, or the fit of an earlier run.
     token : str
         Differs between runs on the same scratch folder, so that no worker trusts what it cached of an earlier one.
     """
@@ -60,7 +61,7 @@ class Job:
     work: Path
     out: Path
     device: str = "auto"
-    encoder: Path | None = None
+    given: Path | None = None
     token: str = ""
 
     @property
@@ -71,7 +72,7 @@ class Job:
     @property
     def halo_px(self) -> int:
         """How far from its anchor a cell depends on the maps, grid px."""
-        return halo_px(self.config.labels, self.grid.mpp)
+        return halo_px(self.config.rules, self.grid.mpp)
 
     @property
     def region_mm2(self) -> float:
@@ -83,6 +84,11 @@ class Job:
     def fit_file(self) -> Path:
         """Checkpoint of the frozen recogniser."""
         return self.work / "fit.pt"
+
+    @property
+    def model(self) -> Path:
+        """Checkpoint of the segmenter: the one given, or the one that comes with the package."""
+        return self.given if self.given is not None else shipped_model()
 
     @property
     def maps_folder(self) -> Path:
@@ -139,7 +145,7 @@ def _to_table(job: Job) -> dict[str, Any]:
         "work": str(job.work),
         "out": str(job.out),
         "device": job.device,
-        "encoder": str(job.encoder) if job.encoder else None,
+        "given": str(job.given) if job.given else None,
         "token": job.token,
     }
 
@@ -156,6 +162,6 @@ def _from_table(table: dict[str, Any]) -> Job:
         work=Path(table["work"]),
         out=Path(table["out"]),
         device=table["device"],
-        encoder=Path(table["encoder"]) if table["encoder"] else None,
+        given=Path(table["given"]) if table["given"] else None,
         token=table["token"],
     )

@@ -8,8 +8,9 @@ the same instances as the whole plane. Each step is local for a reason that can 
 3. *Candidates* are the connected components of the evidence at 16 thresholds. One that is longer than
    ``max_diameter_um`` is refused, and so is one that touches the border of the window: near the core that is
    one that is too long.
-4. *Choose*: a candidate is an instance when no candidate inside it scores better and none around it was chosen.
-   Candidates nest, those around it are no longer than ``max_diameter_um``, and no others matter.
+4. *Choose*: by shape, a candidate is an instance when no candidate inside it scores better and none around it was
+   chosen; by depth, when it has one peak and none around it has one only. Candidates nest, those around it are no
+   longer than ``max_diameter_um``, and no others matter.
 5. *Grow* by whole steps: a free pixel joins whatever its highest neighbour belongs to, whoever else is near.
 
 Scores (:mod:`wsipsm.nucleus_shape`) are the same to the bit wherever the window lies.
@@ -51,6 +52,8 @@ class _Limits:
     min_area: float
     max_area: float
     growth: int
+    usual_area_um2: tuple[float, float, float, float]
+    split_levels: int  # 0 where shape decides
 
     @classmethod
     def of(cls, config: LabelsConfig, mpp: float) -> _Limits:
@@ -62,6 +65,8 @@ class _Limits:
             min_area=max(2, config.min_area_um2 / mpp**2),  # a single pixel's highest neighbour is not its own
             max_area=config.max_area_um2 / mpp**2,
             growth=round(config.growth_um / mpp),
+            usual_area_um2=config.usual_area_um2,
+            split_levels=max(1, round(config.split_depth * 127 / _STEP)) if config.split == "depth" else 0,
         )
 
     @property
@@ -205,18 +210,35 @@ def _within(tree: ComponentTree, shape: tuple[int, ...], extent: int) -> Mask:
 def _choose(
     tree: ComponentTree, shape: tuple[int, ...], mask: Mask, limits: _Limits, mpp: float
 ) -> npt.NDArray[np.int32]:
-    """Pixels of the chosen candidates: those that score as well as all inside them and lie in no other chosen one."""
+    """Pixels of the chosen candidates."""
     area = tree.total()
     candidate = (area >= limits.min_area) & (area <= limits.max_area) & _within(tree, shape, limits.extent)
     candidate &= tree.total(mask.ravel()[tree.pixels].astype(np.float64)) >= _MIN_MASKED * area
-    score = np.zeros(area.size)
-    score[candidate] = nucleus_score(shape_moments(tree).of(candidate), mpp=mpp)
-    score[score < _MIN_SCORE] = 0
-    best_inside = tree.up(np.maximum, score.copy())
-    chosen = tree.topmost((score > 0) & (score == best_inside))
+    if limits.split_levels:
+        chosen = tree.topmost(candidate & ~_split(tree, limits.split_levels))
+    else:
+        chosen = tree.topmost(_best_shaped(tree, candidate, limits, mpp))
     found = np.zeros(shape, np.int32)
     found.ravel()[tree.pixels] = chosen[tree.node] + 1
     return found
+
+
+def _split(tree: ComponentTree, levels: int) -> Mask:
+    """Which nodes hold two peaks or more that stand ``levels`` above the saddle between them."""
+    peak = tree.up(np.maximum, tree.level.copy())
+    inner = tree.parent >= 0
+    stands = inner & (peak - tree.level[tree.parent] >= levels)
+    branches = np.bincount(tree.parent[stands], minlength=peak.size)
+    return np.asarray(tree.up(np.maximum, (branches > 1).astype(np.int64)) > 0)
+
+
+def _best_shaped(tree: ComponentTree, candidate: Mask, limits: _Limits, mpp: float) -> Mask:
+    """Which candidates score as well as all inside them."""
+    score = np.zeros(candidate.size)
+    score[candidate] = nucleus_score(shape_moments(tree).of(candidate), mpp=mpp, usual_area_um2=limits.usual_area_um2)
+    score[score < _MIN_SCORE] = 0
+    best_inside = tree.up(np.maximum, score.copy())
+    return np.asarray((score > 0) & (score == best_inside))
 
 
 def _grow(labels: npt.NDArray[np.int32], levels: Levels, steps: int) -> npt.NDArray[np.int32]:

@@ -7,6 +7,7 @@ sqrt only, which IEEE 754 rounds the same everywhere. So equal shapes score equa
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -15,7 +16,6 @@ import numpy.typing as npt
 from wsipsm.component_tree import ComponentTree, Ints
 from wsipsm.geometry import Mask
 
-_USUAL_AREA_UM2 = (5.0, 15.0, 100.0, 560.0)  # score 0 up to the first and from the last on, full between the others
 _SLENDER = 0.5  # axis ratios below it lower the score
 
 
@@ -48,7 +48,7 @@ def shape_moments(tree: ComponentTree) -> Moments:
     )
 
 
-def nucleus_score(moments: Moments, *, mpp: float) -> npt.NDArray[np.float64]:
+def nucleus_score(moments: Moments, *, mpp: float, usual_area_um2: Sequence[float]) -> npt.NDArray[np.float64]:
     """Score of every component: an ellipse, not too slender, of a usual size.
 
     Parameters
@@ -57,6 +57,8 @@ def nucleus_score(moments: Moments, *, mpp: float) -> npt.NDArray[np.float64]:
         Of N components, in pixels; areas below 65 000 and coordinates below 65 000 keep the integers exact.
     mpp : float
         Micrometres per pixel.
+    usual_area_um2 : sequence of 4 float
+        Corners of the trapezium over the area: 0 up to the first and from the last on, full between the others.
 
     Returns
     -------
@@ -77,12 +79,12 @@ def nucleus_score(moments: Moments, *, mpp: float) -> npt.NDArray[np.float64]:
     half_trace = (var_x + var_y) / 2
     root = np.sqrt(np.maximum(half_trace * half_trace - determinant, 0))
     axis_ratio = np.sqrt(np.maximum(half_trace - root, 0) / (half_trace + root))
-    score: npt.NDArray[np.float64] = filled * np.minimum(axis_ratio / _SLENDER, 1) * _usual_size(n, mpp)
+    score: npt.NDArray[np.float64] = filled * np.minimum(axis_ratio / _SLENDER, 1) * _usual_size(n, mpp, usual_area_um2)
     return score
 
 
-def _usual_size(area: Ints, mpp: float) -> npt.NDArray[np.float64]:
-    none, low, high, end = (area_um2 / mpp**2 for area_um2 in _USUAL_AREA_UM2)
+def _usual_size(area: Ints, mpp: float, usual_area_um2: Sequence[float]) -> npt.NDArray[np.float64]:
+    none, low, high, end = (area_um2 / mpp**2 for area_um2 in usual_area_um2)
     trapezium = np.minimum((area - none) / (low - none), (end - area) / (end - high))
     root: npt.NDArray[np.float64] = np.sqrt(np.clip(trapezium, 0, 1))
     return root

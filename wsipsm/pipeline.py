@@ -32,6 +32,7 @@ from wsipsm.errors import CheckpointError, WsipsmError
 from wsipsm.finish import outputs_complete
 from wsipsm.geometry import Box
 from wsipsm.job import Job
+from wsipsm.models import shipped_model
 from wsipsm.nets.checkpoint import load_checkpoint
 from wsipsm.nets.device import gpu_count, pick_device
 from wsipsm.provenance import file_hash, make_folder, result_hash
@@ -42,6 +43,7 @@ from wsipsm.slide import Slide, open_slide, qupath_origin, slide_paths
 from wsipsm.tables import TableKeeper
 from wsipsm.tiles import TilePlan, plan_tiles
 from wsipsm.tissue import tissue_mask, tissue_polygons
+from wsipsm.train.fit import load_segmenter
 
 SECONDS_PER_MPX = 2.0
 """Worker seconds for a megapixel of grid, measured on one core of a 2-core EPYC machine; for estimates only."""
@@ -71,8 +73,8 @@ class Request:
         ``auto``, ``cpu`` or ``cuda``.
     scheduler : str, optional
         Address or file of a Dask scheduler.
-    encoder : Path, optional
-        Checkpoint to use instead of fitting one.
+    checkpoint : Path, optional
+        Of a segmenter or, for the pseudo mask, an encoder; or the fit of an earlier run.
     fresh : bool
         Drop what earlier runs left.
     """
@@ -84,7 +86,7 @@ class Request:
     roi: Path | None = None
     device: str = "auto"
     scheduler: str | None = None
-    encoder: Path | None = None
+    checkpoint: Path | None = None
     fresh: bool = False
 
 
@@ -160,7 +162,7 @@ def prepare(state: SlideState, request: Request) -> Prepared | None:
             "slide": fingerprint,
             "slide_mpp": request.slide_mpp,
             "region": hashlib.sha256(shapely.to_wkb(job.region.polygons)).hexdigest(),
-            "encoder": file_hash(request.encoder) if request.encoder else None,
+            "checkpoint": _checkpoint_hash(request),
         }
     digest = result_hash(request.config, **facts)
     if _taken(request.out / state.slide_id, state.slide, fingerprint):
@@ -191,7 +193,7 @@ def plan_slide(slide: Slide, slide_id: str, request: Request) -> tuple[Job, Tile
         work=Path(),
         out=Path(),
         device=request.device,
-        encoder=request.encoder.absolute() if request.encoder else None,
+        given=request.checkpoint.absolute() if request.checkpoint else None,
     )
     return job, plan_tiles(job.lattice, job.region, config.tiles, halo_px=job.halo_px, seed=config.encoder.seed)
 
@@ -216,21 +218,36 @@ def _estimate(path: Path, request: Request) -> Estimate:
         return Estimate(path, error=str(error))
     mpx = sum(core.width * core.height for core in map(job.lattice.core, plan.tiles)) / 1e6
     workers = request.config.schedule.workers or os.cpu_count() or 1
-    fit = FIT_SECONDS if plan.tiles and request.encoder is None else 0.0
+    learns = request.config.recognizer.method == "psm" and request.checkpoint is None
+    fit = FIT_SECONDS if plan.tiles and learns else 0.0
     seconds = fit + mpx * SECONDS_PER_MPX / workers
     return Estimate(path, job.region_mm2, len(plan.tiles), mpx, seconds, mpx * BYTES_PER_MPX / 1e9)
 
 
 def _check(request: Request) -> None:
-    if request.encoder is not None:
-        try:
-            ActivationNet.of_checkpoint(load_checkpoint(request.encoder), device=pick_device("cpu"))
-        except CheckpointError as error:
-            raise CheckpointError(f"{request.encoder}: {str(error).removeprefix(f'{request.encoder}: ')}") from None
+    _check_checkpoint(request)
     if request.scheduler is None:
         pick_device(request.device)
     if request.roi is not None:
         read_regions(request.roi)
+
+
+def _check_checkpoint(request: Request) -> None:
+    path, device = request.checkpoint, pick_device("cpu")
+    try:
+        if request.config.recognizer.method == "segmenter":
+            path = path or shipped_model()
+            load_segmenter(path, mpp=request.config.grid.mpp, device=device)
+        elif path is not None:
+            ActivationNet.of_checkpoint(load_checkpoint(path, kinds=("encoder", "fit")), device=device)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
+
+
+def _checkpoint_hash(request: Request) -> str | None:
+    if request.checkpoint is not None:
+        return file_hash(request.checkpoint)
+    return file_hash(shipped_model()) if request.config.recognizer.method == "segmenter" else None
 
 
 def _states(paths: list[Path]) -> list[SlideState]:

@@ -1,26 +1,114 @@
-"""What stage 1 applies to every block of a slide: the frozen network, the slide's constants and its clusters."""
+"""What is applied to every block of a slide: a frozen network, and the constants of the slide.
+
+:class:`SegmenterRecognizer` is the segmenter; :class:`PsmRecognizer` the pseudo mask itself, by the activation network
+and the slide's clusters.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from wsipsm.activation import ActivationNet, Device
 from wsipsm.cells import OD_PER_STEP
+from wsipsm.config import SegmenterConfig
 from wsipsm.errors import CheckpointError
 from wsipsm.geometry import Image, Map
 from wsipsm.nets.checkpoint import load_checkpoint, save_checkpoint
 from wsipsm.pseudomask import Clusters, evidence, features
+from wsipsm.segmentation import SegmentationNet, evidence_of
 from wsipsm.stain import Floats, SlideStats, optical_density, unmix
 
 Array = TypeVar("Array", bound=npt.NDArray[Any])
 
 CHANNELS = ("activation", "evidence", "hematoxylin", "eosin")
-"""Maps of a block, in order."""
+"""Maps of a block, in order; with a segmenter the first is its probability of nucleus."""
+
+
+class Recognizer(Protocol):
+    """What a tile needs to know of either."""
+
+    fitted_on: str
+
+    @property
+    def halo_px(self) -> int:
+        """Pixels around a block that its maps depend on."""
+
+    def block(self, image: Image) -> npt.NDArray[np.uint8]:
+        """Compute the maps of one block, (4, y, x) uint8, from (y + 2 halo, x + 2 halo, 3) uint8 RGB."""
+
+    def save(self, path: Path) -> None:
+        """Write it as a checkpoint."""
+
+
+class SegmenterRecognizer:
+    """Maps of blocks of one slide by a trained segmenter.
+
+    Parameters
+    ----------
+    net : SegmentationNet
+        Frozen.
+    stats : SlideStats
+        Of the slide.
+    config : SegmenterConfig
+        Threshold and smoothing of what it found.
+    fitted_on : str
+        Tells the slide and the settings that ``stats`` hold for.
+    """
+
+    channels = CHANNELS
+
+    def __init__(self, net: SegmentationNet, stats: SlideStats, config: SegmenterConfig, fitted_on: str = "") -> None:
+        self.net = net
+        self.stats = stats
+        self.config = config
+        self.fitted_on = fitted_on
+
+    @property
+    def halo_px(self) -> int:
+        """Pixels around a block that its maps depend on; a multiple of the network's stride."""
+        return self.net.halo_px
+
+    def block(self, image: Image) -> npt.NDArray[np.uint8]:
+        """Compute the maps of one block.
+
+        Parameters
+        ----------
+        image : (y + 2 halo, x + 2 halo, 3) uint8
+            RGB on the grid.
+
+        Returns
+        -------
+        (4, y, x) uint8
+            In the order of ``CHANNELS``: probability of nucleus, 255 is 1; evidence, see
+            :func:`wsipsm.segmentation.evidence_of`; haematoxylin and eosin in steps of ``OD_PER_STEP`` optical density.
+        """
+        probability, depth = self.net.maps(image, self.stats)
+        smoothing_px = self.config.depth_smoothing_um / self.net.mpp
+        found = evidence_of(depth, threshold=self.config.threshold, smoothing_px=smoothing_px)
+        hematoxylin, eosin = unmix(optical_density(_crop(image, self.halo_px)))
+        return np.stack(
+            [
+                _bytes(_crop(probability, self.halo_px) * 255),
+                _crop(found, self.halo_px),
+                _bytes(hematoxylin / OD_PER_STEP),
+                _bytes(eosin / OD_PER_STEP),
+            ]
+        )
+
+    def save(self, path: Path) -> None:
+        """Write all of it as one checkpoint of kind ``segmenter-fit``."""
+        network = self.net.checkpoint()
+        table = network.table | {
+            "stats": self.stats.to_dict(),
+            "settings": self.config.model_dump(mode="json"),
+            "fitted_on": self.fitted_on,
+        }
+        save_checkpoint(path, replace(network, kind="segmenter-fit", table=table))
 
 
 class PsmRecognizer:
@@ -95,22 +183,25 @@ class PsmRecognizer:
         save_checkpoint(path, replace(network, kind="fit", table=table))
 
 
-def load_recognizer(path: Path, *, device: Device) -> PsmRecognizer:
-    """Recogniser of a checkpoint of kind ``fit``.
+def load_recognizer(path: Path, *, device: Device) -> Recognizer:
+    """Recogniser of a checkpoint of kind ``fit`` or ``segmenter-fit``.
 
     Raises
     ------
     CheckpointError
         It is not one.
     """
-    checkpoint = load_checkpoint(path, kinds=("fit",))
-    net = ActivationNet.of_checkpoint(checkpoint, device=device)
+    checkpoint = load_checkpoint(path, kinds=("fit", "segmenter-fit"))
+    table, fitted_on = checkpoint.table, str(checkpoint.table.get("fitted_on", ""))
     try:
-        stats = SlideStats.from_dict(checkpoint.table["stats"])
-        clusters = Clusters.from_dict(checkpoint.table["clusters"])
+        stats = SlideStats.from_dict(table["stats"])
+        if checkpoint.kind == "segmenter-fit":
+            segmenter = SegmentationNet.of_checkpoint(checkpoint, device=device)
+            return SegmenterRecognizer(segmenter, stats, SegmenterConfig(**table["settings"]), fitted_on)
+        net, clusters = ActivationNet.of_checkpoint(checkpoint, device=device), Clusters.from_dict(table["clusters"])
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: the constants of the slide are missing or malformed: {error}") from None
-    return PsmRecognizer(net, stats, clusters, str(checkpoint.table.get("fitted_on", "")))
+    return PsmRecognizer(net, stats, clusters, fitted_on)
 
 
 def fits(path: Path, fitted_on: str) -> bool:
@@ -122,7 +213,7 @@ def fits(path: Path, fitted_on: str) -> bool:
         It is no checkpoint.
     """
     checkpoint = load_checkpoint(path)
-    return checkpoint.kind == "fit" and checkpoint.table.get("fitted_on") == fitted_on
+    return checkpoint.kind in {"fit", "segmenter-fit"} and checkpoint.table.get("fitted_on") == fitted_on
 
 
 def _crop(array: Array, margin: int) -> Array:

@@ -23,11 +23,12 @@ from wsipsm.geometry import Box, Image
 from wsipsm.job import Job, JobRef
 from wsipsm.nets.device import limited_threads, pick_device
 from wsipsm.provenance import write_bytes
-from wsipsm.recognizer import CHANNELS, PsmRecognizer, fits, load_recognizer
+from wsipsm.recognizer import CHANNELS, Recognizer, fits, load_recognizer
 from wsipsm.slide import Slide, open_slide
 from wsipsm.tiles import Tile, needed_blocks
-from wsipsm.train.fit import fit_slide
+from wsipsm.train.fit import fit_segmenter, fit_slide
 from wsipsm.train.patches import patch_boxes
+from wsipsm.train.pretrain import Progress
 
 Seconds = dict[str, float]
 """Wall seconds by what they were spent on."""
@@ -91,23 +92,29 @@ def fit(ref: JobRef, *, progress: Callable[[dict[str, Any]], None]) -> Seconds:
     slide, encoder = open_slide(job.slide, mpp=job.slide_mpp), job.config.encoder
     with slide, limited_threads(encoder.threads):
         fitted_on = _constants_key(slide.fingerprint(), job)
-        if job.encoder is not None and fits(job.encoder, fitted_on):
-            write_bytes(job.fit_file, job.encoder.read_bytes())
+        if job.given is not None and fits(job.given, fitted_on):
+            write_bytes(job.fit_file, job.given.read_bytes())
             return watch.seconds
         boxes = patch_boxes(job.region, job.grid, encoder)
         patches = _read_patches(slide, boxes, job)
         watch.lap("read")
-        recognizer = fit_slide(
+        recognizer = _fitted(
             patches,
-            job.config,
-            encoder=job.encoder,
-            device=pick_device(job.device),
-            progress=lambda step, steps, loss: progress({"slide": job.slide_id, "step": step, "steps": steps}),
+            job,
+            lambda step, steps, loss: progress({"slide": job.slide_id, "step": step, "steps": steps}),
         )
     recognizer.fitted_on = fitted_on
     recognizer.save(job.fit_file)
     watch.lap("fit")
     return watch.seconds
+
+
+def _fitted(patches: npt.NDArray[np.uint8], job: Job, progress: Progress) -> Recognizer:
+    """Recogniser of the slide by the method that its configuration names."""
+    device = pick_device(job.device)
+    if job.config.recognizer.method == "segmenter":
+        return fit_segmenter(patches, job.config, model=job.model, device=device)
+    return fit_slide(patches, job.config, encoder=job.given, device=device, progress=progress)
 
 
 def _read_patches(slide: Slide, boxes: list[Box], job: Job) -> npt.NDArray[np.uint8]:
@@ -125,7 +132,10 @@ def _read_patches(slide: Slide, boxes: list[Box], job: Job) -> npt.NDArray[np.ui
 
 def _constants_key(fingerprint: str, job: Job) -> str:
     """What the constants of a slide depend on; where it is the same, an earlier fit is taken as it is."""
-    settings = orjson.dumps([fingerprint, job.grid.mpp, job.config.pseudomask.model_dump(mode="json")])
+    config = job.config
+    used = config.segmenter if config.recognizer.method == "segmenter" else config.pseudomask
+    table = [fingerprint, job.grid.mpp, config.recognizer.model_dump(mode="json"), used.model_dump(mode="json")]
+    settings = orjson.dumps(table)
     return hashlib.sha256(settings).hexdigest()
 
 
@@ -222,7 +232,7 @@ def recognise_tile(ref: JobRef, tile: Tile) -> TileReport:
     maps = dict(zip(CHANNELS, store.read_window(bench.maps, window), strict=True))
     watch.lap("load")
     evidence = maps["evidence"]
-    found = labels.instances(evidence, evidence >= labels.DECISION, mpp=job.grid.mpp, config=job.config.labels)
+    found = labels.instances(evidence, evidence >= labels.DECISION, mpp=job.grid.mpp, config=job.config.rules)
     watch.lap("labels")
     anchors_xy = labels.anchors(found) + np.array([window.x0, window.y0])
     owned = core.contains_points(anchors_xy)
@@ -244,9 +254,9 @@ class _Workbench:
         self.job = ref.load()
         self.maps = store.open_maps(self.job.maps_folder)
         self._lock = threading.Lock()
-        self._tools: tuple[Slide, PsmRecognizer] | None = None
+        self._tools: tuple[Slide, Recognizer] | None = None
 
-    def tools(self) -> tuple[Slide, PsmRecognizer]:
+    def tools(self) -> tuple[Slide, Recognizer]:
         """Open slide and loaded network, once however many threads ask."""
         with self._lock:
             if self._tools is None:

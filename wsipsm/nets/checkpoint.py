@@ -20,8 +20,9 @@ from wsipsm.provenance import write_bytes
 
 FORMAT = "wsipsm-checkpoint"
 FORMAT_VERSION = 1
-KINDS = ("encoder", "fit")
-"""``encoder``: network and frozen constants, for any slide. ``fit``: these and the constants of one slide."""
+KINDS = ("encoder", "fit", "segmenter", "segmenter-fit")
+"""``encoder``: activation network and frozen constants, for any slide. ``fit``: these and the constants of one slide.
+``segmenter``: what `wsipsm train` gives, for any slide. ``segmenter-fit``: this and the constants of one slide."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def load_tensors(module: nn.Module, tensors: dict[str, Tensor]) -> None:
 
 def _read(path: Path) -> Any:
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such file, expected a checkpoint (encoder.pt or fit.pt)")
+        raise CheckpointError(f"{path}: no such file, expected a checkpoint (model.pt, encoder.pt or fit.pt)")
     try:
         with path.open("rb") as file:
             is_zip = file.read(2) == b"PK"

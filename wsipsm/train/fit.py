@@ -9,12 +9,16 @@ import torch
 
 from wsipsm.activation import ActivationNet
 from wsipsm.config import Config
-from wsipsm.errors import FitError
+from wsipsm.errors import CheckpointError, FitError
 from wsipsm.nets.checkpoint import load_checkpoint
 from wsipsm.pseudomask import feature_halo_px, features, fit_clusters
-from wsipsm.recognizer import PsmRecognizer
+from wsipsm.recognizer import PsmRecognizer, SegmenterRecognizer
+from wsipsm.segmentation import SegmentationNet
 from wsipsm.stain import MIN_TISSUE_PX, Floats, SlideStats, measure_slide, optical_density, tissue_pixels
 from wsipsm.train.pretrain import Patches, Progress, pretrain
+
+RESOLUTION_TOLERANCE = 0.1
+"""How far the grid's resolution may be from the one that a segmenter was trained at."""
 
 
 def fit_slide(
@@ -59,6 +63,48 @@ def fit_slide(
     pixels = sample_features(patches, net, stats, config=config, rng=rng)
     clusters = fit_clusters(pixels, config.pseudomask, mpp=config.grid.mpp, seed=config.encoder.seed)
     return PsmRecognizer(net, stats, clusters)
+
+
+def fit_segmenter(patches: Patches, config: Config, *, model: Path, device: torch.device) -> SegmenterRecognizer:
+    """Recogniser of one slide by a trained segmenter: the constants of the slide's staining are all that is fitted.
+
+    Parameters
+    ----------
+    patches : (n, p, p, 3) uint8
+        RGB at ``config.grid.mpp``.
+    config : Config
+        Sections ``grid`` and ``segmenter`` are used.
+    model : Path
+        Checkpoint of kind ``segmenter`` or ``segmenter-fit``.
+    device : torch.device
+        Where to compute.
+
+    Raises
+    ------
+    FitError
+        Too little tissue.
+    CheckpointError
+        ``model`` is no such checkpoint, or was trained at another resolution.
+    """
+    net = load_segmenter(model, mpp=config.grid.mpp, device=device)
+    return SegmenterRecognizer(net, measure_slide(patches), config.segmenter)
+
+
+def load_segmenter(model: Path, *, mpp: float, device: torch.device) -> SegmentationNet:
+    """Network of a checkpoint of kind ``segmenter`` or ``segmenter-fit`` that was trained at about this resolution.
+
+    Raises
+    ------
+    CheckpointError
+        It is no such checkpoint, or was trained at another resolution.
+    """
+    net = SegmentationNet.of_checkpoint(load_checkpoint(model, kinds=("segmenter", "segmenter-fit")), device=device)
+    if abs(mpp / net.mpp - 1) > RESOLUTION_TOLERANCE:
+        raise CheckpointError(
+            f"{model}: trained at {net.mpp:g} um/px, expected {mpp:g}: use --mpp {net.mpp:g}, a checkpoint trained at "
+            f"{mpp:g}, or --recognizer psm"
+        )
+    return net
 
 
 def sample_features(

@@ -39,7 +39,7 @@ def patch_boxes(region: Region, grid: Grid, config: EncoderConfig) -> list[Box]:
     """
     if region.empty:
         raise FitError("no tissue to learn from: give a region with --roi, or leave this slide out")
-    centres = _points_inside(region, config.patches, np.random.default_rng(config.seed)) / grid.downsample
+    centres = points_inside(region, config.patches, np.random.default_rng(config.seed)) / grid.downsample
     corners = np.floor(centres - config.patch_px / 2).astype(int)
     limits = np.maximum(np.array([grid.width, grid.height]) - config.patch_px, 0)
     # A plane smaller than a patch lies in its middle: what is white around it takes the halo of the features.
@@ -49,7 +49,7 @@ def patch_boxes(region: Region, grid: Grid, config: EncoderConfig) -> list[Box]:
     return [Box(x, y, x + config.patch_px, y + config.patch_px) for y, x in ordered]
 
 
-def _points_inside(region: Region, count: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+def points_inside(region: Region, count: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
     """(count, 2) level-0 points, uniform over the region."""
     box = region.bounds_l0
     found = np.empty((0, 2))

@@ -1,0 +1,45 @@
+"""Losses of the segmenter."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+DICE_SHARE, DEPTH_SHARE = 0.5, 2.0
+_BETA = 0.1
+
+
+def segmenter_loss(output: Tensor, nucleus: Tensor, depth: Tensor, weight: Tensor) -> Tensor:
+    """Cross entropy + 0.5 soft Dice + 2 smooth L1 of the depth, every pixel with its weight.
+
+    Parameters
+    ----------
+    output : (b, 2, y, x) Tensor
+        Logit of nucleus and depth.
+    nucleus, depth, weight : (b, y, x) Tensor
+        0 or 1; 0 to 1; 0 or more.
+
+    Returns
+    -------
+    () Tensor
+    """
+    logit, found = output[:, 0], output[:, 1]
+    entropy = F.binary_cross_entropy_with_logits(logit, nucleus, reduction="none")
+    error = F.smooth_l1_loss(found, depth, reduction="none", beta=_BETA)
+    return (
+        _weighted(entropy, weight)
+        + DICE_SHARE * soft_dice_loss(torch.sigmoid(logit), nucleus, weight)
+        + DEPTH_SHARE * _weighted(error, weight)
+    )
+
+
+def soft_dice_loss(probability: Tensor, nucleus: Tensor, weight: Tensor) -> Tensor:
+    """1 - (2 |P N| + 1) / (|P| + |N| + 1) of each sample (Milletari et al. 2016, eq. 3), averaged; (b, y, x) each."""
+    overlap = (probability * nucleus * weight).sum(dim=(1, 2))
+    total = ((probability + nucleus) * weight).sum(dim=(1, 2))
+    return (1 - (2 * overlap + 1) / (total + 1)).mean()
+
+
+def _weighted(values: Tensor, weight: Tensor) -> Tensor:
+    return (values * weight).sum() / weight.sum().clamp(min=1e-6)

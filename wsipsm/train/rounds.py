@@ -1,0 +1,191 @@
+"""The segmenter learns: batches, rounds, and what is kept between two of them."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import io
+import pickle
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from wsipsm.config import SegmenterConfig
+from wsipsm.errors import CheckpointError, FitError
+from wsipsm.geometry import Image
+from wsipsm.nets.checkpoint import load_tensors
+from wsipsm.nets.segmenter import Segmenter, SegmenterShape
+from wsipsm.provenance import write_bytes
+from wsipsm.segmentation import SegmentationNet
+from wsipsm.stain import Floats, SlideStats, optical_density
+from wsipsm.train.augment import Sample, draw
+from wsipsm.train.loop import Averaged, Schedule, learn
+from wsipsm.train.losses import segmenter_loss
+from wsipsm.train.targets import Target, make_target
+from wsipsm.train.teacher import Taught
+
+PLANES = 3
+"""Input planes: relative optical density in red, green and blue."""
+
+_BYTES = np.arange(256, dtype=np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """A field to draw crops from.
+
+    Attributes
+    ----------
+    image : (y, x, 3) uint8
+        RGB.
+    stats : SlideStats
+        Of its slide.
+    target : Target
+        What is to be learnt.
+    """
+
+    image: Image
+    stats: SlideStats
+    target: Target
+
+    def density(self) -> Floats:
+        """Relative optical density, (y, x, 3) float32; the same bits as :func:`wsipsm.segmentation.relative_density`.
+
+        Made anew for every crop, as holding it would take four times the memory of the image; by a table, as that takes
+        a third of the time.
+        """
+        return np.asarray(cv2.LUT(self.image, _table(self.stats)), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Planes (b, 3, y, x) and targets (b, y, x), float32."""
+
+    planes: Tensor
+    nucleus: Tensor
+    depth: Tensor
+    weight: Tensor
+
+
+def lesson_of(image: Image, taught: Taught, stats: SlideStats, config: SegmenterConfig, *, mpp: float) -> Lesson:
+    """Lesson of a field from its labels."""
+    return Lesson(image, stats, make_target(taught.labels, taught.probability, image, config, mpp=mpp))
+
+
+def new_pair(config: SegmenterConfig) -> Averaged:
+    """Network with the weights of the seed, and its running mean."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        network = Segmenter(SegmenterShape(PLANES, config.widths))
+    return Averaged(network, copy.deepcopy(network))
+
+
+def pair_of(net: SegmentationNet) -> Averaged:
+    """Network and running mean that go on from a trained one."""
+    network = copy.deepcopy(net.segmenter).cpu().requires_grad_(True)
+    return Averaged(network, copy.deepcopy(network))
+
+
+def batch_of(lessons: Sequence[Lesson], config: SegmenterConfig, *, number: int, step: int) -> Batch:
+    """Batch of a step of a round; seed, round and step decide it."""
+    rng = np.random.default_rng((config.seed, number, step))
+    settings = config.in_round(number)
+    samples = [_draw_one(lessons, settings, rng) for _ in range(config.batch)]
+    stacked = [[getattr(sample, name) for sample in samples] for name in ("planes", "nucleus", "depth", "weight")]
+    return Batch(*(torch.from_numpy(np.stack(arrays)) for arrays in stacked))
+
+
+def learn_round(
+    pair: Averaged,
+    lessons: Sequence[Lesson],
+    config: SegmenterConfig,
+    *,
+    number: int,
+    state_file: Path,
+    told: Callable[[int, float], None],
+) -> None:
+    """Learn one round in place, on the device where the pair lies.
+
+    Parameters
+    ----------
+    pair : Averaged
+        Network and running mean of the round before.
+    lessons : sequence of Lesson
+        Fields with their targets.
+    config : SegmenterConfig
+        Length, rate, batch, seed.
+    number : int
+        Of the round, from 0.
+    state_file : Path
+        Where the state is kept on the way.
+    told : callable
+        Called with every step's number and loss.
+
+    Raises
+    ------
+    FitError
+        The loss is not finite.
+    CheckpointError
+        The state is damaged.
+    """
+    device = next(pair.network.parameters()).device
+
+    def loss_of(step: int) -> Tensor:
+        batch = batch_of(lessons, config, number=number, step=step)
+        output = pair.network(batch.planes.to(device))
+        loss = segmenter_loss(output, *(t.to(device) for t in (batch.nucleus, batch.depth, batch.weight)))
+        if not bool(torch.isfinite(loss)):
+            raise FitError(f"the loss is {loss.item()} at step {step + 1}: lower segmenter.learning_rate")
+        return loss
+
+    steps = config.round_steps if number else config.steps
+    schedule = Schedule(steps, config.learning_rate, config.average, save_every=max(1, min(50, steps // 10)))
+    try:
+        learn(pair, loss_of, schedule, state_file=state_file, told=told)
+    except (pickle.UnpicklingError, EOFError, KeyError) as error:
+        raise CheckpointError(
+            f"{state_file}: a damaged state of a training ({error}); remove it to start this round again"
+        ) from None
+
+
+def save_pair(path: Path, pair: Averaged) -> None:
+    """Write both networks whole or not at all."""
+    buffer = io.BytesIO()
+    states = {"network": pair.network.state_dict(), "mean": pair.mean.state_dict()}
+    torch.save({name: {key: t.cpu() for key, t in state.items()} for name, state in states.items()}, buffer)
+    write_bytes(path, buffer.getvalue())
+
+
+def load_pair(path: Path, pair: Averaged) -> None:
+    """Read both networks in place.
+
+    Raises
+    ------
+    CheckpointError
+        The file is damaged, or of networks of another shape.
+    """
+    try:
+        states: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        load_tensors(pair.network, states["network"])
+        load_tensors(pair.mean, states["mean"])
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, CheckpointError) as error:
+        raise CheckpointError(f"{path}: damaged ({error}); start anew with --fresh") from None
+
+
+def _draw_one(lessons: Sequence[Lesson], config: SegmenterConfig, rng: np.random.Generator) -> Sample:
+    lesson = lessons[int(rng.integers(len(lessons)))]
+    return draw(lesson.density(), lesson.target, config, rng)
+
+
+@functools.lru_cache(maxsize=4096)
+def _table(stats: SlideStats) -> npt.NDArray[np.float32]:
+    """Relative optical density of every byte in every colour, (256, 1, 3)."""
+    density = optical_density(np.repeat(_BYTES[:, None, None], 3, axis=2))
+    return np.ascontiguousarray(density / np.array(stats.od_p99, np.float32))

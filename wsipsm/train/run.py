@@ -1,0 +1,166 @@
+"""The path of a training: slides in, a segmenter out.
+
+::
+
+    inputs -> fields -> encoder -> pseudo labels -> segmenter -> the segmenter on its own labels, again and again
+
+Every arrow leaves files, and a training that was killed goes on from them: on one CPU, with the same number of threads,
+it ends with the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from wsipsm.config import Config
+from wsipsm.nets.checkpoint import save_checkpoint
+from wsipsm.nets.device import pick_device
+from wsipsm.nets.segmenter import Segmenter
+from wsipsm.provenance import file_hash
+from wsipsm.segmentation import SegmentationNet
+from wsipsm.train import stages
+from wsipsm.train.fields import Material
+from wsipsm.train.fit import load_segmenter
+from wsipsm.train.folder import Folder, Record, stage_digests
+from wsipsm.train.inputs import Skipped, Source, find_sources, refuse_nothing
+from wsipsm.train.metrics import Metrics
+from wsipsm.train.report import write_report
+from wsipsm.train.teacher import Taught
+from wsipsm.train.training import Training, Watcher
+
+Stage = Literal["all", "pretrain", "pseudomask", "segmenter"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """What the user asked for.
+
+    Attributes
+    ----------
+    inputs : sequence of str
+        Slides, plain images, folders, patterns or manifests.
+    out : Path
+        Output folder.
+    config : Config
+        Sections ``grid``, ``tissue``, ``encoder``, ``pseudomask``, ``pseudolabels``, ``segmenter`` and ``labels``.
+    stage : {'all', 'pretrain', 'pseudomask', 'segmenter'}
+        Up to where; ``segmenter`` is the last alone, on what the others left.
+    init : Path, optional
+        Segmenter to start from; it gives the labels of the first round too.
+    slide_mpp : float, optional
+        Micrometres per level-0 pixel, instead of what the slides say.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    fresh : bool
+        Drop what an earlier training left.
+    """
+
+    inputs: Sequence[str]
+    out: Path
+    config: Config
+    stage: Stage = "all"
+    init: Path | None = None
+    slide_mpp: float | None = None
+    device: str = "auto"
+    fresh: bool = False
+
+
+def train(request: TrainRequest, watcher: Watcher) -> Path:
+    """Learn a segmenter from slides alone.
+
+    Returns
+    -------
+    Path
+        What the last stage left: ``encoder.pt``, the folder ``pseudolabels``, or ``model.pt``.
+
+    Raises
+    ------
+    InputError, SlideError, FitError
+        Nothing to learn from, or something that must not be learnt from.
+    CheckpointError
+        ``init`` is no segmenter, or the stages before the one asked for are missing.
+    OutputError
+        The folder cannot be written, or holds another training.
+    """
+    init = _start(request)
+    sources, skipped = find_sources(request.inputs, slide_mpp=request.slide_mpp, skip=request.out)
+    refuse_nothing(sources, skipped)
+    training = _begin(request, sources, skipped, watcher)
+    if training.folder.model.is_file() and request.stage in ("all", "segmenter"):
+        watcher.said(f"{training.folder.path}: already trained; --fresh starts anew")
+        return _close(training)
+    materials = stages.sample(training, sources)
+    encoder = stages.learn_encoder(training, materials)
+    if request.stage == "pretrain":
+        return training.folder.encoder
+    materials, pseudo = stages.label_by_psm(training, materials, encoder)
+    if request.stage == "pseudomask":
+        if not training.folder.model.is_file():
+            write_report(training, materials, pseudo, None)
+        return training.folder.labels("-").parent
+    mean = stages.learn_segmenter(training, materials, pseudo, init)
+    return _finish(training, materials, pseudo, mean)
+
+
+def _start(request: TrainRequest) -> SegmentationNet | None:
+    """Segmenter to start from; what can be refused before slides are opened is refused here."""
+    device = pick_device(request.device)
+    if request.stage == "segmenter" and not request.fresh:
+        stages.require_labels(Folder(request.out))
+    if request.init is None:
+        return None
+    return load_segmenter(request.init, mpp=request.config.grid.mpp, device=device)
+
+
+def _begin(request: TrainRequest, sources: list[Source], skipped: list[Skipped], watcher: Watcher) -> Training:
+    """Training in its folder, which holds nothing or the beginnings of this very training."""
+    folder, config = Folder(request.out), request.config
+    used = config.model_dump(mode="json", exclude={"tiles", "recognizer", "cells", "output", "schedule"})
+    facts = {
+        "inputs": [source.to_dict() for source in sources],
+        "skipped": [one.to_dict() for one in skipped],
+        "config": used,
+        "init": {"path": str(request.init), "sha256": file_hash(request.init)} if request.init else None,
+        "device": pick_device(request.device).type,
+    }
+    content = [[source.fingerprint, source.mpp] for source in sources]
+    digests = stage_digests(used, content, file_hash(request.init) if request.init else None)
+    if request.fresh:
+        folder.clear()
+    return Training(
+        config=config,
+        folder=folder,
+        record=Record.begin(folder, digests, facts),
+        digests=digests,
+        device=pick_device(request.device),
+        watcher=watcher,
+        metrics=Metrics(folder.metrics),
+        skipped=skipped,
+    )
+
+
+def _finish(training: Training, materials: list[Material], pseudo: list[list[Taught]], mean: Segmenter) -> Path:
+    """Write the model and the report, and drop what only a resumed training needs."""
+    folder, last = training.folder, training.config.segmenter.rounds
+    net = SegmentationNet(
+        mean,
+        mpp=training.config.grid.mpp,
+        provenance=stages.provenance(training, number=last),
+        device=training.device,
+    )
+    write_report(training, materials, pseudo, net)
+    save_checkpoint(folder.model, net.checkpoint())
+    return _close(training)
+
+
+def _close(training: Training) -> Path:
+    """Drop what only a resumed training needs."""
+    for left in training.folder.path.glob("round-*.pair"):
+        left.unlink(missing_ok=True)
+    if training.record.table["status"] != "done":
+        training.record.table["status"] = "done"
+        training.record.write()
+    return training.folder.model

@@ -1,0 +1,235 @@
+"""The stages of a training; each takes up what an earlier start left, and leaves files that the next one reads."""
+
+from __future__ import annotations
+
+import copy
+import zipfile
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wsipsm.activation import ActivationNet
+from wsipsm.config import Config
+from wsipsm.errors import CheckpointError, FitError, SlideError
+from wsipsm.nets.checkpoint import load_checkpoint, save_checkpoint
+from wsipsm.nets.device import limited_threads
+from wsipsm.nets.segmenter import Segmenter
+from wsipsm.provenance import versions
+from wsipsm.segmentation import SegmentationNet
+from wsipsm.train.fields import Material, material, write_arrays
+from wsipsm.train.fit import fit_slide
+from wsipsm.train.folder import Folder
+from wsipsm.train.inputs import Skipped, Source, refuse_nothing
+from wsipsm.train.loop import Averaged
+from wsipsm.train.pretrain import pretrain
+from wsipsm.train.rounds import learn_round, lesson_of, load_pair, new_pair, pair_of, save_pair
+from wsipsm.train.teacher import Counts, Taught, count, labels_of_psm, labels_of_segmenter
+from wsipsm.train.training import Training
+
+COHORT_SLIDES, COHORT_PATCHES = 64, 24
+"""The encoder learns from so many slides at most, and so many patches of each; of few slides from more of each."""
+_ENOUGH_CROPS = 4
+
+
+def sample(training: Training, sources: Sequence[Source]) -> list[Material]:
+    """Fields and patches of every slide; one without tissue is left out and noted.
+
+    Raises
+    ------
+    FitError
+        Nothing, or too little, is left.
+    """
+    found = []
+    with training.stage("fields"):
+        training.watcher.began("fields", len(sources))
+        for done, source in enumerate(sources, start=1):
+            try:
+                found.append(material(source, training.config, file=training.folder.fields(source.name)))
+            except (FitError, SlideError) as error:
+                training.leave_out(Skipped(source.path, error))
+            training.watcher.moved(done)
+        refuse_nothing(found, training.skipped)
+        refuse_little(found, training.config)
+    return found
+
+
+def refuse_little(materials: Sequence[Material], config: Config) -> None:
+    """Raise for less than a few crops of tissue."""
+    pixels = sum(m.fields[..., 0].size for m in materials)
+    least = _ENOUGH_CROPS * config.segmenter.patch_px**2
+    if pixels < least:
+        side, mpp = round(least**0.5), config.grid.mpp
+        raise FitError(
+            f"{materials[0].source.path}: only {pixels} px to learn from at {mpp:g} um/px, expected at least {least} "
+            f"({side} x {side}): learn from more tissue"
+        )
+
+
+def learn_encoder(training: Training, materials: Sequence[Material]) -> ActivationNet:
+    """Activation network of all slides together."""
+    config, file = training.config.encoder, training.folder.encoder
+    with training.stage("encoder"), limited_threads(config.threads):
+        if not file.is_file():
+            training.watcher.began("encoder", config.steps)
+            training.metrics.begin()
+
+            def told(step: int, steps: int, loss: float) -> None:
+                training.metrics.add("encoder", 0, step, loss)
+                training.watcher.moved(step, loss)
+
+            net = pretrain(cohort(materials), config, device=training.device, progress=told)
+            save_checkpoint(file, net.checkpoint())
+        return ActivationNet.of_checkpoint(load_checkpoint(file, kinds=("encoder",)), device=training.device)
+
+
+def cohort(materials: Sequence[Material]) -> list[Any]:
+    """Patches that the encoder learns from, of slides and places that are spread evenly."""
+    chosen = [materials[i] for i in _spread(len(materials), COHORT_SLIDES)]
+    found = []
+    for one in chosen:
+        patches = one.patches()
+        found.append(patches[_spread(len(patches), max(COHORT_PATCHES, -(-len(patches) // len(chosen))))])
+    return found
+
+
+def label_by_psm(
+    training: Training, materials: Sequence[Material], net: ActivationNet
+) -> tuple[list[Material], list[list[Taught]]]:
+    """Pseudo labels of every field, by the map and the clusters of its slide."""
+    kept, found = [], []
+    with training.stage("pseudolabels"), limited_threads(training.config.encoder.threads):
+        training.watcher.began("pseudo labels", len(materials))
+        for done, one in enumerate(materials, start=1):
+            try:
+                found.append(_psm_labels(training, one, net))
+                kept.append(one)
+            except FitError as error:
+                training.leave_out(Skipped(one.source.path, error))
+            training.watcher.moved(done)
+        refuse_nothing(kept, training.skipped)
+    return kept, found
+
+
+def learn_segmenter(
+    training: Training, materials: Sequence[Material], pseudo: list[list[Taught]], init: SegmentationNet | None
+) -> Segmenter:
+    """Segmenter: a round on the pseudo labels, then rounds on its own; the running mean of the last round."""
+    config, folder = training.config.segmenter, training.folder
+    pair = pair_of(init) if init else new_pair(config)
+    with training.stage("segmenter"), limited_threads(config.threads):
+        first = folder.rounds_done(config.rounds + 1)
+        if first:
+            load_pair(folder.pair(first - 1), pair)
+        for module in (pair.network, pair.mean):
+            module.to(training.device)
+        for number in range(first, config.rounds + 1):
+            own = number > 0 or init is not None
+            taught = relabel(training, materials, frozen(training, pair), number=number) if own else pseudo
+            _learn_one(training, materials, taught, pair, number=number)
+            folder.pair(number - 1).unlink(missing_ok=True)
+            folder.state(number).unlink(missing_ok=True)
+    mean: Segmenter = pair.mean  # type: ignore[assignment]  # Averaged holds any module
+    return mean
+
+
+def relabel(
+    training: Training, materials: Sequence[Material], net: SegmentationNet, *, number: int
+) -> list[list[Taught]]:
+    """Labels of every field by the segmenter itself."""
+    training.watcher.began(f"labels for round {number}", len(materials))
+    found = []
+    for done, one in enumerate(materials, start=1):
+        found.append([labels_of_segmenter(field, net, one.stats, training.config) for field in one.fields])
+        training.watcher.moved(done)
+    return found
+
+
+def frozen(training: Training, pair: Averaged, provenance: dict[str, Any] | None = None) -> SegmentationNet:
+    """Segmenter of the running mean as it is now."""
+    mean: Segmenter = copy.deepcopy(pair.mean)  # type: ignore[assignment]  # Averaged holds any module
+    mpp, device = training.config.grid.mpp, training.device
+    return SegmentationNet(mean, mpp=mpp, provenance=provenance or {}, device=device)
+
+
+def provenance(training: Training, *, number: int) -> dict[str, Any]:
+    """What a segmenter came from, JSON-ready."""
+    table = training.record.table
+    return {
+        "rounds": number,
+        "inputs": table["inputs"],
+        "skipped": table["skipped"],
+        "config": table["config"],
+        "init": table["init"],
+        "seed": training.config.segmenter.seed,
+        "digests": training.digests,
+        "seconds": {name: entry["seconds"] for name, entry in table["stages"].items()},
+        "device": training.device.type,
+        "versions": versions(),
+    }
+
+
+def _learn_one(
+    training: Training, materials: Sequence[Material], taught: list[list[Taught]], pair: Averaged, *, number: int
+) -> None:
+    """Learn a round and leave its files."""
+    config, folder, mpp = training.config.segmenter, training.folder, training.config.grid.mpp
+    lessons, counts = [], Counts(0, 0)
+    for one, labels in zip(materials, taught, strict=True):
+        for field, label in zip(one.fields, labels, strict=True):
+            lessons.append(lesson_of(field, label, one.stats, config, mpp=mpp))
+            counts += count(label, field, config, mpp=mpp)
+    training.record.table["rounds"][str(number)] = {"instances": counts.instances, "doubtful": counts.doubtful}
+    training.record.write()
+    training.watcher.began(f"segmenter, round {number}", config.round_steps if number else config.steps)
+    training.metrics.begin()
+
+    def told(step: int, loss: float) -> None:
+        training.metrics.add("segmenter", number, step, loss)
+        training.watcher.moved(step, loss)
+
+    learn_round(pair, lessons, config, number=number, state_file=folder.state(number), told=told)
+    save_pair(folder.pair(number), pair)
+    net = frozen(training, pair, provenance(training, number=number))
+    save_checkpoint(folder.round(number), net.checkpoint())
+
+
+def _psm_labels(training: Training, one: Material, net: ActivationNet) -> list[Taught]:
+    """Pseudo labels of the fields of a slide, from their file where it stands."""
+    file, config = training.folder.labels(one.source.name), training.config
+    try:
+        with np.load(file) as kept:
+            planes = [kept[name] for name in ("labels", "probability", "activation")]
+        return [Taught(*three) for three in zip(*planes, strict=True)]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
+        pass  # not there, or of a disk that failed: it is made again
+    recognizer = fit_slide(one.patches(), config, encoder=net, device=training.device)
+    found = [labels_of_psm(field, recognizer, config) for field in one.fields]
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "labels": np.stack([taught.labels for taught in found]),
+        "probability": np.stack([taught.probability for taught in found]),
+        "activation": np.stack([taught.activation for taught in found]),
+    }
+    write_arrays(file, arrays)
+    return found
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """Indices of at most so many of ``count``, evenly spread."""
+    return [int(i) for i in np.unique(np.linspace(0, count - 1, min(count, most)).round())]
+
+
+def require_labels(folder: Folder) -> None:
+    """Raise where the stages before the segmenter have not been run.
+
+    Raises
+    ------
+    CheckpointError
+        No encoder, or no pseudo labels.
+    """
+    if not folder.encoder.is_file() or not any(folder.path.glob("pseudolabels/*.npz")):
+        raise CheckpointError(
+            f"{folder.path}: no pseudo labels in it: run wsipsm pseudomask with the same inputs and settings first, or "
+            "leave out --stage segmenter"
+        )
