@@ -30,7 +30,7 @@ def test_a_dumped_configuration_is_read_back() -> None:
 
 
 def test_a_later_override_wins() -> None:
-    assert load_config("he", ("tiles.core_px=512", "tiles.core_px=768")).tiles.core_px == 768
+    assert load_config("he", ("tiles.core_px=512", "tiles.core_px=1536")).tiles.core_px == 1536
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_a_later_override_wins() -> None:
     [
         ("tiles.core_pxx=512", "did you mean 'core_px'"),
         ("tile.core_px=512", "did you mean 'tiles'"),
-        ("tiles.core_px=500", "whole multiple of block_px=256"),
+        ("tiles.core_px=500", "whole multiple or a whole part of block_px=512"),
         ("tiles.core_px=many", "tiles.core_px"),
         ("grid.mpp=500", "less than or equal to 20"),
         ("core_px=512", "expected section.key=value"),

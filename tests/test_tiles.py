@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from wsipsm.config import TilesConfig
 from wsipsm.errors import ConfigError
-from wsipsm.geometry import Grid
+from wsipsm.geometry import Box, Grid
 from wsipsm.region import Region
 from wsipsm.tiles import Lattice, Tile, needed_blocks, plan_tiles
 
@@ -44,6 +44,15 @@ def test_blocks_partition_every_core(lattice: Lattice) -> None:
             assert block.x0 % lattice.block_px == block.y0 % lattice.block_px == 0
             owners[block.intersect(core).relative_to(core).slices] += 1
         assert (owners == 1).all()
+
+
+def test_cores_smaller_than_a_block_share_it() -> None:
+    lattice = Lattice(Grid(100, 70, 1.0, 0.5), 16, 32)
+
+    assert lattice.blocks(Tile(3, 5)) == [Box(64, 32, 96, 64)]
+    for tile in lattice.tiles():
+        (block,) = lattice.blocks(tile)
+        assert block.intersect(lattice.core(tile)) == lattice.core(tile)
 
 
 @given(lattice=lattices(), halo=st.integers(0, 4), corner=st.tuples(st.floats(0, 60), st.floats(0, 60)))

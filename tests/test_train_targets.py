@@ -52,6 +52,17 @@ def test_depth_is_the_distance_to_the_outline_of_each_instance_over_its_largest(
     assert found.dtype == np.float32
 
 
+def test_depth_has_the_same_bits_wherever_it_lies_in_memory() -> None:
+    labels, rng = field()[0], np.random.default_rng(0)
+
+    found = set()
+    for _ in range(20):
+        _kept = [np.empty(size, np.uint8) for size in rng.integers(1, 100_000, 20)]
+        found.add(depth(labels).tobytes())
+
+    assert len(found) == 1
+
+
 def test_an_instance_gets_the_free_pixels_of_its_convex_hull() -> None:
     labels = crescent().astype(np.int32)
 

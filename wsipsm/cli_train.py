@@ -156,14 +156,17 @@ def _train(inputs: list[str], out: Path, config: str, settings: list[str], optio
     from rich.console import Console
 
     from wsipsm.config import load_config
-    from wsipsm.train.run import TrainRequest
-    from wsipsm.train.run import train as run
-    from wsipsm.train_progress import train_watcher
 
     seed = options.pop("seed")
     named = {"encoder.seed": seed, "segmenter.seed": seed, "grid.mpp": options.pop("mpp")}
     overrides = [f"{key}={value}" for key, value in named.items() if value is not None]
-    request = TrainRequest(inputs, out, load_config(config, (*overrides, *settings)), **options)
+    loaded = load_config(config, (*overrides, *settings))  # before torch is imported: a mistake shows at once
+
+    from wsipsm.train.run import TrainRequest
+    from wsipsm.train.run import train as run
+    from wsipsm.train_progress import train_watcher
+
+    request = TrainRequest(inputs, out, loaded, **options)
     with train_watcher(Console(stderr=True)) as watcher:
         left = run(request, watcher)
     print(_next_step(left, options["stage"]))

@@ -66,17 +66,24 @@ class TilesConfig(Section):
     """Units of work."""
 
     core_px: int = Field(default=1024, ge=64)
-    """Side of a core in grid pixels: what one tile alone writes; a whole multiple of block_px."""
-    block_px: int = Field(default=256, ge=32)
+    """Side of a core in grid pixels: what one tile alone writes; a whole multiple of block_px, or a whole part of it."""
+    block_px: int = Field(default=512, ge=32)
     """Side of the network's block in grid pixels; blocks lie on a lattice through the grid's origin."""
     order: Literal["row", "random"] = "row"
     """Order of the tiles; the cells do not depend on it."""
 
     @model_validator(mode="after")
-    def _cores_hold_whole_blocks(self) -> TilesConfig:
-        if self.core_px % self.block_px:
-            raise ValueError(f"core_px must be a whole multiple of block_px={self.block_px}, got {self.core_px}")
+    def _cores_and_blocks_share_borders(self) -> TilesConfig:
+        if self.core_px % self.block_px and self.block_px % self.core_px:
+            raise ValueError(
+                f"core_px must be a whole multiple or a whole part of block_px={self.block_px}, got {self.core_px}"
+            )
         return self
+
+    @property
+    def chunk_px(self) -> int:
+        """Side of a chunk of what is stored: a block, or a core where that is smaller."""
+        return min(self.block_px, self.core_px)
 
 
 class EncoderConfig(Section):
@@ -190,10 +197,14 @@ class SegmenterConfig(Section):
     """Decay of the running mean of the weights."""
     threshold: float = Field(default=0.1, ge=0, lt=1)
     """Depth from which on a pixel can belong to a cell: 0 is the outline, 1 the middle of a nucleus."""
-    label_threshold: float = Field(default=0.15, ge=0, lt=1)
-    """The same where the segmenter labels for its next round."""
     depth_smoothing_um: float = Field(default=0.5, ge=0, le=2)
     """Standard deviation of the Gaussian on the depth before cells are sought, micrometres."""
+    label_threshold: float = Field(default=0.12, ge=0, lt=1)
+    """Depth from which on a pixel can belong to a label of the next round."""
+    label_smoothing_um: float = Field(default=0.35, ge=0, le=2)
+    """Standard deviation of the Gaussian on the depth before labels of the next round are sought, micrometres."""
+    label_split_depth: float = Field(default=0.12, gt=0, le=1)
+    """``labels.split_depth`` for labels of the next round: merged nuclei would be learnt, pieces are doubtful anyway."""
     min_scale: float = Field(default=0.8, gt=0, le=1)
     """Crops are resized by this factor or more."""
     far_scale: float = Field(default=0.5, gt=0, le=1)

@@ -12,6 +12,8 @@ from wsipsm.slide import open_slide
 from wsipsm.train.fields import sample_slide
 from wsipsm.train.inputs import Skipped, Source, find_sources, refuse_nothing
 
+_LEAST_PX, _MOST_PX = 192, 2048  # what a field can be; the method crops it
+
 
 def paper_images(
     inputs: Sequence[str], *, mpp: float, side_px: int, seed: int, slide_mpp: float | None = None
@@ -33,11 +35,8 @@ def paper_images(
     -------
     list of (str, (y, x, 3) uint8), and the slides left out
     """
-    config = Config(
-        grid=GridConfig(mpp=mpp),
-        encoder=EncoderConfig(patches=8),
-        segmenter=SegmenterConfig(field_px=side_px, seed=seed),
-    )
+    fields = SegmenterConfig(field_px=min(max(side_px, _LEAST_PX), _MOST_PX), seed=seed)
+    config = Config(grid=GridConfig(mpp=mpp), encoder=EncoderConfig(patches=8), segmenter=fields)
     sources, skipped = find_sources(inputs, slide_mpp=slide_mpp)
     found: list[tuple[str, Image]] = []
     for source in sources:

@@ -1,8 +1,9 @@
 """Tiles: how the grid is cut into units of work, and what each of them needs.
 
-The grid is cut into square *cores* by a lattice through its origin; a core is a whole number of network *blocks*. The
-work on a tile has two steps. Mapping runs the network on the blocks of the core and stores the maps. Recognising reads
-the stored maps of the core and a halo around it, so the two sides of a border look at the very same numbers.
+The grid is cut into square *cores* by a lattice through its origin; a core is a whole number of network *blocks*, or a
+whole part of one. The work on a tile has two steps. Mapping runs the network on the blocks of the core and stores the
+maps. Recognising reads the stored maps of the core and a halo around it, so the two sides of a border look at the very
+same numbers.
 
 Which blocks are mapped depends on the region alone, never on the size of the cores: every block within the halo of the
 region.
@@ -81,10 +82,15 @@ class Lattice:
         return [Tile(row, col) for row in range(self.rows) for col in range(self.cols)]
 
     def blocks(self, tile: Tile) -> list[Box]:
-        """Blocks of a tile that hold a pixel of the grid, whole even where they cross its edge; grid px."""
+        """Blocks that hold a pixel of a tile's core, whole even where they cross the grid's edge; grid px.
+
+        A core that is smaller than a block has one, which its neighbours have too: the network must see blocks of one
+        size, or its last bits differ.
+        """
         core, side = self.core(tile), self.block_px
+        first_x, first_y = core.x0 // side * side, core.y0 // side * side
         return [
-            Box(x, y, x + side, y + side) for y in range(core.y0, core.y1, side) for x in range(core.x0, core.x1, side)
+            Box(x, y, x + side, y + side) for y in range(first_y, core.y1, side) for x in range(first_x, core.x1, side)
         ]
 
 

@@ -15,7 +15,8 @@ from wsipsm.segmentation import SegmentationNet
 from wsipsm.train.fields import Material
 from wsipsm.train.metrics import Row, read_metrics
 from wsipsm.train.pictures import panels, spread
-from wsipsm.train.teacher import Taught, labels_of_segmenter
+from wsipsm.train.pseudolabels import load_labels
+from wsipsm.train.teacher import labels_of_segmenter
 from wsipsm.train.training import Training
 
 SHOWN_FIELDS = 6
@@ -31,9 +32,7 @@ svg text{font:11px system-ui,sans-serif;fill:#555}pre{font-size:12px}
 """
 
 
-def write_report(
-    training: Training, materials: Sequence[Material], pseudo: Sequence[Sequence[Taught]], net: SegmentationNet | None
-) -> None:
+def write_report(training: Training, materials: Sequence[Material], net: SegmentationNet | None) -> None:
     """Write the page of a training.
 
     Parameters
@@ -41,17 +40,16 @@ def write_report(
     training : Training
         Its record and metrics are shown.
     materials : sequence of Material
-        Slides.
-    pseudo : sequence of sequence of Taught
-        Pseudo labels of the fields of each.
+        Slides whose fields have pseudo labels.
     net : SegmentationNet, optional
         What came out; before there is one its pictures are left out.
     """
     rows = []
     for slide, field in spread([len(one.fields) for one in materials], SHOWN_FIELDS):
         one, image = materials[slide], materials[slide].fields[field]
+        pseudo = load_labels(training.folder.labels(one.source.name))[field]
         found = labels_of_segmenter(image, net, one.stats, training.config) if net else None
-        rows.append((f"{one.source.name}, field {field + 1}", panels(image, pseudo[slide][field], found)))
+        rows.append((f"{one.source.name}, field {field + 1}", panels(image, pseudo, found)))
     page = render(training.record.table, read_metrics(training.metrics.path), rows)
     write_bytes(training.folder.report, page.encode())
 

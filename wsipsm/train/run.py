@@ -28,7 +28,6 @@ from wsipsm.train.folder import Folder, Record, stage_digests
 from wsipsm.train.inputs import Skipped, Source, find_sources, refuse_nothing
 from wsipsm.train.metrics import Metrics
 from wsipsm.train.report import write_report
-from wsipsm.train.teacher import Taught
 from wsipsm.train.training import Training, Watcher
 
 Stage = Literal["all", "pretrain", "pseudomask", "segmenter"]
@@ -92,17 +91,19 @@ def train(request: TrainRequest, watcher: Watcher) -> Path:
     if training.folder.model.is_file() and request.stage in ("all", "segmenter"):
         watcher.said(f"{training.folder.path}: already trained; --fresh starts anew")
         return _close(training)
+    for one in skipped:
+        training.tell(one)
     materials = stages.sample(training, sources)
     encoder = stages.learn_encoder(training, materials)
     if request.stage == "pretrain":
         return training.folder.encoder
-    materials, pseudo = stages.label_by_psm(training, materials, encoder)
+    materials = stages.label_by_psm(training, materials, encoder)
     if request.stage == "pseudomask":
         if not training.folder.model.is_file():
-            write_report(training, materials, pseudo, None)
+            write_report(training, materials, None)
         return training.folder.labels("-").parent
-    mean = stages.learn_segmenter(training, materials, pseudo, init)
-    return _finish(training, materials, pseudo, mean)
+    mean = stages.learn_segmenter(training, materials, init)
+    return _finish(training, materials, mean)
 
 
 def _start(request: TrainRequest) -> SegmentationNet | None:
@@ -142,7 +143,7 @@ def _begin(request: TrainRequest, sources: list[Source], skipped: list[Skipped],
     )
 
 
-def _finish(training: Training, materials: list[Material], pseudo: list[list[Taught]], mean: Segmenter) -> Path:
+def _finish(training: Training, materials: list[Material], mean: Segmenter) -> Path:
     """Write the model and the report, and drop what only a resumed training needs."""
     folder, last = training.folder, training.config.segmenter.rounds
     net = SegmentationNet(
@@ -151,7 +152,7 @@ def _finish(training: Training, materials: list[Material], pseudo: list[list[Tau
         provenance=stages.provenance(training, number=last),
         device=training.device,
     )
-    write_report(training, materials, pseudo, net)
+    write_report(training, materials, net)
     save_checkpoint(folder.model, net.checkpoint())
     return _close(training)
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import copy
-import zipfile
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from wsipsm.activation import ActivationNet
 from wsipsm.config import Config
@@ -18,14 +16,14 @@ from wsipsm.nets.device import limited_threads
 from wsipsm.nets.segmenter import Segmenter
 from wsipsm.provenance import versions
 from wsipsm.segmentation import SegmentationNet
-from wsipsm.train.fields import Material, material, write_arrays
-from wsipsm.train.fit import fit_slide
+from wsipsm.train.fields import Material, material
 from wsipsm.train.folder import Folder
 from wsipsm.train.inputs import Skipped, Source, refuse_nothing
 from wsipsm.train.loop import Averaged
 from wsipsm.train.pretrain import pretrain
-from wsipsm.train.rounds import learn_round, lesson_of, load_pair, new_pair, pair_of, save_pair
-from wsipsm.train.teacher import Counts, Taught, count, labels_of_psm, labels_of_segmenter
+from wsipsm.train.pseudolabels import load_labels, make_labels
+from wsipsm.train.rounds import Lesson, learn_round, lesson_of, load_pair, new_pair, pair_of, save_pair
+from wsipsm.train.teacher import Counts, count, labels_of_segmenter
 from wsipsm.train.training import Training
 
 COHORT_SLIDES, COHORT_PATCHES = 64, 24
@@ -94,27 +92,24 @@ def cohort(materials: Sequence[Material]) -> list[Any]:
     return found
 
 
-def label_by_psm(
-    training: Training, materials: Sequence[Material], net: ActivationNet
-) -> tuple[list[Material], list[list[Taught]]]:
-    """Pseudo labels of every field, by the map and the clusters of its slide."""
-    kept, found = [], []
-    with training.stage("pseudolabels"), limited_threads(training.config.encoder.threads):
+def label_by_psm(training: Training, materials: Sequence[Material], net: ActivationNet) -> list[Material]:
+    """Leave pseudo labels of every field, by the map and the clusters of its slide; give the slides that have them."""
+    config, kept = training.config, []
+    with training.stage("pseudolabels"), limited_threads(config.encoder.threads):
         training.watcher.began("pseudo labels", len(materials))
         for done, one in enumerate(materials, start=1):
+            file = training.folder.labels(one.source.name)
             try:
-                found.append(_psm_labels(training, one, net))
+                make_labels(one, net, config, file=file, device=training.device)
                 kept.append(one)
             except FitError as error:
                 training.leave_out(Skipped(one.source.path, error))
             training.watcher.moved(done)
         refuse_nothing(kept, training.skipped)
-    return kept, found
+    return kept
 
 
-def learn_segmenter(
-    training: Training, materials: Sequence[Material], pseudo: list[list[Taught]], init: SegmentationNet | None
-) -> Segmenter:
+def learn_segmenter(training: Training, materials: Sequence[Material], init: SegmentationNet | None) -> Segmenter:
     """Segmenter: a round on the pseudo labels, then rounds on its own; the running mean of the last round."""
     config, folder = training.config.segmenter, training.folder
     pair = pair_of(init) if init else new_pair(config)
@@ -125,25 +120,37 @@ def learn_segmenter(
         for module in (pair.network, pair.mean):
             module.to(training.device)
         for number in range(first, config.rounds + 1):
-            own = number > 0 or init is not None
-            taught = relabel(training, materials, frozen(training, pair), number=number) if own else pseudo
-            _learn_one(training, materials, taught, pair, number=number)
+            teacher = frozen(training, pair) if number or init else None
+            lessons = prepare(training, materials, teacher, number=number)
+            _learn_one(training, lessons, pair, number=number)
             folder.pair(number - 1).unlink(missing_ok=True)
             folder.state(number).unlink(missing_ok=True)
     mean: Segmenter = pair.mean  # type: ignore[assignment]  # Averaged holds any module
     return mean
 
 
-def relabel(
-    training: Training, materials: Sequence[Material], net: SegmentationNet, *, number: int
-) -> list[list[Taught]]:
-    """Labels of every field by the segmenter itself."""
+def prepare(
+    training: Training, materials: Sequence[Material], teacher: SegmentationNet | None, *, number: int
+) -> list[Lesson]:
+    """Lessons of a round, from the labels of the segmenter before it or, where there is none, the pseudo labels.
+
+    Fields and targets of all slides are held in memory, 12 bytes a pixel.
+    """
+    config, folder = training.config, training.folder
     training.watcher.began(f"labels for round {number}", len(materials))
-    found = []
+    lessons, counts = [], Counts(0, 0)
     for done, one in enumerate(materials, start=1):
-        found.append([labels_of_segmenter(field, net, one.stats, training.config) for field in one.fields])
+        if teacher is None:
+            taught = load_labels(folder.labels(one.source.name))
+        else:
+            taught = [labels_of_segmenter(field, teacher, one.stats, config) for field in one.fields]
+        for field, label in zip(one.fields, taught, strict=True):
+            lessons.append(lesson_of(field, label, one.stats, config.segmenter, mpp=config.grid.mpp))
+            counts += count(label, field, config.segmenter, mpp=config.grid.mpp)
         training.watcher.moved(done)
-    return found
+    training.record.table["rounds"][str(number)] = {"instances": counts.instances, "doubtful": counts.doubtful}
+    training.record.write()
+    return lessons
 
 
 def frozen(training: Training, pair: Averaged, provenance: dict[str, Any] | None = None) -> SegmentationNet:
@@ -170,18 +177,9 @@ def provenance(training: Training, *, number: int) -> dict[str, Any]:
     }
 
 
-def _learn_one(
-    training: Training, materials: Sequence[Material], taught: list[list[Taught]], pair: Averaged, *, number: int
-) -> None:
+def _learn_one(training: Training, lessons: Sequence[Lesson], pair: Averaged, *, number: int) -> None:
     """Learn a round and leave its files."""
-    config, folder, mpp = training.config.segmenter, training.folder, training.config.grid.mpp
-    lessons, counts = [], Counts(0, 0)
-    for one, labels in zip(materials, taught, strict=True):
-        for field, label in zip(one.fields, labels, strict=True):
-            lessons.append(lesson_of(field, label, one.stats, config, mpp=mpp))
-            counts += count(label, field, config, mpp=mpp)
-    training.record.table["rounds"][str(number)] = {"instances": counts.instances, "doubtful": counts.doubtful}
-    training.record.write()
+    config, folder = training.config.segmenter, training.folder
     training.watcher.began(f"segmenter, round {number}", config.round_steps if number else config.steps)
     training.metrics.begin()
 
@@ -193,26 +191,6 @@ def _learn_one(
     save_pair(folder.pair(number), pair)
     net = frozen(training, pair, provenance(training, number=number))
     save_checkpoint(folder.round(number), net.checkpoint())
-
-
-def _psm_labels(training: Training, one: Material, net: ActivationNet) -> list[Taught]:
-    """Pseudo labels of the fields of a slide, from their file where it stands."""
-    file, config = training.folder.labels(one.source.name), training.config
-    try:
-        with np.load(file) as kept:
-            planes = [kept[name] for name in ("labels", "probability", "activation")]
-        return [Taught(*three) for three in zip(*planes, strict=True)]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
-        pass  # not there, or of a disk that failed: it is made again
-    recognizer = fit_slide(one.patches(), config, encoder=net, device=training.device)
-    found = [labels_of_psm(field, recognizer, config) for field in one.fields]
-    arrays: dict[str, npt.NDArray[Any]] = {
-        "labels": np.stack([taught.labels for taught in found]),
-        "probability": np.stack([taught.probability for taught in found]),
-        "activation": np.stack([taught.activation for taught in found]),
-    }
-    write_arrays(file, arrays)
-    return found
 
 
 def _spread(count: int, most: int) -> list[int]:

@@ -64,9 +64,11 @@ def labels_of_segmenter(image: Image, net: SegmentationNet, stats: SlideStats, c
     """Labels of a field by the segmenter, its answers averaged over the four turns of the field."""
     mpp, nothing = config.grid.mpp, np.zeros((0, 0), np.uint8)
     probability, depth = averaged_maps(_mirrored(image, net.halo_px), net, stats)
-    threshold, smoothing_px = config.segmenter.label_threshold, config.segmenter.depth_smoothing_um / mpp
-    evidence = _crop(evidence_of(depth, threshold=threshold, smoothing_px=smoothing_px), net.halo_px)
-    return Taught(_instances(evidence, config.labels, mpp), _crop(probability, net.halo_px), nothing)
+    own = config.segmenter
+    smoothing_px = own.label_smoothing_um / mpp
+    evidence = _crop(evidence_of(depth, threshold=own.label_threshold, smoothing_px=smoothing_px), net.halo_px)
+    rules = config.labels.model_copy(update={"split_depth": own.label_split_depth})
+    return Taught(_instances(evidence, rules, mpp), _crop(probability, net.halo_px), nothing)
 
 
 def averaged_maps(image: Image, net: SegmentationNet, stats: SlideStats) -> tuple[Floats, Floats]:

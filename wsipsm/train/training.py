@@ -53,9 +53,9 @@ class Training:
     def leave_out(self, one: Skipped) -> None:
         """Note a slide that nothing is learnt from."""
         self.skipped.append(one)
-        self.note_skipped()
-        self.watcher.said(f"left out: {one.path}: {one.reason}")
-
-    def note_skipped(self) -> None:
-        """Put the slides that are left out into the record."""
         self.record.table["skipped"] = [one.to_dict() for one in self.skipped]
+        self.tell(one)
+
+    def tell(self, one: Skipped) -> None:
+        """Say that a slide is left out."""
+        self.watcher.said(f"left out: {one.path}: {one.reason}")
