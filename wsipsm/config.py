@@ -66,7 +66,7 @@ class TilesConfig(Section):
     """Units of work."""
 
     core_px: int = Field(default=1024, ge=64)
-    """Side of a core in grid pixels: what one tile alone writes; a whole multiple of block_px, or a whole part of it."""
+    """Side of a core in grid pixels: what one tile alone writes; a whole multiple or a whole part of block_px."""
     block_px: int = Field(default=512, ge=32)
     """Side of the network's block in grid pixels; blocks lie on a lattice through the grid's origin."""
     order: Literal["row", "random"] = "row"
@@ -204,7 +204,7 @@ class SegmenterConfig(Section):
     label_smoothing_um: float = Field(default=0.35, ge=0, le=2)
     """Standard deviation of the Gaussian on the depth before labels of the next round are sought, micrometres."""
     label_split_depth: float = Field(default=0.12, gt=0, le=1)
-    """``labels.split_depth`` for labels of the next round: merged nuclei would be learnt, pieces are doubtful anyway."""
+    """``labels.split_depth`` for labels of the next round: merged nuclei are learnt, pieces are doubtful anyway."""
     min_scale: float = Field(default=0.8, gt=0, le=1)
     """Crops are resized by this factor or more."""
     far_scale: float = Field(default=0.5, gt=0, le=1)
