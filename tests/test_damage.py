@@ -88,9 +88,19 @@ def test_what_a_damaged_part_costs_does_not_depend_on_the_tiles(slide: Path, who
 
 
 def test_a_single_level_with_a_damaged_part_is_not_lost(tmp_path: Path) -> None:
-    pixels = mosaic([read_rgb(he_field())], 1000)
-    damaged = write_slide(tmp_path / "flat.tiff", pixels, mpp=HE_FIELD_MPP)
-    damage(damaged, 900, 900)
+    pixels = mosaic([read_rgb(he_field())], 2400)
+    with tifffile.TiffWriter(tmp_path / "flat.tiff") as tiff:
+        dots_per_cm = 1e4 / HE_FIELD_MPP
+        tiff.write(
+            pixels,
+            tile=(256, 256),
+            photometric="rgb",
+            compression="deflate",
+            resolution=(dots_per_cm, dots_per_cm),
+            resolutionunit="CENTIMETER",
+        )
+    damaged = tmp_path / "flat.tiff"
+    damage(damaged, 2300, 2300)
 
     (state,) = run(Request([str(damaged)], tmp_path / "out", load_config("he", SETTINGS)), Silent())
 
