@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SLIDE := demo/CMU-1-Small-Region.svs
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench model clean
 
 setup: $(READY)
 
@@ -34,6 +34,12 @@ test: $(READY) lint
 
 bench: $(READY)
 	$(BIN)/python benchmarks/startup.py
+
+# The shipped segmenter from nothing, with `make model IMAGES="folder/*.tif"`.
+IMAGES ?= images
+SEED ?= 0
+model: $(READY)
+	$(BIN)/wsipsm train $(IMAGES) --slide-mpp 0.25 --seed $(SEED) -o model
 
 clean:
 	rm -rf demo $(VENV)

@@ -11,7 +11,7 @@ import shapely
 import tifffile
 from results import PSM, QUICK_FIT, Silent, cells_of
 from rich.console import Console
-from slidegen import mosaic, read_rgb, write_slide
+from slidegen import mosaic, read_rgb
 
 from wsipsm.archive import SlideState
 from wsipsm.config import load_config

@@ -21,7 +21,7 @@ from wsipsm.stain import SlideStats
 from wsipsm.train.loop import Averaged
 from wsipsm.train.rounds import Lesson, batch_of, learn_round, load_pair, new_pair, pair_of, save_pair
 from wsipsm.train.targets import Target
-from wsipsm.train.teacher import averaged_maps, labels_of_segmenter
+from wsipsm.train.teacher import averaged_maps, labels_of_segmenters
 
 STATS = SlideStats((0.7, 0.9, 0.6), 0.3)
 SMALL = SegmenterConfig(widths=(8, 12), batch=2, patch_px=32, steps=8, round_steps=6, threads=1)
@@ -114,6 +114,17 @@ def test_a_round_killed_at_any_step_ends_with_the_same_bits(number: int, tmp_pat
     assert_equal(learnt([1, 3, 4, 6]), learnt([]))
 
 
+def test_members_learn_from_other_seeds_and_the_last_round_is_the_first_ones() -> None:
+    config = SMALL.model_copy(update={"members": 3, "rounds": 2, "settled_rounds": 1})
+    weights = [tensors(new_pair(config.of_member(m)))["network.head.weight"] for m in range(3)]
+
+    assert torch.equal(weights[0], tensors(new_pair(SMALL))["network.head.weight"])
+    assert not torch.equal(weights[1], weights[0])
+    assert not torch.equal(weights[2], weights[1])
+    assert [config.learners(n) for n in range(3)] == [3, 3, 1]
+    assert [config.settled(n) for n in range(3)] == [False, False, True]
+
+
 def test_a_pair_is_kept_to_the_bit(tmp_path: Path) -> None:
     pair, other = new_pair(SMALL), new_pair(SMALL.model_copy(update={"seed": 1}))
     learn_round(pair, [lesson()], SMALL, number=0, state_file=tmp_path / "s", told=lambda step, loss: None)
@@ -163,8 +174,8 @@ def test_labels_of_a_round_turn_with_the_image(tmp_path: Path) -> None:
     net = SegmentationNet(pair.mean, mpp=0.5, provenance={}, device=torch.device("cpu"))  # type: ignore[arg-type]
     pixels = image()
 
-    straight = averaged_maps(pixels, net, STATS)
-    turned = averaged_maps(np.ascontiguousarray(np.rot90(pixels)), net, STATS)
+    straight = averaged_maps(pixels, [net], STATS)
+    turned = averaged_maps(np.ascontiguousarray(np.rot90(pixels)), [net], STATS)
 
     for a, b in zip(straight, turned, strict=True):
         assert a.std() > 0
@@ -188,7 +199,7 @@ def test_labels_of_a_segmenter_cover_the_field() -> None:
     pixels[disk((8, 30), 10, shape=(96, 128))] = 40  # over the border of the field
     pixels[disk((60, 80), 11)] = 40
 
-    taught = labels_of_segmenter(pixels, net, STATS, Config())
+    taught = labels_of_segmenters(pixels, [net], STATS, Config(), settled=False)
 
     assert taught.labels.shape == taught.probability.shape == (96, 128)
     assert taught.labels.max() == 2

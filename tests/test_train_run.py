@@ -39,10 +39,18 @@ TINY = (
     "segmenter.patch_px=64",
     "segmenter.batch=2",
     "segmenter.steps=30",
+    "segmenter.members=2",
     "segmenter.rounds=2",
     "segmenter.round_steps=20",
 )
-STEPS = {("encoder", "0"): 6, ("segmenter", "0"): 30, ("segmenter", "1"): 20, ("segmenter", "2"): 20}
+STEPS = {
+    ("encoder", "0"): 6,
+    ("segmenter 1 of 2", "0"): 30,
+    ("segmenter 2 of 2", "0"): 30,
+    ("segmenter 1 of 2", "1"): 20,
+    ("segmenter 2 of 2", "1"): 20,
+    ("segmenter", "2"): 20,
+}
 
 
 class Silent:
@@ -207,8 +215,9 @@ def test_a_training_killed_in_every_stage_ends_like_an_undisturbed_one(
         ("fields/one.npz", 0),
         ("metrics.csv", int(rng.integers(2, 6))),
         ("pseudolabels/one.npz", 0),
-        ("round-0.state", 6 + int(rng.integers(10, 25))),
-        ("round-1.state", 36 + int(rng.integers(5, 15))),
+        ("round-0-0.state", 6 + int(rng.integers(10, 25))),
+        ("round-0-1.state", 36 + int(rng.integers(10, 25))),
+        ("round-1-0.state", 66 + int(rng.integers(5, 15))),
     ):
         kill_when(command, lambda name=name, steps=steps: (tmp_path / name).exists() and lines() > steps)  # type: ignore[misc]
         assert not (tmp_path / "model.pt").exists(), name
@@ -369,7 +378,7 @@ def test_a_full_disk_ends_in_one_line_and_goes_on_later(
     whole = Path.write_bytes
 
     def full(path: Path, content: bytes) -> int:
-        if "round-1.state" in path.name:
+        if "round-1-1.state" in path.name:
             raise OSError(28, "No space left on device")
         return whole(path, content)
 

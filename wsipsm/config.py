@@ -133,12 +133,15 @@ class PseudoMaskConfig(Section):
     """Tissue pixels of a slide that k-means sees."""
 
 
+_MEMBER_SEEDS = 1_000_003
+
+
 class LabelsConfig(Section):
     """Instances in what the segmenter found."""
 
     max_diameter_um: float = Field(default=32, gt=0, le=64)
     """Largest extent of a cell before its growth, micrometres; also sets the halo."""
-    min_area_um2: float = Field(default=3, gt=0)
+    min_area_um2: float = Field(default=4, gt=0)
     """Smallest cell before its growth, square micrometres."""
     max_area_um2: float = Field(default=350, gt=0)
     """Largest cell before its growth, square micrometres."""
@@ -151,7 +154,7 @@ class LabelsConfig(Section):
     """Half width of the box blur, applied twice, that sharpens the evidence; 0 leaves it as it is, micrometres."""
     split: Literal["depth", "shape"] = "depth"
     """What tells touching cells apart: peaks of the evidence, or pieces that look more like nuclei than the whole."""
-    split_depth: float = Field(default=0.25, gt=0, le=1)
+    split_depth: float = Field(default=0.19, gt=0, le=1)
     """Two peaks are two cells where both stand this much above the saddle between them, share of the full evidence."""
     growth_um: float = Field(default=4.0, ge=0, le=4)
     """Cells grow by at most this towards the border of the evidence, micrometres."""
@@ -181,10 +184,15 @@ class SegmenterConfig(Section):
     """Fields sampled over the tissue of a slide; a slide no larger than a field gives itself."""
     field_px: int = Field(default=512, ge=192, le=2048)
     """Side of a field, grid pixels."""
+    members: int = Field(default=3, ge=1, le=16)
+    """Segmenters that learn side by side from other seeds; labels of a further round are those of their mean. The last
+    round is learnt by the first alone, which is what comes out."""
     steps: int = Field(default=500, ge=1)
     """Optimiser steps on the labels of the pseudo masks."""
-    rounds: int = Field(default=5, ge=0)
-    """Further rounds on the segmenter's own labels."""
+    rounds: int = Field(default=8, ge=0)
+    """Further rounds on the segmenters' own labels."""
+    settled_rounds: int = Field(default=3, ge=0)
+    """How many last rounds find their labels as a run finds cells; those before part nuclei eagerly, see ``label_``."""
     round_steps: int = Field(default=300, ge=1)
     """Optimiser steps of a further round."""
     batch: int = Field(default=8, ge=1)
@@ -200,16 +208,16 @@ class SegmenterConfig(Section):
     depth_smoothing_um: float = Field(default=0.5, ge=0, le=2)
     """Standard deviation of the Gaussian on the depth before cells are sought, micrometres."""
     label_threshold: float = Field(default=0.12, ge=0, lt=1)
-    """Depth from which on a pixel can belong to a label of the next round."""
+    """Depth from which on a pixel can belong to a label of the next round, before the rounds settle."""
     label_smoothing_um: float = Field(default=0.35, ge=0, le=2)
-    """Standard deviation of the Gaussian on the depth before labels of the next round are sought, micrometres."""
+    """Standard deviation of the Gaussian on the depth before labels of the next round are sought, likewise."""
     label_split_depth: float = Field(default=0.12, gt=0, le=1)
-    """``labels.split_depth`` for labels of the next round: merged nuclei are learnt, pieces are doubtful anyway."""
+    """``labels.split_depth``, likewise: merged nuclei would be learnt, pieces are doubtful anyway."""
     min_scale: float = Field(default=0.8, gt=0, le=1)
     """Crops are resized by this factor or more."""
     far_scale: float = Field(default=0.5, gt=0, le=1)
     """The same in the last rounds: seen from afar, nuclei that are easy to tell apart teach how to part small ones."""
-    far_rounds: int = Field(default=3, ge=0)
+    far_rounds: int = Field(default=6, ge=0)
     """How many last rounds see from afar; labels must be good before they do."""
     max_scale: float = Field(default=1.25, ge=1, le=2)
     """Crops are resized by up to this factor."""
@@ -235,6 +243,18 @@ class SegmenterConfig(Section):
     """Probability from which on a pixel outside all labels is likely nucleus."""
     threads: int = Field(default=1, ge=1)
     """CPU threads of training; another number may change the last bits of what is learnt."""
+
+    def of_member(self, member: int) -> SegmenterConfig:
+        """Settings of one of the segmenters that learn side by side, 0 for the first."""
+        return self.model_copy(update={"seed": self.seed + _MEMBER_SEEDS * member})
+
+    def learners(self, number: int) -> int:
+        """How many segmenters learn in a round, 0 for the first."""
+        return self.members if number < self.rounds else 1
+
+    def settled(self, number: int) -> bool:
+        """Whether labels of a round are found as a run finds cells."""
+        return number > self.rounds - self.settled_rounds
 
     def in_round(self, number: int) -> SegmenterConfig:
         """Settings of a round, 0 for the first: the last ones see from afar."""

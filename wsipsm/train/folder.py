@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from wsipsm import __version__
+from wsipsm.config import SegmenterConfig
 from wsipsm.errors import OutputError
 from wsipsm.provenance import make_folder, write_json
 
@@ -64,17 +65,21 @@ class Folder:
         """Segmenter after a round."""
         return self.path / f"round-{number}.pt"
 
-    def pair(self, number: int) -> Path:
-        """Network and running mean after a round, which the next one goes on from."""
-        return self.path / f"round-{number}.pair"
+    def pair(self, number: int, member: int) -> Path:
+        """Network of a member and its running mean after a round, which the next one goes on from."""
+        return self.path / f"round-{number}-{member}.pair"
 
-    def state(self, number: int) -> Path:
-        """State within a round."""
-        return self.path / f"round-{number}.state"
+    def state(self, number: int, member: int) -> Path:
+        """State of a member within a round."""
+        return self.path / f"round-{number}-{member}.state"
 
-    def rounds_done(self, most: int) -> int:
+    def rounds_done(self, config: SegmenterConfig) -> int:
         """How many rounds need not be learnt again."""
-        done = [n for n in range(most) if self.round(n).is_file() and self.pair(n).is_file()]
+        done = [
+            n
+            for n in range(config.rounds + 1)
+            if self.round(n).is_file() and all(self.pair(n, m).is_file() for m in range(config.learners(n)))
+        ]
         return max(done, default=-1) + 1
 
     def clear(self) -> None:

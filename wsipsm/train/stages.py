@@ -23,7 +23,7 @@ from wsipsm.train.loop import Averaged
 from wsipsm.train.pretrain import pretrain
 from wsipsm.train.pseudolabels import load_labels, make_labels
 from wsipsm.train.rounds import Lesson, learn_round, lesson_of, load_pair, new_pair, pair_of, save_pair
-from wsipsm.train.teacher import Counts, count, labels_of_segmenter
+from wsipsm.train.teacher import Counts, count, labels_of_segmenters
 from wsipsm.train.training import Training
 
 COHORT_SLIDES, COHORT_PATCHES = 64, 24
@@ -110,29 +110,32 @@ def label_by_psm(training: Training, materials: Sequence[Material], net: Activat
 
 
 def learn_segmenter(training: Training, materials: Sequence[Material], init: SegmentationNet | None) -> Segmenter:
-    """Segmenter: a round on the pseudo labels, then rounds on its own; the running mean of the last round."""
+    """Segmenters learn a round on the pseudo labels, then rounds on their own; the first one's running mean."""
     config, folder = training.config.segmenter, training.folder
-    pair = pair_of(init) if init else new_pair(config)
+    pairs = [pair_of(init) if init else new_pair(config.of_member(m)) for m in range(config.members)]
     with training.stage("segmenter"), limited_threads(config.threads):
-        first = folder.rounds_done(config.rounds + 1)
-        if first:
-            load_pair(folder.pair(first - 1), pair)
-        for module in (pair.network, pair.mean):
+        first = folder.rounds_done(config)
+        for member in range(config.learners(first - 1) if first else 0):
+            load_pair(folder.pair(first - 1, member), pairs[member])
+        for module in [module for pair in pairs for module in (pair.network, pair.mean)]:
             module.to(training.device)
         for number in range(first, config.rounds + 1):
-            teacher = frozen(training, pair) if number or init else None
-            lessons = prepare(training, materials, teacher, number=number)
-            _learn_one(training, lessons, pair, number=number)
-            folder.pair(number - 1).unlink(missing_ok=True)
-            folder.state(number).unlink(missing_ok=True)
-    mean: Segmenter = pair.mean  # type: ignore[assignment]  # Averaged holds any module
+            teachers = [frozen(training, pair) for pair in pairs] if number else []
+            lessons = prepare(training, materials, teachers or ([init] if init else []), number=number)
+            for member in range(config.learners(number)):
+                _learn_one(training, lessons, pairs[member], number=number, member=member)
+            net = frozen(training, pairs[0], provenance(training, number=number))
+            save_checkpoint(folder.round(number), net.checkpoint())
+            for member in range(config.members):
+                folder.pair(number - 1, member).unlink(missing_ok=True)
+    mean: Segmenter = pairs[0].mean  # type: ignore[assignment]  # Averaged holds any module
     return mean
 
 
 def prepare(
-    training: Training, materials: Sequence[Material], teacher: SegmentationNet | None, *, number: int
+    training: Training, materials: Sequence[Material], teachers: Sequence[SegmentationNet], *, number: int
 ) -> list[Lesson]:
-    """Lessons of a round, from the labels of the segmenter before it or, where there is none, the pseudo labels.
+    """Lessons of a round, from the labels of the segmenters before it or, where there are none, the pseudo labels.
 
     Fields and targets of all slides are held in memory, 12 bytes a pixel.
     """
@@ -140,10 +143,11 @@ def prepare(
     training.watcher.began(f"labels for round {number}", len(materials))
     lessons, counts = [], Counts(0, 0)
     for done, one in enumerate(materials, start=1):
-        if teacher is None:
-            taught = load_labels(folder.labels(one.source.name))
+        if teachers:
+            settled = config.segmenter.settled(number)
+            taught = [labels_of_segmenters(f, teachers, one.stats, config, settled=settled) for f in one.fields]
         else:
-            taught = [labels_of_segmenter(field, teacher, one.stats, config) for field in one.fields]
+            taught = load_labels(folder.labels(one.source.name))
         for field, label in zip(one.fields, taught, strict=True):
             lessons.append(lesson_of(field, label, one.stats, config.segmenter, mpp=config.grid.mpp))
             counts += count(label, field, config.segmenter, mpp=config.grid.mpp)
@@ -177,20 +181,24 @@ def provenance(training: Training, *, number: int) -> dict[str, Any]:
     }
 
 
-def _learn_one(training: Training, lessons: Sequence[Lesson], pair: Averaged, *, number: int) -> None:
-    """Learn a round and leave its files."""
+def _learn_one(training: Training, lessons: Sequence[Lesson], pair: Averaged, *, number: int, member: int) -> None:
+    """Learn a round of a member, unless that was done before a kill, and leave its file."""
     config, folder = training.config.segmenter, training.folder
-    training.watcher.began(f"segmenter, round {number}", config.round_steps if number else config.steps)
+    if folder.pair(number, member).is_file():
+        load_pair(folder.pair(number, member), pair)
+        return
+    which = f" {member + 1} of {config.learners(number)}" if config.learners(number) > 1 else ""
+    training.watcher.began(f"segmenter{which}, round {number}", config.round_steps if number else config.steps)
     training.metrics.begin()
 
     def told(step: int, loss: float) -> None:
-        training.metrics.add("segmenter", number, step, loss)
+        training.metrics.add(f"segmenter{which}", number, step, loss)
         training.watcher.moved(step, loss)
 
-    learn_round(pair, lessons, config, number=number, state_file=folder.state(number), told=told)
-    save_pair(folder.pair(number), pair)
-    net = frozen(training, pair, provenance(training, number=number))
-    save_checkpoint(folder.round(number), net.checkpoint())
+    state = folder.state(number, member)
+    learn_round(pair, lessons, config.of_member(member), number=number, state_file=state, told=told)
+    save_pair(folder.pair(number, member), pair)
+    state.unlink(missing_ok=True)
 
 
 def _spread(count: int, most: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -60,24 +61,44 @@ def labels_of_psm(image: Image, recognizer: PsmRecognizer, config: Config) -> Ta
     return Taught(found, probability, activation)
 
 
-def labels_of_segmenter(image: Image, net: SegmentationNet, stats: SlideStats, config: Config) -> Taught:
-    """Labels of a field by the segmenter, its answers averaged over the four turns of the field."""
-    mpp, nothing = config.grid.mpp, np.zeros((0, 0), np.uint8)
-    probability, depth = averaged_maps(_mirrored(image, net.halo_px), net, stats)
-    own = config.segmenter
-    smoothing_px = own.label_smoothing_um / mpp
-    evidence = _crop(evidence_of(depth, threshold=own.label_threshold, smoothing_px=smoothing_px), net.halo_px)
-    rules = config.labels.model_copy(update={"split_depth": own.label_split_depth})
-    return Taught(_instances(evidence, rules, mpp), _crop(probability, net.halo_px), nothing)
+def labels_of_segmenters(
+    image: Image, nets: Sequence[SegmentationNet], stats: SlideStats, config: Config, *, settled: bool
+) -> Taught:
+    """Labels of a field by segmenters, their answers averaged over all of them and the four turns of the field.
+
+    Parameters
+    ----------
+    image : (y, x, 3) uint8
+        RGB; beyond it lies its mirror image.
+    nets : sequence of SegmentationNet
+        Of one shape.
+    stats : SlideStats
+        Of the slide.
+    config : Config
+        Sections ``grid``, ``segmenter`` and ``labels``.
+    settled : bool
+        Find labels as a run finds cells, not as ``segmenter.label_`` says.
+    """
+    mpp, halo, own = config.grid.mpp, nets[0].halo_px, config.segmenter
+    threshold, smoothing_um, rules = own.label_threshold, own.label_smoothing_um, config.labels
+    if settled:
+        threshold, smoothing_um = own.threshold, own.depth_smoothing_um
+    else:
+        rules = rules.model_copy(update={"split_depth": own.label_split_depth})
+    probability, depth = averaged_maps(_mirrored(image, halo), nets, stats)
+    evidence = _crop(evidence_of(depth, threshold=threshold, smoothing_px=smoothing_um / mpp), halo)
+    return Taught(_instances(evidence, rules, mpp), _crop(probability, halo), np.zeros((0, 0), np.uint8))
 
 
-def averaged_maps(image: Image, net: SegmentationNet, stats: SlideStats) -> tuple[Floats, Floats]:
-    """Probability and depth, the mean over the image's four turns; two (y, x) float32."""
+def averaged_maps(image: Image, nets: Sequence[SegmentationNet], stats: SlideStats) -> tuple[Floats, Floats]:
+    """Probability and depth, the mean over segmenters and the image's four turns; two (y, x) float32."""
     sums: list[Floats] = []
     for turn in range(4):
-        maps = [np.rot90(m, -turn) for m in net.maps(np.ascontiguousarray(np.rot90(image, turn)), stats)]
-        sums = [a + b for a, b in zip(sums, maps, strict=True)] if sums else maps
-    probability, depth = (np.ascontiguousarray(total / np.float32(4)) for total in sums)
+        turned = np.ascontiguousarray(np.rot90(image, turn))
+        for net in nets:
+            maps = [np.rot90(m, -turn) for m in net.maps(turned, stats)]
+            sums = [a + b for a, b in zip(sums, maps, strict=True)] if sums else maps
+    probability, depth = (np.ascontiguousarray(total / np.float32(4 * len(nets))) for total in sums)
     return probability, depth
 
 
