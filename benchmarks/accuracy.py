@@ -36,7 +36,8 @@ from wsipsm.config import Config, load_config
 from wsipsm.evaluation import Scores, score_labels
 from wsipsm.models import shipped_model
 from wsipsm.recognizer import Recognizer
-from wsipsm.stain import measure_slide, optical_density, unmix
+from wsipsm.stain import optical_density, unmix
+from wsipsm.staining import measure_slide
 from wsipsm.train.fit import fit_segmenter, fit_slide
 from wsipsm.train.pretrain import pretrain
 

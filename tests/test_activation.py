@@ -20,7 +20,7 @@ from wsipsm.activation import (
 from wsipsm.errors import CheckpointError
 from wsipsm.nets.checkpoint import Checkpoint
 from wsipsm.nets.encoder import IN_CHANNELS, Encoder, EncoderShape
-from wsipsm.stain import SlideStats
+from wsipsm.staining import SlideStats
 
 CPU = torch.device("cpu")
 STATS = SlideStats((0.6, 1.1, 0.7), 0.3)

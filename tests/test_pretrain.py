@@ -13,7 +13,7 @@ from wsipsm.config import EncoderConfig
 from wsipsm.errors import FitError
 from wsipsm.nets.device import limited_threads
 from wsipsm.samples import he_field
-from wsipsm.stain import measure_slide
+from wsipsm.staining import measure_slide
 from wsipsm.train.pretrain import grid_loss, nuclear_pixels, pretrain
 
 CPU = torch.device("cpu")

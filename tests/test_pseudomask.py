@@ -164,7 +164,7 @@ def test_features_are_smoothed_planes_less_their_surroundings() -> None:
     image = rng.integers(0, 256, (70, 80, 3), dtype=np.uint8)
     activation = rng.random((70, 80), dtype=np.float32)
 
-    found = features(image, activation, smoothing_px=0.7, surroundings_px=4, contrast=0.5)
+    found = features(image, activation, vectors=None, smoothing_px=0.7, surroundings_px=4, contrast=0.5)
 
     hematoxylin, eosin = unmix(optical_density(image))
     for k, plane in enumerate((hematoxylin, activation, eosin)):
@@ -182,7 +182,7 @@ def test_features_of_a_window_are_those_of_the_whole(y: int, x: int, contrast: f
     window = slice(y, y + 24 + 2 * halo), slice(x, x + 24 + 2 * halo)
 
     whole, part = (
-        features(i, a, smoothing_px=0.7, surroundings_px=4, contrast=contrast)
+        features(i, a, vectors=None, smoothing_px=0.7, surroundings_px=4, contrast=contrast)
         for i, a in ((image, activation), (image[window], activation[window]))
     )
 

@@ -18,7 +18,7 @@ from wsipsm.nets.segmenter import Segmenter, SegmenterShape, folded
 from wsipsm.recognizer import CHANNELS, SegmenterRecognizer, fits, load_recognizer
 from wsipsm.samples import he_field
 from wsipsm.segmentation import DECISION, SegmentationNet, evidence_of, network_input
-from wsipsm.stain import SlideStats, measure_slide
+from wsipsm.staining import SlideStats, measure_slide
 from wsipsm.train.fit import fit_segmenter, load_segmenter
 
 CPU = torch.device("cpu")

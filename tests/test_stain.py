@@ -10,16 +10,8 @@ from skimage.color import hed2rgb, rgb2hed
 from skimage.filters import threshold_otsu
 
 from wsipsm.errors import FitError
-from wsipsm.stain import (
-    MIN_TISSUE_PX,
-    SlideStats,
-    measure_slide,
-    optical_density,
-    smooth,
-    smooth_radius_px,
-    tissue_pixels,
-    unmix,
-)
+from wsipsm.stain import optical_density, smooth, smooth_radius_px, tissue_pixels, unmix
+from wsipsm.staining import MIN_TISSUE_PX, SlideStats, measure_slide
 
 
 def random_image(seed: int, shape: tuple[int, ...] = (40, 50)) -> np.ndarray:

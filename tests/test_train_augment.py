@@ -26,7 +26,7 @@ def field(height: int = 120, width: int = 150) -> tuple[Floats, Target]:
 
 def drawn(seed: int, config: SegmenterConfig = PLAIN) -> Sample:
     density, target = field()
-    return draw(density, target, config, np.random.default_rng(seed))
+    return draw(density.__getitem__, target, config, np.random.default_rng(seed), stain="he")
 
 
 def test_a_sample_follows_from_its_generator() -> None:
@@ -67,7 +67,7 @@ def test_shapes_and_types() -> None:
 def test_a_field_smaller_than_a_crop_is_enlarged() -> None:
     density, target = field(height=40, width=50)
 
-    sample = draw(density, target, PLAIN, np.random.default_rng(0))
+    sample = draw(density.__getitem__, target, PLAIN, np.random.default_rng(0), stain="he")
 
     assert sample.planes.shape == (3, 64, 64)
 
@@ -81,7 +81,7 @@ def test_strengths_stay_within_the_jitter(stain: int) -> None:
 
     found = []
     for seed in range(50):
-        planes = draw(density, target, config, np.random.default_rng(seed)).planes
+        planes = draw(density.__getitem__, target, config, np.random.default_rng(seed), stain="he").planes
         strengths = planes.transpose(1, 2, 0).astype(np.float64) @ np.linalg.inv(STAIN_VECTORS)
         others = np.delete(strengths, stain, axis=-1)
         assert np.abs(others).max() < 1e-4, "a pure stain stays pure"
@@ -90,3 +90,20 @@ def test_strengths_stay_within_the_jitter(stain: int) -> None:
 
     assert 0.7 <= min(found) < 0.8
     assert 1.2 < max(found) <= 1.3
+
+
+def test_planes_of_unknown_stains_keep_their_mean_and_hardly_mix() -> None:
+    """The third plane is the mean of the first two, whatever befalls them."""
+    config = PLAIN.model_copy(update={"stain_jitter": 0.3})
+    density = np.broadcast_to(np.array([1, 0, 0.5], np.float32), (80, 80, 3)).copy()
+    _, target = field(80, 80)
+
+    found = [
+        draw(density.__getitem__, target, config, np.random.default_rng(seed), stain="unknown").planes[:, 0, 0]
+        for seed in range(50)
+    ]
+
+    nuclear, counter, mean = np.array(found).T
+    np.testing.assert_allclose(mean, (nuclear + counter) / 2, atol=1e-6)
+    assert 0.7 <= nuclear.min() < 0.8 < 1.2 < nuclear.max() <= 1.3
+    assert 0.1 < np.abs(counter).max() <= 0.15 + 1e-6

@@ -16,8 +16,8 @@ from wsipsm.config import Config, SegmenterConfig
 from wsipsm.errors import CheckpointError, FitError
 from wsipsm.nets.device import limited_threads
 from wsipsm.samples import he_field
-from wsipsm.segmentation import SegmentationNet, relative_density
-from wsipsm.stain import SlideStats
+from wsipsm.segmentation import SegmentationNet
+from wsipsm.staining import SlideStats, relative_planes
 from wsipsm.train.loop import Averaged
 from wsipsm.train.rounds import Lesson, batch_of, learn_round, load_pair, new_pair, pair_of, save_pair
 from wsipsm.train.targets import Target
@@ -55,13 +55,11 @@ def assert_equal(found: dict[str, torch.Tensor], expected: dict[str, torch.Tenso
     assert all(torch.equal(found[key], expected[key]) for key in expected)
 
 
-def test_the_density_of_a_lesson_has_the_bits_of_the_network_input() -> None:
-    every = np.stack(np.meshgrid(np.arange(256), np.arange(256), indexing="ij"), axis=-1).astype(np.uint8)
-    pixels = np.concatenate([every, every[..., :1]], axis=-1)
-    one = Lesson(pixels, STATS, lesson().target)
+def test_a_window_of_a_lesson_has_the_bits_of_the_network_input() -> None:
+    one, window = lesson(), (slice(3, 80), slice(10, 150))
 
-    np.testing.assert_array_equal(one.density(), relative_density(pixels, STATS))
-    assert one.density().dtype == np.float32
+    np.testing.assert_array_equal(one.planes(window), relative_planes(one.image, STATS)[window])
+    assert one.planes(window).dtype == np.float32
 
 
 def test_a_batch_follows_from_seed_round_and_step() -> None:

@@ -21,7 +21,8 @@ from wsipsm.errors import CheckpointError
 from wsipsm.geometry import Image, Map
 from wsipsm.nets.checkpoint import Checkpoint, load_tensors
 from wsipsm.nets.encoder import Encoder, EncoderShape, folded
-from wsipsm.stain import Floats, SlideStats, optical_density
+from wsipsm.stain import Floats
+from wsipsm.staining import SlideStats, Stain, as_stain, relative_planes
 
 Device = torch.device
 
@@ -60,9 +61,9 @@ def input_planes(image: Image, stats: SlideStats) -> Floats:
     Returns
     -------
     (6, y, x) float32
-        Optical density over the slide's 99th percentile, and the share of each colour in it (-1 none to 2 all).
+        :func:`wsipsm.staining.relative_planes`, and the share of each in their sum (-1 none to 2 all).
     """
-    density = optical_density(image) / np.array(stats.od_p99, np.float32)
+    density = relative_planes(image, stats)
     # The constant keeps the share of near-white pixels, which is noise, near that of grey.
     share = 3 * density / (density[..., 0] + density[..., 1] + density[..., 2] + 0.3)[..., None] - 1
     planes: Floats = np.concatenate([density, share], axis=-1).transpose(2, 0, 1)  # channels last in memory
@@ -80,6 +81,8 @@ class ActivationNet:
         Mean gradient of the output with respect to each channel, one tensor a block.
     constants : MapConstants
         Frozen scales.
+    stain : {'he', 'unknown'}
+        Whether it was fitted on planes of named stains.
     provenance : dict
         JSON-ready: what it was fitted on.
     device : torch.device
@@ -92,6 +95,7 @@ class ActivationNet:
         weights: Sequence[Tensor],
         constants: MapConstants,
         *,
+        stain: Stain = "he",
         provenance: dict[str, Any],
         device: Device,
     ) -> None:
@@ -100,6 +104,7 @@ class ActivationNet:
         self._fast = folded(self.encoder).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.weights = [weight.detach().to(device, torch.float32) for weight in weights]
         self.constants = constants
+        self.stain = stain
         self.provenance = provenance
         self.device = device
 
@@ -142,6 +147,7 @@ class ActivationNet:
         table = {
             "shape": self.encoder.shape.to_dict(),
             "constants": asdict(self.constants),
+            "stain": self.stain,
             "provenance": self.provenance,
         }
         return Checkpoint("encoder", table, tensors)
@@ -159,13 +165,13 @@ class ActivationNet:
             encoder = Encoder(EncoderShape(**checkpoint.table["shape"]))
             constants = MapConstants(**checkpoint.table["constants"])
             weights = [checkpoint.tensors[f"weights.{block}"] for block in range(encoder.shape.blocks)]
-            provenance = dict(checkpoint.table["provenance"])
-        except (KeyError, TypeError) as error:
+            stain, provenance = as_stain(checkpoint.table), dict(checkpoint.table["provenance"])
+        except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"the checkpoint holds no activation network: {error}") from None
         named = {key.removeprefix("encoder."): t for key, t in checkpoint.tensors.items() if key.startswith("encoder.")}
         load_tensors(encoder, named)
         constants = replace(constants, means=tuple(constants.means), stds=tuple(constants.stds))
-        return cls(encoder, weights, constants, provenance=provenance, device=device)
+        return cls(encoder, weights, constants, stain=stain, provenance=provenance, device=device)
 
 
 def weighted_sums(activations: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:

@@ -268,6 +268,8 @@ class RecognizerConfig(Section):
 
     method: Literal["segmenter", "psm"] = "segmenter"
     """segmenter: a network distilled from pseudo labels; psm: the pseudo mask itself, fitted to each slide."""
+    stain: Literal["he", "unknown"] = "he"
+    """he: haematoxylin and eosin; unknown: any two stains, found on each slide with no stain vector given."""
 
 
 class CellsConfig(Section):

@@ -88,7 +88,7 @@ class Job:
     @property
     def model(self) -> Path:
         """Checkpoint of the segmenter: the one given, or the one that comes with the package."""
-        return self.given if self.given is not None else shipped_model()
+        return self.given if self.given is not None else shipped_model(self.config.recognizer.stain)
 
     @property
     def maps_folder(self) -> Path:

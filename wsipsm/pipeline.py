@@ -24,7 +24,6 @@ import shapely
 import shapely.affinity
 
 from wsipsm import store
-from wsipsm.activation import ActivationNet
 from wsipsm.annotations import read_regions
 from wsipsm.archive import Archive, Prepared, Reporter, SlideState
 from wsipsm.config import Config
@@ -33,7 +32,6 @@ from wsipsm.finish import outputs_complete
 from wsipsm.geometry import Box
 from wsipsm.job import Job
 from wsipsm.models import shipped_model
-from wsipsm.nets.checkpoint import load_checkpoint
 from wsipsm.nets.device import gpu_count, pick_device
 from wsipsm.provenance import file_hash, make_folder, result_hash
 from wsipsm.recognizer import CHANNELS
@@ -43,7 +41,7 @@ from wsipsm.slide import Slide, open_slide, qupath_origin, slide_paths
 from wsipsm.tables import TableKeeper
 from wsipsm.tiles import TilePlan, plan_tiles
 from wsipsm.tissue import tissue_mask, tissue_polygons
-from wsipsm.train.fit import load_segmenter
+from wsipsm.train.fit import load_encoder, load_segmenter
 
 SECONDS_PER_MPX = 2.0
 """Worker seconds for a megapixel of grid, measured on one core of a 2-core EPYC machine; for estimates only."""
@@ -233,13 +231,13 @@ def _check(request: Request) -> None:
 
 
 def _check_checkpoint(request: Request) -> None:
-    path, device = request.checkpoint, pick_device("cpu")
+    path, stain, device = request.checkpoint, request.config.recognizer.stain, pick_device("cpu")
     try:
         if request.config.recognizer.method == "segmenter":
-            path = path or shipped_model()
-            load_segmenter(path, mpp=request.config.grid.mpp, device=device)
+            path = path or shipped_model(stain)
+            load_segmenter(path, mpp=request.config.grid.mpp, stain=stain, device=device)
         elif path is not None:
-            ActivationNet.of_checkpoint(load_checkpoint(path, kinds=("encoder", "fit")), device=device)
+            load_encoder(path, stain=stain, device=device)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
 
@@ -247,7 +245,8 @@ def _check_checkpoint(request: Request) -> None:
 def _checkpoint_hash(request: Request) -> str | None:
     if request.checkpoint is not None:
         return file_hash(request.checkpoint)
-    return file_hash(shipped_model()) if request.config.recognizer.method == "segmenter" else None
+    recognizer = request.config.recognizer
+    return file_hash(shipped_model(recognizer.stain)) if recognizer.method == "segmenter" else None
 
 
 def _states(paths: list[Path]) -> list[SlideState]:

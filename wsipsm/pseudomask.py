@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from wsipsm.config import PseudoMaskConfig
 from wsipsm.errors import FitError
 from wsipsm.geometry import Image, Map
-from wsipsm.stain import Floats, optical_density, smooth, smooth_radius_px, unmix
+from wsipsm.stain import Floats, Vectors, optical_density, smooth, smooth_radius_px, unmix
 
 DECISION = 128
 """Evidence from which on a pixel is in the pseudo mask."""
@@ -78,7 +78,15 @@ def feature_halo_px(smoothing_px: float, surroundings_px: float, contrast: float
     return smooth_radius_px(smoothing_px) + (smooth_radius_px(surroundings_px) if contrast > 0 else 0)
 
 
-def features(image: Image, activation: Map, *, smoothing_px: float, surroundings_px: float, contrast: float) -> Floats:
+def features(
+    image: Image,
+    activation: Map,
+    *,
+    vectors: Vectors | None,
+    smoothing_px: float,
+    surroundings_px: float,
+    contrast: float,
+) -> Floats:
     """Features of every pixel that has its halo.
 
     Parameters
@@ -87,19 +95,21 @@ def features(image: Image, activation: Map, *, smoothing_px: float, surroundings
         RGB; halo is :func:`feature_halo_px`.
     activation : (y + 2 halo, x + 2 halo) float32
         Activation map, 0 to 1.
+    vectors : Vectors or None
+        Of the slide's stains where they are not haematoxylin and eosin.
     smoothing_px, surroundings_px, contrast : float
         As in :class:`Clusters`.
 
     Returns
     -------
     (y, x, 3) float32
-        Haematoxylin (optical density), activation, eosin (optical density), each smoothed, less ``contrast`` times
-        its mean over the surroundings.
+        Nuclear stain (optical density), activation, counterstain (optical density), each smoothed, less ``contrast``
+        times its mean over the surroundings.
     """
     halo = feature_halo_px(smoothing_px, surroundings_px, contrast)
-    hematoxylin, eosin = unmix(optical_density(image))
+    nuclear, counter = unmix(optical_density(image), vectors)
     planes = []
-    for plane in (hematoxylin, activation, eosin):
+    for plane in (nuclear, activation, counter):
         near = smooth(plane, smoothing_px)
         if contrast > 0:
             near = near - np.float32(contrast) * smooth(near, surroundings_px)

@@ -21,7 +21,8 @@ from wsipsm.geometry import Image, Map
 from wsipsm.nets.checkpoint import load_checkpoint, save_checkpoint
 from wsipsm.pseudomask import Clusters, evidence, features
 from wsipsm.segmentation import SegmentationNet, evidence_of
-from wsipsm.stain import Floats, SlideStats, optical_density, unmix
+from wsipsm.stain import Floats, optical_density, unmix
+from wsipsm.staining import SlideStats
 
 Array = TypeVar("Array", bound=npt.NDArray[Any])
 
@@ -90,7 +91,7 @@ class SegmenterRecognizer:
         probability, depth = self.net.maps(image, self.stats)
         smoothing_px = self.config.depth_smoothing_um / self.net.mpp
         found = evidence_of(depth, threshold=self.config.threshold, smoothing_px=smoothing_px)
-        hematoxylin, eosin = unmix(optical_density(_crop(image, self.halo_px)))
+        hematoxylin, eosin = unmix(optical_density(_crop(image, self.halo_px)), self.stats.vectors)
         return np.stack(
             [
                 _bytes(_crop(probability, self.halo_px) * 255),
@@ -155,7 +156,7 @@ class PsmRecognizer:
         """
         activation, inner = self.net.maps(image, self.stats), _crop(image, self.net.halo_px)
         halo = self.clusters.halo_px
-        hematoxylin, eosin = unmix(optical_density(_crop(inner, halo)))
+        hematoxylin, eosin = unmix(optical_density(_crop(inner, halo)), self.stats.vectors)
         return np.stack(
             [
                 _bytes(_crop(activation, halo) * 255),
@@ -169,7 +170,12 @@ class PsmRecognizer:
         """Features as the clusters were fitted on; see :func:`wsipsm.pseudomask.features`."""
         c = self.clusters
         return features(
-            image, activation, smoothing_px=c.smoothing_px, surroundings_px=c.surroundings_px, contrast=c.contrast
+            image,
+            activation,
+            vectors=self.stats.vectors,
+            smoothing_px=c.smoothing_px,
+            surroundings_px=c.surroundings_px,
+            contrast=c.contrast,
         )
 
     def save(self, path: Path) -> None:

@@ -12,7 +12,8 @@ from wsipsm.errors import CheckpointError
 from wsipsm.geometry import Image, Map
 from wsipsm.nets.checkpoint import Checkpoint, load_tensors
 from wsipsm.nets.segmenter import Segmenter, SegmenterShape, folded
-from wsipsm.stain import Floats, SlideStats, optical_density, smooth
+from wsipsm.stain import Floats, smooth
+from wsipsm.staining import SlideStats, Stain, as_stain, relative_planes
 
 KIND = "segmenter"
 
@@ -29,17 +30,28 @@ class SegmentationNet:
         Trained; it is put into evaluation mode and frozen.
     mpp : float
         Micrometres per pixel that it was trained at.
+    stain : {'he', 'unknown'}
+        Whether it was trained on planes of named stains.
     provenance : dict
         JSON-ready: what it was trained on and how.
     device : torch.device
         Where it computes.
     """
 
-    def __init__(self, segmenter: Segmenter, *, mpp: float, provenance: dict[str, Any], device: torch.device) -> None:
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        *,
+        mpp: float,
+        stain: Stain = "he",
+        provenance: dict[str, Any],
+        device: torch.device,
+    ) -> None:
         self.segmenter = segmenter.to(device).eval().requires_grad_(False)
         # torch takes memory_format, its stubs do not know it
         self._fast = folded(self.segmenter).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mpp = mpp
+        self.stain = stain
         self.provenance = provenance
         self.device = device
 
@@ -80,7 +92,12 @@ class SegmentationNet:
     def checkpoint(self) -> Checkpoint:
         """Content of a checkpoint of kind ``segmenter``."""
         tensors = {f"segmenter.{name}": tensor.cpu() for name, tensor in self.segmenter.state_dict().items()}
-        table = {"shape": self.segmenter.shape.to_dict(), "mpp": self.mpp, "provenance": self.provenance}
+        table = {
+            "shape": self.segmenter.shape.to_dict(),
+            "mpp": self.mpp,
+            "stain": self.stain,
+            "provenance": self.provenance,
+        }
         return Checkpoint(KIND, table, tensors)
 
     @classmethod
@@ -95,24 +112,20 @@ class SegmentationNet:
         try:
             segmenter = Segmenter(SegmenterShape.from_dict(checkpoint.table["shape"]))
             mpp, provenance = float(checkpoint.table["mpp"]), dict(checkpoint.table["provenance"])
+            stain = as_stain(checkpoint.table)
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"the checkpoint holds no segmenter: {error}") from None
         prefix = "segmenter."
         named = {key.removeprefix(prefix): t for key, t in checkpoint.tensors.items() if key.startswith(prefix)}
         load_tensors(segmenter, named)
-        return cls(segmenter, mpp=mpp, provenance=provenance, device=device)
-
-
-def relative_density(image: Image, stats: SlideStats) -> Floats:
-    """Optical density over the slide's 99th percentile of each colour, (y, x, 3) float32: slides become alike."""
-    return np.asarray(optical_density(image) / np.array(stats.od_p99, np.float32), np.float32)
+        return cls(segmenter, mpp=mpp, stain=stain, provenance=provenance, device=device)
 
 
 def network_input(image: Image, stats: SlideStats, stride: int) -> Floats:
-    """Relative density of an image, filled up with glass to whole strides; (1, 3, y, x) float32."""
+    """Relative planes of an image, filled up with glass to whole strides; (1, 3, y, x) float32."""
     height, width = image.shape[:2]
     fill = [(0, -height % stride), (0, -width % stride), (0, 0)]
-    return np.asarray(np.pad(relative_density(image, stats), fill).transpose(2, 0, 1)[None], np.float32)
+    return np.asarray(np.pad(relative_planes(image, stats), fill).transpose(2, 0, 1)[None], np.float32)
 
 
 def evidence_of(depth: Map, *, threshold: float, smoothing_px: float) -> npt.NDArray[np.uint8]:

@@ -18,7 +18,7 @@ from wsipsm.geometry import Box, Grid
 from wsipsm.provenance import write_bytes
 from wsipsm.region import Region, region_from_tissue
 from wsipsm.slide import Slide, open_slide
-from wsipsm.stain import SlideStats, measure_slide
+from wsipsm.staining import SlideStats, measure_slide
 from wsipsm.tissue import tissue_mask, tissue_polygons
 from wsipsm.train.inputs import Source
 from wsipsm.train.patches import patch_boxes, points_inside
@@ -77,7 +77,7 @@ def material(source: Source, config: Config, *, file: Path) -> Material:
         pass  # not there, or of a disk that failed: it is made again
     with open_slide(source.path, mpp=source.mpp) as slide:
         patches, fields = sample_slide(slide, config, fingerprint=source.fingerprint)
-    stats = measure_slide(patches)
+    stats = measure_slide(patches, config.recognizer.stain)
     write_arrays(file, {"fields": fields, "patches": patches, "stats": np.array(json.dumps(stats.to_dict()))})
     return Material(source, file, fields, stats)
 

@@ -14,7 +14,8 @@ from wsipsm.nets.checkpoint import load_checkpoint
 from wsipsm.pseudomask import feature_halo_px, features, fit_clusters
 from wsipsm.recognizer import PsmRecognizer, SegmenterRecognizer
 from wsipsm.segmentation import SegmentationNet
-from wsipsm.stain import MIN_TISSUE_PX, Floats, SlideStats, measure_slide, optical_density, tissue_pixels
+from wsipsm.stain import Floats, optical_density, tissue_pixels
+from wsipsm.staining import MIN_TISSUE_PX, SlideStats, Stain, measure_slide
 from wsipsm.train.pretrain import Patches, Progress, pretrain
 
 RESOLUTION_TOLERANCE = 0.1
@@ -36,7 +37,7 @@ def fit_slide(
     patches : (n, p, p, 3) uint8
         RGB at ``config.grid.mpp``.
     config : Config
-        Sections ``grid``, ``encoder`` and ``pseudomask`` are used.
+        Sections ``grid``, ``recognizer``, ``encoder`` and ``pseudomask`` are used.
     encoder : ActivationNet or Path, optional
         A network or its checkpoint of either kind; learnt from the patches where it is not given. Of a ``fit``
         checkpoint the network alone is taken: the constants of one slide do not hold for another.
@@ -50,13 +51,14 @@ def fit_slide(
     FitError
         Too little tissue.
     CheckpointError
-        ``encoder`` is a file that is no checkpoint.
+        ``encoder`` is a file that is no checkpoint, or of networks for other stains.
     """
-    stats = measure_slide(patches)
+    stain = config.recognizer.stain
+    stats = measure_slide(patches, stain)
     if encoder is None:
-        net = pretrain([patches], config.encoder, device=device, progress=progress)
+        net = pretrain([patches], config.encoder, stain=stain, device=device, progress=progress)
     elif isinstance(encoder, Path):
-        net = ActivationNet.of_checkpoint(load_checkpoint(encoder), device=device)
+        net = load_encoder(encoder, stain=stain, device=device)
     else:
         net = encoder
     rng = np.random.default_rng(config.encoder.seed)
@@ -73,7 +75,7 @@ def fit_segmenter(patches: Patches, config: Config, *, model: Path, device: torc
     patches : (n, p, p, 3) uint8
         RGB at ``config.grid.mpp``.
     config : Config
-        Sections ``grid`` and ``segmenter`` are used.
+        Sections ``grid``, ``recognizer`` and ``segmenter`` are used.
     model : Path
         Checkpoint of kind ``segmenter`` or ``segmenter-fit``.
     device : torch.device
@@ -84,27 +86,50 @@ def fit_segmenter(patches: Patches, config: Config, *, model: Path, device: torc
     FitError
         Too little tissue.
     CheckpointError
-        ``model`` is no such checkpoint, or was trained at another resolution.
+        ``model`` is no such checkpoint, or was trained at another resolution or for other stains.
     """
-    net = load_segmenter(model, mpp=config.grid.mpp, device=device)
-    return SegmenterRecognizer(net, measure_slide(patches), config.segmenter)
+    stain = config.recognizer.stain
+    net = load_segmenter(model, mpp=config.grid.mpp, stain=stain, device=device)
+    return SegmenterRecognizer(net, measure_slide(patches, stain), config.segmenter)
 
 
-def load_segmenter(model: Path, *, mpp: float, device: torch.device) -> SegmentationNet:
-    """Network of a checkpoint of kind ``segmenter`` or ``segmenter-fit`` that was trained at about this resolution.
+def load_encoder(file: Path, *, stain: Stain, device: torch.device) -> ActivationNet:
+    """Activation network of a checkpoint of kind ``encoder`` or ``fit`` that was trained for these stains.
 
     Raises
     ------
     CheckpointError
-        It is no such checkpoint, or was trained at another resolution.
+        It is no such checkpoint, or was trained for other stains.
+    """
+    net = ActivationNet.of_checkpoint(load_checkpoint(file, kinds=("encoder", "fit")), device=device)
+    _refuse_other_stain(file, net.stain, stain)
+    return net
+
+
+def load_segmenter(model: Path, *, mpp: float, stain: Stain = "he", device: torch.device) -> SegmentationNet:
+    """Network of a checkpoint of kind ``segmenter`` or ``segmenter-fit`` that was trained for such slides.
+
+    Raises
+    ------
+    CheckpointError
+        It is no such checkpoint, or was trained at another resolution or for other stains.
     """
     net = SegmentationNet.of_checkpoint(load_checkpoint(model, kinds=("segmenter", "segmenter-fit")), device=device)
+    _refuse_other_stain(model, net.stain, stain)
     if abs(mpp / net.mpp - 1) > RESOLUTION_TOLERANCE:
         raise CheckpointError(
             f"{model}: trained at {net.mpp:g} um/px, expected {mpp:g}: use --mpp {net.mpp:g}, a checkpoint trained at "
             f"{mpp:g}, or --recognizer psm"
         )
     return net
+
+
+def _refuse_other_stain(file: Path, trained: Stain, wanted: Stain) -> None:
+    if trained != wanted:
+        raise CheckpointError(
+            f"{file}: trained for recognizer.stain={trained}, expected {wanted}: use --set recognizer.stain={trained}, "
+            "or another checkpoint"
+        )
 
 
 def sample_features(
@@ -123,8 +148,8 @@ def sample_features(
         The patches are smaller than the halo of the features, or nearly empty inside it.
     """
     mask, mpp = config.pseudomask, config.grid.mpp
-    sigmas = {"smoothing_px": mask.smoothing_um / mpp, "surroundings_px": mask.surroundings_um / mpp}
-    halo = net.halo_px + feature_halo_px(contrast=mask.contrast, **sigmas)
+    windows = {"smoothing_px": mask.smoothing_um / mpp, "surroundings_px": mask.surroundings_um / mpp}
+    halo = net.halo_px + feature_halo_px(contrast=mask.contrast, **windows)
     side = min(patches.shape[1:3])
     if side <= 2 * halo:
         raise FitError(
@@ -135,7 +160,7 @@ def sample_features(
         activation = net.maps(patch, stats)
         seen = patch[net.halo_px : -net.halo_px, net.halo_px : -net.halo_px]
         tissue = tissue_pixels(optical_density(patch[halo:-halo, halo:-halo]))
-        found.append(features(seen, activation, contrast=mask.contrast, **sigmas)[tissue])
+        found.append(features(seen, activation, vectors=stats.vectors, contrast=mask.contrast, **windows)[tissue])
     pixels = np.concatenate(found)
     if len(pixels) < MIN_TISSUE_PX // 4:
         raise FitError(f"only {len(pixels)} sampled tissue pixels, expected at least {MIN_TISSUE_PX // 4}")

@@ -116,7 +116,7 @@ def stage_digests(config: Mapping[str, Any], inputs: list[Any], init: str | None
     sampled = [encoder[key] for key in ("seed", "patches", "patch_px")]
     sampled += [segmenter[key] for key in ("seed", "fields", "field_px", "patch_px")]
     facts = {
-        "fields": [__version__, inputs, config["grid"], config["tissue"], sampled],
+        "fields": [__version__, inputs, config["grid"], config["tissue"], config["recognizer"], sampled],
         "encoder": [encoder],
         "pseudolabels": [config["pseudomask"], config["pseudolabels"]],
         "segmenter": [segmenter, config["labels"], init],

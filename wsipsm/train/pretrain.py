@@ -30,7 +30,8 @@ from wsipsm.activation import (
 from wsipsm.config import EncoderConfig
 from wsipsm.errors import FitError
 from wsipsm.nets.encoder import Encoder, EncoderShape
-from wsipsm.stain import BORDER_SIGMA_PX, SlideStats, measure_slide, optical_density, smooth, unmix
+from wsipsm.stain import optical_density, smooth, unmix
+from wsipsm.staining import BORDER_SIGMA_PX, SlideStats, Stain, measure_slide
 
 Progress = Callable[[int, int, float], None]
 """Called after a step with its number, the number of steps and the loss."""
@@ -50,10 +51,10 @@ class _Samples:
     targets: Tensor
 
     @classmethod
-    def of(cls, patches_per_slide: Sequence[Patches]) -> _Samples:
+    def of(cls, patches_per_slide: Sequence[Patches], stain: Stain) -> _Samples:
         planes, targets = [], []
         for patches in patches_per_slide:
-            stats = measure_slide(patches)
+            stats = measure_slide(patches, stain)
             planes += [input_planes(patch, stats) for patch in patches]
             targets += [nuclear_pixels(patch, stats) for patch in patches]
         return cls(torch.from_numpy(np.stack(planes)), torch.from_numpy(np.stack(targets)))
@@ -74,9 +75,9 @@ class _Samples:
 
 
 def nuclear_pixels(patch: npt.NDArray[np.uint8], stats: SlideStats) -> npt.NDArray[np.float32]:
-    """Which pixels of (y, x, 3) RGB have smoothed haematoxylin above the slide's threshold; (y, x) float32, 0 or 1."""
-    hematoxylin, _ = unmix(optical_density(patch))
-    return (smooth(hematoxylin, BORDER_SIGMA_PX) > stats.nuclear_od).astype(np.float32)
+    """Which pixels of (y, x, 3) RGB have smoothed nuclear stain above the slide's threshold; (y, x) float32, 0 or 1."""
+    nuclear, _ = unmix(optical_density(patch), stats.vectors)
+    return (smooth(nuclear, BORDER_SIGMA_PX) > stats.nuclear_od).astype(np.float32)
 
 
 def grid_loss(logits: Tensor, targets: Tensor, *, cell_px: int) -> Tensor:
@@ -89,6 +90,7 @@ def pretrain(
     patches_per_slide: Sequence[Patches],
     config: EncoderConfig,
     *,
+    stain: Stain = "he",
     device: torch.device,
     progress: Progress | None = None,
 ) -> ActivationNet:
@@ -100,6 +102,8 @@ def pretrain(
         Patches of each slide; the constants of its staining are measured on its own.
     config : EncoderConfig
         Shape, seed and length. The result is the same to the bit for one number of torch threads.
+    stain : {'he', 'unknown'}
+        Whether the stains are known.
     device : torch.device
         Where to learn; the network stays there.
     progress : callable, optional
@@ -117,7 +121,7 @@ def pretrain(
     side, reach = _CROP_CELLS * config.cell_px, _CROP_CELLS * config.cell_px + 2 * encoder.halo_px
     if any(min(patches.shape[1:3]) < reach for patches in patches_per_slide):
         raise FitError(f"patches must be at least {reach} px wide for encoder.cell_px={config.cell_px}")
-    samples, rng = _Samples.of(patches_per_slide), np.random.default_rng(config.seed)
+    samples, rng = _Samples.of(patches_per_slide, stain), np.random.default_rng(config.seed)
 
     def batch() -> tuple[Tensor, Tensor]:
         planes, targets = samples.draw(config.batch, side, encoder.halo_px, rng)
@@ -126,7 +130,7 @@ def pretrain(
     loss = _learn(encoder, batch, config, progress)
     weights, constants = _freeze(encoder.eval(), [batch()[0] for _ in range(_WEIGHT_BATCHES)])
     provenance = _provenance(patches_per_slide, config, loss)
-    return ActivationNet(encoder, weights, constants, provenance=provenance, device=device)
+    return ActivationNet(encoder, weights, constants, stain=stain, provenance=provenance, device=device)
 
 
 def _learn(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 import io
 import pickle
 from collections.abc import Callable, Sequence
@@ -11,9 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -24,7 +21,8 @@ from wsipsm.nets.checkpoint import load_tensors
 from wsipsm.nets.segmenter import Segmenter, SegmenterShape
 from wsipsm.provenance import write_bytes
 from wsipsm.segmentation import SegmentationNet
-from wsipsm.stain import Floats, SlideStats, optical_density
+from wsipsm.stain import Floats
+from wsipsm.staining import SlideStats, relative_planes
 from wsipsm.train.augment import Sample, draw
 from wsipsm.train.loop import Averaged, Schedule, learn
 from wsipsm.train.losses import segmenter_loss
@@ -32,9 +30,7 @@ from wsipsm.train.targets import Target, make_target
 from wsipsm.train.teacher import Taught
 
 PLANES = 3
-"""Input planes: relative optical density in red, green and blue."""
-
-_BYTES = np.arange(256, dtype=np.uint8)
+"""Input planes, see :func:`wsipsm.staining.relative_planes`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +51,12 @@ class Lesson:
     stats: SlideStats
     target: Target
 
-    def density(self) -> Floats:
-        """Relative optical density, (y, x, 3) float32; the same bits as :func:`wsipsm.segmentation.relative_density`.
+    def planes(self, window: tuple[slice, slice]) -> Floats:
+        """What the network sees of a window, (y, x, 3) float32; see :func:`wsipsm.staining.relative_planes`.
 
-        Made anew for every crop, as holding it would take four times the memory of the image; by a table, as that takes
-        a third of the time.
+        Made anew for every crop, as holding it would take four times the memory of the image.
         """
-        return np.asarray(cv2.LUT(self.image, _table(self.stats)), np.float32)
+        return relative_planes(self.image[window], self.stats)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +181,4 @@ def _paired(network: Segmenter) -> Averaged:
 
 def _draw_one(lessons: Sequence[Lesson], config: SegmenterConfig, rng: np.random.Generator) -> Sample:
     lesson = lessons[int(rng.integers(len(lessons)))]
-    return draw(lesson.density(), lesson.target, config, rng)
-
-
-@functools.lru_cache(maxsize=4096)
-def _table(stats: SlideStats) -> npt.NDArray[np.float32]:
-    """Relative optical density of every byte in every colour, (256, 1, 3)."""
-    density = optical_density(np.repeat(_BYTES[:, None, None], 3, axis=2))
-    return np.ascontiguousarray(density / np.array(stats.od_p99, np.float32))
+    return draw(lesson.planes, lesson.target, config, rng, stain=lesson.stats.stain)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from wsipsm.config import Config
 from wsipsm.nets.checkpoint import save_checkpoint
@@ -44,7 +44,8 @@ class TrainRequest:
     out : Path
         Output folder.
     config : Config
-        Sections ``grid``, ``tissue``, ``encoder``, ``pseudomask``, ``pseudolabels``, ``segmenter`` and ``labels``.
+        Sections ``grid``, ``tissue``, ``recognizer`` (its stain), ``encoder``, ``pseudomask``, ``pseudolabels``,
+        ``segmenter`` and ``labels``.
     stage : {'all', 'pretrain', 'pseudomask', 'segmenter'}
         Up to where; ``segmenter`` is the last alone, on what the others left.
     init : Path, optional
@@ -113,13 +114,15 @@ def _start(request: TrainRequest) -> SegmentationNet | None:
         stages.require_labels(Folder(request.out))
     if request.init is None:
         return None
-    return load_segmenter(request.init, mpp=request.config.grid.mpp, device=device)
+    config = request.config
+    return load_segmenter(request.init, mpp=config.grid.mpp, stain=config.recognizer.stain, device=device)
 
 
 def _begin(request: TrainRequest, sources: list[Source], skipped: list[Skipped], watcher: Watcher) -> Training:
     """Training in its folder, which holds nothing or the beginnings of this very training."""
     folder, config = Folder(request.out), request.config
-    used = config.model_dump(mode="json", exclude={"tiles", "recognizer", "cells", "output", "schedule"})
+    unused: dict[str, Any] = dict.fromkeys(("tiles", "cells", "output", "schedule"), True)
+    used = config.model_dump(mode="json", exclude=unused | {"recognizer": {"method"}})
     facts = {
         "inputs": [source.to_dict() for source in sources],
         "skipped": [one.to_dict() for one in skipped],
@@ -149,6 +152,7 @@ def _finish(training: Training, materials: list[Material], mean: Segmenter) -> P
     net = SegmentationNet(
         mean,
         mpp=training.config.grid.mpp,
+        stain=training.config.recognizer.stain,
         provenance=stages.provenance(training, number=last),
         device=training.device,
     )

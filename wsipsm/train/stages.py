@@ -77,7 +77,8 @@ def learn_encoder(training: Training, materials: Sequence[Material]) -> Activati
                 training.metrics.add("encoder", 0, step, loss)
                 training.watcher.moved(step, loss)
 
-            net = pretrain(cohort(materials), config, device=training.device, progress=told)
+            stain = training.config.recognizer.stain
+            net = pretrain(cohort(materials), config, stain=stain, device=training.device, progress=told)
             save_checkpoint(file, net.checkpoint())
         return ActivationNet.of_checkpoint(load_checkpoint(file, kinds=("encoder",)), device=training.device)
 
@@ -160,8 +161,8 @@ def prepare(
 def frozen(training: Training, pair: Averaged, provenance: dict[str, Any] | None = None) -> SegmentationNet:
     """Segmenter of the running mean as it is now."""
     mean: Segmenter = copy.deepcopy(pair.mean)  # type: ignore[assignment]  # Averaged holds any module
-    mpp, device = training.config.grid.mpp, training.device
-    return SegmentationNet(mean, mpp=mpp, provenance=provenance or {}, device=device)
+    mpp, stain = training.config.grid.mpp, training.config.recognizer.stain
+    return SegmentationNet(mean, mpp=mpp, stain=stain, provenance=provenance or {}, device=training.device)
 
 
 def provenance(training: Training, *, number: int) -> dict[str, Any]:

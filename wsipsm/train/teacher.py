@@ -14,7 +14,8 @@ from wsipsm.config import Config, LabelsConfig, SegmenterConfig
 from wsipsm.geometry import Image, Map
 from wsipsm.recognizer import PsmRecognizer
 from wsipsm.segmentation import DECISION, SegmentationNet, evidence_of
-from wsipsm.stain import Floats, SlideStats
+from wsipsm.stain import Floats
+from wsipsm.staining import SlideStats
 from wsipsm.train.targets import Instances, trusted
 
 _SURE = 80
