@@ -118,7 +118,7 @@ def encoder(data: Data, config: Config) -> ActivationNet:
     """Encoder learnt on the 30 images."""
     small = [halved(image) for image in data.images]
     cohort = [patches_of(image, config, i)[:24] for i, image in enumerate(small) if data.tif[i]]
-    return pretrain(cohort, config.encoder, device=CPU)
+    return pretrain(cohort, config.encoder, stain=config.recognizer.stain, device=CPU)
 
 
 def maps(data: Data, seeds: list[int]) -> None:
