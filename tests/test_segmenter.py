@@ -138,6 +138,23 @@ def test_a_checkpoint_of_another_resolution_is_refused(tmp_path: Path) -> None:
         load_segmenter(tmp_path / "model.pt", mpp=0.25, device=CPU)
 
 
+def test_a_checkpoint_for_other_stains_is_refused(tmp_path: Path) -> None:
+    net = SegmentationNet(frozen().segmenter, mpp=0.5, stain="unknown", provenance={}, device=CPU)
+    save_checkpoint(tmp_path / "model.pt", net.checkpoint())
+
+    with pytest.raises(CheckpointError, match=r"recognizer\.stain=unknown, expected he"):
+        load_segmenter(tmp_path / "model.pt", mpp=0.5, device=CPU)
+    assert load_segmenter(tmp_path / "model.pt", mpp=0.5, stain="unknown", device=CPU).stain == "unknown"
+
+
+def test_a_checkpoint_from_before_stains_had_names_is_of_named_ones(tmp_path: Path) -> None:
+    old = frozen().checkpoint()
+    del old.table["stain"]
+    save_checkpoint(tmp_path / "model.pt", old)
+
+    assert load_segmenter(tmp_path / "model.pt", mpp=0.5, device=CPU).stain == "he"
+
+
 @pytest.mark.parametrize("missing", ["shape", "mpp"])
 def test_a_checkpoint_without_its_table_is_refused(tmp_path: Path, missing: str) -> None:
     whole = frozen().checkpoint()
