@@ -275,7 +275,7 @@ def run(data: Data, folder: Path) -> None:
     seconds = time.perf_counter() - start
     report = folder / "report.json"
     subprocess.run([WSIPSM, "evaluate", str(folder / "out"), str(folder / "truth"), "-o", str(report)], check=True)
-    found = {row["name"]: row for row in json.loads(report.read_text())["images"]}
+    found = {row["name"]: row["scores"] for row in json.loads(report.read_text())["images"]}
     for part, which in (("30 .tif", data.tif), ("7 .png", ~data.tif), ("all 37", data.tif | True)):
         rows = [found[name] for name, wanted in zip(data.names, which, strict=True) if wanted]
         means = {key: np.mean([row[key] for row in rows]) for key in ("aji", "pq", "pixel_dice", "f1")}

@@ -50,6 +50,18 @@ def test_a_whole_level_serves_tiles_and_a_fractional_one_does_not(tmp_path: Path
     np.testing.assert_array_equal(from_level_0, (means[5:30, 10:40] + 2) // 4)
 
 
+@pytest.mark.parametrize("box", [Box(3, 2, 9, 8), Box(-4, -3, 30, 5), Box(15, 10, 90, 80), Box(-50, -50, 60, 60)])
+def test_beyond_its_edges_a_slide_is_mirrored(tmp_path: Path, box: Box) -> None:
+    image = noise(13, 21)
+    with open_slide(write_pyramid(tmp_path / "slide.tiff", [image])) as slide:
+        out = slide.read_mirrored(box, slide.grid(0.5))
+        white = slide.read(Box(-1, -1, 1, 1), slide.grid(0.5))
+
+    around = np.pad(image, [(100, 100), (100, 100), (0, 0)], mode="reflect")
+    np.testing.assert_array_equal(out, around[box.y0 + 100 : box.y1 + 100, box.x0 + 100 : box.x1 + 100])
+    assert (white[0] == 255).all()
+
+
 def test_a_grid_finer_than_level_1_is_read_from_level_0(tmp_path: Path) -> None:
     base, wrong = noise(120, 200), np.zeros((60, 100, 3), np.uint8)
     with open_slide(write_pyramid(tmp_path / "slide.tiff", [base, wrong])) as slide:

@@ -275,7 +275,7 @@ class RecognizerConfig(Section):
 class CellsConfig(Section):
     """What is recorded of a cell."""
 
-    min_area_um2: float = Field(default=8, ge=0)
+    min_area_um2: float = Field(default=6, ge=0)
     """Smaller cells are dropped, square micrometres."""
     outline_tolerance_px: float = Field(default=0.2, ge=0, le=4)
     """Outlines are simplified by at most this, grid pixels; 0 keeps every pixel corner."""

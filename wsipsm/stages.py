@@ -182,15 +182,15 @@ def map_tile(ref: JobRef, tile: Tile, around_damage: bool = False) -> MapReport:
 
 
 def _read_blocks(slide: Slide, job: Job, boxes: list[Box], *, around_damage: bool) -> list[Image | None]:
-    """Pixels of boxes that lie close together; None for what cannot be read, where that is allowed."""
+    """Pixels of boxes that lie close together, mirrored beyond the slide's edge; None where one is damaged and may be."""
     if not around_damage:
         hull = _hull(boxes)
-        image = slide.read(hull, job.grid)
+        image = slide.read_mirrored(hull, job.grid)
         return [image[box.relative_to(hull).slices] for box in boxes]
     images: list[Image | None] = []
     for box in boxes:
         try:
-            images.append(slide.read(box, job.grid))
+            images.append(slide.read_mirrored(box, job.grid))
         except UnreadableSlideError:
             images.append(None)
     return images

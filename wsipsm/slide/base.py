@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from wsipsm.errors import ResolutionError, UnreadableSlideError
 from wsipsm.geometry import Box, Grid, Image
@@ -156,6 +157,36 @@ class Slide(ABC):
         scale = grid.downsample / round(self.levels[level].downsample)
         return self._average(level, box, scale, scale)
 
+    def read_mirrored(self, box: Box, grid: Grid) -> Image:
+        """Pixels of a box of the working plane, as `read`, but the plane's mirror image where the box leaves it.
+
+        What a network sees around an image's edge: glass there would be news that the specimen does not hold. The edge
+        pixels are the mirror and are not repeated, as in ``numpy.pad(mode="reflect")``; a pixel's bytes depend on its
+        position alone.
+
+        Parameters
+        ----------
+        box : Box
+            In grid pixels; it may be larger than the plane.
+        grid : Grid
+            From ``self.grid``.
+
+        Returns
+        -------
+        (box.height, box.width, 3) uint8
+
+        Raises
+        ------
+        UnreadableSlideError
+            The file is damaged there.
+        """
+        if box.intersect(grid.box) == box:
+            return self.read(box, grid)
+        rows, columns = _mirrored(box.y0, box.y1, grid.height), _mirrored(box.x0, box.x1, grid.width)
+        x0, y0 = int(columns.min()), int(rows.min())
+        image = self.read(Box(x0, y0, int(columns.max()) + 1, int(rows.max()) + 1), grid)
+        return image[np.ix_(rows - y0, columns - x0)]
+
     def thumbnail(self, mpp: float) -> tuple[Image, float]:
         """Whole plane, cheaply, from the best level.
 
@@ -253,6 +284,13 @@ def qupath_origin(slide: Slide) -> tuple[int, int]:
 
 def _pixels(size_l0: int, downsample: float) -> int:
     return max(1, math.ceil(size_l0 / downsample - 1e-6))
+
+
+def _mirrored(start: int, stop: int, size: int) -> npt.NDArray[np.intp]:
+    """Positions on an axis of ``size`` pixels that those of [start, stop) show."""
+    period = max(1, 2 * (size - 1))
+    positions = np.arange(start, stop) % period
+    return np.minimum(positions, period - positions)
 
 
 def _pieces(box: Box) -> Iterator[Box]:
