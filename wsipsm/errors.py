@@ -14,9 +14,14 @@
     ├── CheckpointError           a checkpoint of another kind, truncated, or of another version
     ├── EvaluationError           predictions and ground truth that cannot be read or compared
     ├── ScheduleError             the Dask scheduler cannot be reached, or its workers do not fit
+    │   └── WorkerLostError       workers died over a task
+    ├── StoppedError              a signal asked the run to stop
     └── OutputError               an output folder that cannot be written
+        ├── DiskFullError         no space left
+        └── LockedError           another run works on the folder
 
-A message says what was got, what was expected and what to do, on one line.
+A message says what was got, what was expected and what to do, on one line. An error whose class says ``final`` comes
+back however often one tries.
 """
 
 from __future__ import annotations
@@ -24,6 +29,8 @@ from __future__ import annotations
 
 class WsipsmError(Exception):
     """Root of the tree; the command line prints it as one line and exits non-zero."""
+
+    final = False
 
 
 class ConfigError(WsipsmError, ValueError):
@@ -48,21 +55,31 @@ class UnreadableSlideError(SlideError):
 class ResolutionError(SlideError):
     """A slide without believable micrometres per pixel, or coarser than the working resolution."""
 
+    final = True
+
 
 class PixelFormatError(SlideError):
     """A slide whose pixels are not 8-bit RGB."""
+
+    final = True
 
 
 class RegionError(WsipsmError):
     """A region of interest that is empty, malformed or outside the slide."""
 
+    final = True
+
 
 class FitError(WsipsmError):
     """Too little tissue to learn from."""
 
+    final = True
+
 
 class CheckpointError(WsipsmError):
     """A checkpoint that is not one, or does not fit."""
+
+    final = True
 
 
 class EvaluationError(WsipsmError):
@@ -73,5 +90,42 @@ class ScheduleError(WsipsmError):
     """A Dask scheduler that cannot be reached or used."""
 
 
+class WorkerLostError(ScheduleError):
+    """Workers died over a task."""
+
+
+class StoppedError(WsipsmError):
+    """A run that a signal asked to stop.
+
+    Attributes
+    ----------
+    signal : int
+        Number of the signal.
+    """
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.signal = signal
+
+    def __reduce__(self) -> tuple[type[StoppedError], tuple[str, int]]:
+        return StoppedError, (str(self), self.signal)
+
+
 class OutputError(WsipsmError):
     """An output folder or file that cannot be written."""
+
+
+class DiskFullError(OutputError):
+    """No space left, or no quota, where something is to be written."""
+
+    final = True
+
+
+class LockedError(OutputError):
+    """An output folder that another run works on."""
+
+
+def describe_error(error: BaseException) -> str:
+    """One line that says what went wrong; an error that is not ours is named by its class."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, WsipsmError) else f"{type(error).__name__}: {text}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import io
 import os
@@ -17,7 +18,7 @@ import orjson
 
 from wsipsm import __version__
 from wsipsm.config import Config
-from wsipsm.errors import OutputError
+from wsipsm.errors import DiskFullError, OutputError
 
 PACKAGES = ("dask", "distributed", "numpy", "openslide-python", "scikit-learn", "shapely", "torch", "zarr")
 """Packages whose versions are recorded with a run."""
@@ -44,6 +45,12 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def file_mark(path: Path) -> list[int]:
+    """Size and time of change of a file: while both stay, so does its content."""
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns]
+
+
 def versions() -> dict[str, str]:
     """Versions of wsipsm, Python, the platform and the packages that numbers depend on."""
     found = {name: metadata.version(name) for name in PACKAGES}
@@ -55,8 +62,10 @@ def write_bytes(path: Path, content: bytes) -> None:
 
     Raises
     ------
+    DiskFullError
+        No space is left.
     OutputError
-        The folder is missing, full or not writable.
+        The folder is missing or not writable.
     """
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
@@ -64,7 +73,17 @@ def write_bytes(path: Path, content: bytes) -> None:
         os.replace(draft, path)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+        kind = DiskFullError if is_disk_full(error) else OutputError
+        raise kind(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether no space, or no quota, is left where something was to be written."""
+    if isinstance(error, DiskFullError):
+        return True
+    cause = error.__cause__ or error.__context__
+    full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return full or (cause is not None and is_disk_full(cause))
 
 
 def write_json(path: Path, table: Mapping[str, Any]) -> None:
@@ -82,18 +101,29 @@ def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, An
 
 
 def make_folder(path: Path) -> Path:
-    """Create a folder with its parents and prove that it can be written.
+    """Create a folder with its parents and prove that files can be written and replaced in it.
 
     Raises
     ------
     OutputError
-        It cannot be created or written, or a file stands there.
+        It cannot be created or written, a file stands there, or its file system cannot replace a file in one step.
     """
-    probe = path / f".wsipsm-{uuid.uuid4().hex[:8]}"
+    probe, other = (path / f".wsipsm-{uuid.uuid4().hex[:8]}" for _ in range(2))
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe.touch()
-        probe.unlink()
+        other.touch()
     except OSError as error:
-        raise OutputError(f"{path}: the output folder cannot be written: {error.strerror}") from None
+        kind = DiskFullError if is_disk_full(error) else OutputError
+        raise kind(f"{path}: the output folder cannot be written: {error.strerror}") from None
+    try:
+        os.replace(probe, other)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: its file system cannot replace a file in one step ({error.strerror}), so a kill could leave "
+            "half a result; choose a folder on another file system"
+        ) from None
+    finally:
+        probe.unlink(missing_ok=True)
+        other.unlink(missing_ok=True)
     return path
