@@ -19,12 +19,12 @@ import torch
 from PIL import Image
 
 from wsipsm.config import load_config
-from wsipsm.errors import CheckpointError, FitError, InputError, OutputError, PixelFormatError, ResolutionError
+from wsipsm.errors import CheckpointError, FitError, OutputError, PixelFormatError, ResolutionError
 from wsipsm.nets.device import limited_threads, pick_device
 from wsipsm.samples import he_field
 from wsipsm.segmentation import SegmentationNet
 from wsipsm.train.fit import load_segmenter
-from wsipsm.train.inputs import find_sources, looks_like_labels, read_manifest
+from wsipsm.train.inputs import find_sources, looks_like_labels
 from wsipsm.train.run import TrainRequest, train
 
 WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
@@ -359,17 +359,6 @@ def test_a_manifest_names_slides_and_resolutions(images: Path, tmp_path: Path) -
 
     assert [(one.name, one.mpp) for one in sources] == [("one", 0.25), ("two", 0.3)]
     assert not skipped
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [("path\na.png\n", "expected slide"), ("slide,mpp\n", "no row"), ("slide,mpp\na.png,fine\n", "line 2")],
-)
-def test_a_manifest_that_is_none_is_refused(text: str, told: str, tmp_path: Path) -> None:
-    (tmp_path / "m.csv").write_text(text)
-
-    with pytest.raises(InputError, match=told):
-        read_manifest(tmp_path / "m.csv")
 
 
 def test_a_full_disk_ends_in_one_line_and_goes_on_later(

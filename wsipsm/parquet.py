@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import shapely
 
 from wsipsm.cells import CLASS_NAMES, COLUMNS, Cells, cell_uuids
-from wsipsm.errors import OutputError
+from wsipsm.errors import InputError, OutputError
 
 GROUP_CELLS = 20_000
 """Small batches are gathered into row groups of at least this many cells."""
@@ -134,3 +134,18 @@ def read_outlines(path: Path) -> npt.NDArray[np.object_]:
     except (OSError, LookupError, ValueError, shapely.errors.ShapelyError) as error:
         raise OutputError(f"{path}: outlines cannot be read: {' '.join(str(error).split())[:120]}") from None
     return polygons
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Rows of a Parquet table, by column name.
+
+    Raises
+    ------
+    InputError
+        It is none.
+    """
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: cannot be read as a Parquet table: {' '.join(str(error).split())}") from None
+    return rows

@@ -5,9 +5,20 @@ OpenSlide is asked first, Pillow reads plain images, and TIAToolbox the rest; it
 
 from __future__ import annotations
 
-from wsipsm.slide.base import Level, Slide, qupath_origin
+from wsipsm.slide.base import Level, Slide, fingerprint_of, qupath_origin
 from wsipsm.slide.describe import describe, describe_file
 from wsipsm.slide.open import open_slide
+from wsipsm.slide.openslide_reader import openslide_versions
 from wsipsm.slide.paths import slide_paths
 
-__all__ = ["Level", "Slide", "describe", "describe_file", "open_slide", "qupath_origin", "slide_paths"]
+__all__ = [
+    "Level",
+    "Slide",
+    "describe",
+    "describe_file",
+    "fingerprint_of",
+    "open_slide",
+    "openslide_versions",
+    "qupath_origin",
+    "slide_paths",
+]

@@ -210,22 +210,8 @@ class Slide(ABC):
         return self._average(level, whole, scale_x, scale_y, read=self._read_around_damage), downsample
 
     def fingerprint(self) -> str:
-        """Cheap identity of the content: sha256 of size, first and last MiB; of names and sizes for a folder.
-
-        The same for a copy under another name. For formats of several files it speaks of the named one.
-        """
-        digest = hashlib.sha256()
-        if self.path.is_dir():
-            for file in sorted(f for f in self.path.rglob("*") if f.is_file()):
-                digest.update(f"{file.relative_to(self.path).as_posix()}\0{file.stat().st_size}\n".encode())
-            return digest.hexdigest()
-        size = self.path.stat().st_size
-        digest.update(str(size).encode())
-        with self.path.open("rb") as stream:
-            digest.update(stream.read(_MIB))
-            stream.seek(max(0, size - _MIB))
-            digest.update(stream.read(_MIB))
-        return digest.hexdigest()
+        """Cheap identity of the content, see `fingerprint_of`."""
+        return fingerprint_of(self.path)
 
     def _steps(self, level: Level) -> tuple[float, float]:
         """Level-0 pixels per pixel of the level in x and in y."""
@@ -274,6 +260,30 @@ class Slide(ABC):
         if not inside.empty:
             out[inside.relative_to(box).slices] = read(level, inside)
         return out
+
+
+def fingerprint_of(path: Path) -> str:
+    """Cheap identity of a slide's content: sha256 of size, first and last MiB; of names and sizes for a folder.
+
+    The same for a copy under another name. For formats of several files it speaks of the named one.
+
+    Raises
+    ------
+    OSError
+        The file is not there, or cannot be read.
+    """
+    digest = hashlib.sha256()
+    if path.is_dir():
+        for file in sorted(f for f in path.rglob("*") if f.is_file()):
+            digest.update(f"{file.relative_to(path).as_posix()}\0{file.stat().st_size}\n".encode())
+        return digest.hexdigest()
+    size = path.stat().st_size
+    digest.update(str(size).encode())
+    with path.open("rb") as stream:
+        digest.update(stream.read(_MIB))
+        stream.seek(max(0, size - _MIB))
+        digest.update(stream.read(_MIB))
+    return digest.hexdigest()
 
 
 def qupath_origin(slide: Slide) -> tuple[int, int]:

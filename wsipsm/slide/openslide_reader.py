@@ -127,3 +127,8 @@ def _associated(properties: Mapping[str, str]) -> dict[str, tuple[int, int]]:
         name: (int(properties[f"{prefix}{name}.width"]), int(properties[f"{prefix}{name}.height"]))
         for name in sorted(names)
     }
+
+
+def openslide_versions() -> str:
+    """Versions of OpenSlide's Python binding and of its library, for people."""
+    return f"openslide-python {openslide.__version__}, library {openslide.__library_version__}"

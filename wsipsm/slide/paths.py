@@ -30,15 +30,15 @@ def slide_paths(inputs: Sequence[str | Path], *, skip: Path | None = None) -> li
         A path that does not exist, a folder without slides, a pattern that matches none.
     """
     found = [path for given in inputs for path in _slides_of(given, skip)]
-    return list({path.resolve(): path for path in reversed(found)}.values())[::-1]
+    return list({os.path.realpath(path): path for path in reversed(found)}.values())[::-1]
 
 
 def _slides_of(given: str | Path, skip: Path | None) -> list[Path]:
     path = Path(given)
 
     def kept(slides: Iterable[Path]) -> list[Path]:
-        results = skip.resolve() if skip else None
-        return [slide for slide in slides if results is None or not slide.resolve().is_relative_to(results)]
+        results = os.path.realpath(skip) if skip else None
+        return [one for one in slides if results is None or not Path(os.path.realpath(one)).is_relative_to(results)]
 
     if path.is_file() or (path.is_dir() and path.suffix.lower() == _FOLDER_SUFFIX):
         return [path]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,9 +13,9 @@ import numpy as np
 
 from wsipsm.errors import FitError, InputError, PixelFormatError, SlideError, WsipsmError
 from wsipsm.geometry import Box, Image
+from wsipsm.manifest import is_manifest, read_manifest
 from wsipsm.slide import Slide, open_slide, slide_paths
 
-_MANIFEST = ".csv"
 _CHECKED_PX = 1024
 _FEW_COLOURS = 256
 _FLAT_SHARE = 0.8
@@ -72,8 +72,7 @@ def find_sources(
     Parameters
     ----------
     inputs : sequence of str or Path
-        Slides, plain images, folders, patterns, or manifests: ``.csv`` files with a column ``slide`` (relative to the
-        manifest) and, if wanted, ``mpp``.
+        Slides, plain images, folders, patterns, or manifests, of which ``slide`` and ``mpp`` are read.
     slide_mpp : float, optional
         Micrometres per level-0 pixel of all that have none in a manifest.
     skip : Path, optional
@@ -115,51 +114,18 @@ def refuse_nothing(left: Sequence[object], skipped: Sequence[Skipped]) -> None:
     raise kind(first if len(skipped) == 1 else f"none of {len(skipped)} slides can be learnt from; the first: {first}")
 
 
-def read_manifest(path: Path) -> list[tuple[Path, float | None]]:
-    """Slides of a manifest, and micrometres per pixel of those that give them.
-
-    Raises
-    ------
-    InputError
-        No column ``slide``, no row, or an ``mpp`` that is no positive number.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows, columns = list(reader), reader.fieldnames or []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as a manifest: {error}") from None
-    if "slide" not in columns:
-        raise InputError(f"{path}: columns {', '.join(columns) or 'none'}, expected slide and, if wanted, mpp")
-    if not rows:
-        raise InputError(f"{path}: the manifest has no row, expected one a slide")
-    return [(path.parent / row["slide"].strip(), _mpp(path, i, row.get("mpp"))) for i, row in enumerate(rows, start=2)]
-
-
-def _mpp(path: Path, line: int, text: str | None) -> float | None:
-    if not (text or "").strip():
-        return None
-    try:
-        value = float(str(text))
-    except ValueError:
-        value = -1.0
-    if not 0 < value < np.inf:
-        raise InputError(f"{path}, line {line}: mpp {text!r}, expected micrometres per pixel, for example 0.25")
-    return value
-
-
 def _listed(
     inputs: Sequence[str | Path], slide_mpp: float | None, skip: Path | None
 ) -> list[tuple[Path, float | None]]:
     found: list[tuple[Path, float | None]] = []
     for given in inputs:
         path = Path(given)
-        if path.suffix.lower() == _MANIFEST and path.is_file():
-            for slide, mpp in read_manifest(path):
-                found += [(one, mpp or slide_mpp) for one in slide_paths([slide])]
+        if is_manifest(path):
+            for row in read_manifest(path):
+                found += [(one, row.mpp or slide_mpp) for one in slide_paths([row.slide])]
         else:
             found += [(one, slide_mpp) for one in slide_paths([path if path.exists() else given], skip=skip)]
-    return list({path.resolve(): (path, mpp) for path, mpp in reversed(found)}.values())[::-1]
+    return list({os.path.realpath(path): (path, mpp) for path, mpp in reversed(found)}.values())[::-1]
 
 
 def _named(sources: list[Source]) -> list[Source]:
