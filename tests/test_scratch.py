@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsipsm.cells import COLUMNS, Cells, no_cells
+from wsipsm.cells import COLUMNS, Cells, Measured, no_cells
 from wsipsm.errors import OutputError
-from wsipsm.scratch import load_anchors, load_tile, save_tile
+from wsipsm.scratch import Counts, load_anchors, load_counts, load_tile, save_tile
 
 LABELS = np.array([[0, 1, 1], [2, 2, 0]], np.int32)
 IDS = np.array([1, 3_000_000_000_000])
@@ -31,12 +31,13 @@ def a_triangle() -> Cells:
 def test_a_tile_comes_back_to_the_bit(tmp_path: Path, cells: Cells) -> None:
     path = tmp_path / "00001_00002.npz"
 
-    save_tile(path, cells, labels=LABELS, ids=IDS)
+    save_tile(path, Measured(cells, 0, 0, 2, 1), labels=LABELS, ids=IDS)
 
     tile = load_tile(path)
     np.testing.assert_array_equal(tile.labels, LABELS, strict=True)
     np.testing.assert_array_equal(tile.ids, IDS, strict=True)
     np.testing.assert_array_equal(load_anchors(path), cells.anchor, strict=True)
+    assert load_counts(path) == Counts(len(cells), mended=2, lost=1)
     for field in dataclasses.fields(Cells):
         if field.name != "columns":
             np.testing.assert_array_equal(getattr(tile.cells, field.name), getattr(cells, field.name), strict=True)
@@ -48,7 +49,7 @@ def test_a_tile_comes_back_to_the_bit(tmp_path: Path, cells: Cells) -> None:
 
 def test_the_same_tile_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.npz", "b.npz"):
-        save_tile(tmp_path / name, a_triangle(), labels=LABELS, ids=IDS)
+        save_tile(tmp_path / name, Measured(a_triangle(), 0, 0, 0, 0), labels=LABELS, ids=IDS)
 
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
@@ -58,14 +59,16 @@ def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
     taken.mkdir()
 
     with pytest.raises(IsADirectoryError):
-        save_tile(taken, a_triangle(), labels=LABELS, ids=IDS)
+        save_tile(taken, Measured(a_triangle(), 0, 0, 0, 0), labels=LABELS, ids=IDS)
 
     assert list(tmp_path.rglob("*")) == [taken]
 
 
 def test_a_missing_or_damaged_tile_says_so(tmp_path: Path) -> None:
     path = tmp_path / "tile.npz"
-    save_tile(path, a_triangle(), labels=np.arange(10_000, dtype=np.int32).reshape(100, 100), ids=IDS)
+    save_tile(
+        path, Measured(a_triangle(), 0, 0, 0, 0), labels=np.arange(10_000, dtype=np.int32).reshape(100, 100), ids=IDS
+    )
     whole = path.read_bytes()
 
     with pytest.raises(OutputError, match="missing; run again"):

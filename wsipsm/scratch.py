@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wsipsm.cells import COLUMNS, Cells
+from wsipsm.cells import COLUMNS, Cells, Measured
 from wsipsm.errors import OutputError
 from wsipsm.geometry import Labels
 
@@ -39,21 +39,32 @@ class TileResult:
     cells: Cells
 
 
-def save_tile(path: Path, cells: Cells, *, labels: Labels, ids: npt.NDArray[np.int64]) -> None:
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What is told of a tile: cells that it owns, outlines kept unsimplified, and cells without a valid outline."""
+
+    cells: int = 0
+    mended: int = 0
+    lost: int = 0
+
+
+def save_tile(path: Path, measured: Measured, *, labels: Labels, ids: npt.NDArray[np.int64]) -> None:
     """Write a tile's result; the file is there whole or not at all.
 
     Parameters
     ----------
     path : Path
         ``.npz``; another process may write the same file at the same time.
-    cells : Cells
+    measured : Measured
         The cells that the tile owns.
     labels : (y, x) int
         Labels of the core.
     ids : (N,) int64
         Identity of each label.
     """
+    cells = measured.cells
     arrays: dict[str, npt.NDArray[Any]] = {
+        "counts": np.array([len(cells), measured.mended, measured.lost], np.int64),
         "labels": labels.astype(np.int32, copy=False),
         "ids": ids.astype(np.int64, copy=False),
         "anchor": cells.anchor,
@@ -83,6 +94,12 @@ def load_tile(path: Path) -> TileResult:
     """
     with _opened(path) as arrays:
         return TileResult(arrays["labels"], arrays["ids"], _cells(arrays))
+
+
+def load_counts(path: Path) -> Counts:
+    """Read the counts of a tile alone; errors as ``load_tile``."""
+    with _opened(path) as arrays:
+        return Counts(*map(int, arrays["counts"]))
 
 
 def load_anchors(path: Path) -> npt.NDArray[np.int64]:
