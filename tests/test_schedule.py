@@ -46,7 +46,7 @@ class Numbers:
         self.results: dict[str, Any] = {}
         self.failures: dict[str, Failure] = {}
         self.messages: list[dict[str, Any]] = []
-        self.under_way = self.most_under_way = 0
+        self.under_way = self.most_under_way = self.ticks = 0
 
     def next_task(self) -> Task | None:
         if not self.tasks:
@@ -54,6 +54,12 @@ class Numbers:
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         return self.tasks.pop(0)
+
+    def waiting(self) -> bool:
+        return False
+
+    def tick(self) -> None:
+        self.ticks += 1
 
     def done(self, task: Task, result: Any) -> None:
         self.under_way -= 1

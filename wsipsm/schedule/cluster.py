@@ -1,8 +1,4 @@
-"""Dask: a cluster to work on, and one bounded stream of tasks through it.
-
-Tasks carry paths and numbers, never pixels. What is to be done next is asked of a `Source` only when a worker will soon
-be free, so a run of any length holds a bounded number of tasks.
-"""
+"""A cluster to work on: a local one for the run, or an existing one whose workers fit."""
 
 from __future__ import annotations
 
@@ -10,82 +6,28 @@ import contextlib
 import json
 import logging
 import os
-import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import dask
-from distributed import CancelledError, Client, Future, LocalCluster, as_completed, get_worker
-from distributed.comm.core import CommClosedError
+from distributed import Client, LocalCluster
 
 from wsipsm.config import ScheduleConfig
 from wsipsm.errors import ScheduleError
-
-TOPIC = "wsipsm-progress"
-"""Dask topic on which workers tell of progress inside long tasks."""
+from wsipsm.provenance import versions
 
 CONNECT_SECONDS = 30
 """How long a scheduler and its first worker are waited for."""
 
 
+LOST_SECONDS = 60
+"""After how long without a word a local worker is given up; a scheduler started by others has its own setting."""
+
 WORKER_ENVIRONMENT = {"MALLOC_TRIM_THRESHOLD_": str(2**28), "MALLOC_MMAP_THRESHOLD_": str(2**28)}
 """Lets workers keep the memory of one block for the next. With Dask's own 64 kB every feature map is handed back to the
 system and faulted in again, which makes the network three times as slow (measured: 2.5 against 0.8 s per megapixel)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A call to make on some worker.
-
-    Attributes
-    ----------
-    key : str
-        Name, unique in the run.
-    call : callable
-        A module-level function.
-    args : tuple
-        Small picklable arguments.
-    gpu : bool
-        Whether the call needs the worker's GPU, where workers have one.
-    progress : bool
-        Whether the call takes ``progress``, a callable that sends a dict to the client.
-    retry : bool
-        Whether it is tried again where it fails.
-    """
-
-    key: str
-    call: Callable[..., Any]
-    args: tuple[Any, ...]
-    gpu: bool = False
-    progress: bool = False
-    retry: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a task could not be done after all its tries."""
-
-    error: BaseException
-    traceback: str
-
-
-class Source(Protocol):
-    """What is to be done, asked for one task at a time."""
-
-    def next_task(self) -> Task | None:
-        """Give a task that can start now, or None while there is none."""
-
-    def done(self, task: Task, result: Any) -> None:
-        """Take the result of a task."""
-
-    def failed(self, task: Task, failure: Failure) -> None:
-        """Take a failure."""
-
-    def told(self, message: dict[str, Any]) -> None:
-        """Take progress from inside a task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +42,11 @@ class Pool:
     def threads(self) -> int:
         """Tasks that the workers run at a time."""
         return sum(self.client.nthreads().values())
+
+    @property
+    def dashboard(self) -> str:
+        """Link of the Dask dashboard; empty where it has none."""
+        return self.client.dashboard_link if "dashboard" in (self.client.scheduler_info().get("services") or {}) else ""
 
 
 @contextlib.contextmanager
@@ -118,7 +65,7 @@ def connect(config: ScheduleConfig, *, scheduler: str | None = None, gpus: int =
     Raises
     ------
     ScheduleError
-        The scheduler does not answer, or it has no workers.
+        The scheduler does not answer, it has no workers, or they have other versions than this process.
     """
     with contextlib.ExitStack() as stack:
         environment = dask.config.get("distributed.nanny.pre-spawn-environ", {}) | WORKER_ENVIRONMENT
@@ -127,6 +74,7 @@ def connect(config: ScheduleConfig, *, scheduler: str | None = None, gpus: int =
                 {
                     "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
                     "distributed.nanny.pre-spawn-environ": environment,
+                    "distributed.scheduler.worker-ttl": f"{LOST_SECONDS}s",
                 }
             )
         )
@@ -135,91 +83,9 @@ def connect(config: ScheduleConfig, *, scheduler: str | None = None, gpus: int =
             _share_gpus(client, gpus if config.processes else 0)
         else:
             client = stack.enter_context(_remote_client(scheduler))
+            _refuse_other_versions(client, scheduler)
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
         yield Pool(client, config, has_gpu=any("GPU" in (worker.get("resources") or {}) for worker in workers))
-
-
-def run_stream(pool: Pool, source: Source) -> None:
-    """Run all tasks of a source; a failed task is handed back to it and the rest goes on.
-
-    Raises
-    ------
-    ScheduleError
-        The scheduler was lost.
-    """
-    stream = _Stream(pool)
-    try:
-        with _listening(pool.client, source):
-            while True:
-                stream.fill(source)
-                if not stream.running:
-                    return
-                stream.settle_one(source)
-    except (CancelledError, CommClosedError) as error:
-        raise ScheduleError(
-            f"the Dask scheduler was lost ({type(error).__name__}); run again, finished tiles are kept"
-        ) from None
-
-
-class _Stream:
-    def __init__(self, pool: Pool) -> None:
-        self.pool = pool
-        self.running: dict[Future[Any], Task] = {}
-        self.completed = as_completed()
-
-    def fill(self, source: Source) -> None:
-        # Asked anew each time: a cluster may grow and shrink.
-        limit = max(1, self.pool.config.in_flight_per_worker * self.pool.threads)
-        while len(self.running) < limit and (task := source.next_task()) is not None:
-            future = self._submit(task)
-            self.running[future] = task
-            self.completed.add(future)
-
-    def settle_one(self, source: Source) -> None:
-        future = next(self.completed)
-        task = self.running.pop(future)
-        if future.cancelled():
-            raise CancelledError(task.key)
-        error = future.exception()
-        if error is None:
-            source.done(task, future.result())
-        else:
-            trace = "".join(traceback.format_exception(type(error), error, future.traceback()))
-            source.failed(task, Failure(error, trace))
-        future.release()
-
-    def _submit(self, task: Task) -> Future[Any]:
-        call, args = (_with_progress, (task.call, task.args)) if task.progress else (task.call, task.args)
-        resources = {"GPU": 1} if task.gpu and self.pool.has_gpu else None
-        return self.pool.client.submit(
-            call,
-            *args,
-            key=task.key,
-            pure=False,
-            retries=self.pool.config.retries if task.retry else 0,
-            resources=resources,
-        )
-
-
-@contextlib.contextmanager
-def _listening(client: Client, source: Source) -> Iterator[None]:
-    client.subscribe_topic(TOPIC, lambda event: source.told(event[1]))
-    try:
-        yield
-    finally:
-        client.unsubscribe_topic(TOPIC)
-
-
-def _with_progress(call: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    last = 0.0
-
-    def tell(message: dict[str, Any]) -> None:
-        nonlocal last
-        if time.monotonic() - last > 0.25:  # the scheduler keeps every event
-            last = time.monotonic()
-            get_worker().log_event(TOPIC, message)
-
-    return call(*args, progress=tell)
 
 
 @contextlib.contextmanager
@@ -271,3 +137,30 @@ def _remote_client(scheduler: str) -> Client:
             f"{scheduler}: no Dask scheduler with workers answers within {CONNECT_SECONDS} s: {reason}"
         ) from None
     return client
+
+
+def worker_versions(client: Client) -> dict[str, dict[str, str]]:
+    """Versions of what results depend on, by worker address.
+
+    Raises
+    ------
+    ScheduleError
+        A worker cannot import wsipsm.
+    """
+    found = client.run(versions, on_error="return")
+    for address, answer in found.items():
+        if isinstance(answer, BaseException):
+            raise ScheduleError(
+                f"worker {address} cannot import wsipsm ({type(answer).__name__}: {answer}); "
+                "install the same package in the environment of the workers"
+            )
+    return dict(found)
+
+
+def _refuse_other_versions(client: Client, scheduler: str) -> None:
+    mine = versions()
+    for address, theirs in worker_versions(client).items():
+        other = [name for name in mine if name != "platform" and theirs.get(name) != mine[name]]
+        if other:
+            named = ", ".join(f"{name} {theirs.get(name, 'absent')} there and {mine[name]} here" for name in other)
+            raise ScheduleError(f"{scheduler}: worker {address} has {named}; install the same versions on both sides")

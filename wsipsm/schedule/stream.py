@@ -1,0 +1,133 @@
+"""One bounded stream of tasks through a cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from distributed import CancelledError, Client, Future
+from distributed.comm.core import CommClosedError
+from distributed.scheduler import KilledWorker
+
+from wsipsm.errors import ScheduleError, WorkerLostError
+from wsipsm.schedule.cluster import Pool
+from wsipsm.schedule.stop import Stop
+from wsipsm.schedule.task import TOPIC, Failure, Source, Task, call_task
+
+POLL_SECONDS = 0.5
+"""How often the source is asked although no task ended."""
+
+
+def run_stream(pool: Pool, source: Source, stop: Stop | None = None) -> None:
+    """Run all tasks of a source; a task that fails is tried on other workers, then handed back, and the rest goes on.
+
+    Once ``stop`` asks, no task is started; those under way have `GRACE_SECONDS` to end.
+
+    Raises
+    ------
+    ScheduleError
+        The scheduler was lost.
+    """
+    stop, stream = stop or Stop(), _Stream(pool)
+    try:
+        with _listening(pool.client, source):
+            while not stop.patience_over:
+                if not stop.asked:
+                    stream.fill(source)
+                if not stream.running and (stop.asked or not source.waiting()):
+                    return
+                stream.settle(source)
+                source.tick()
+            stream.abandon()
+    except (CancelledError, CommClosedError) as error:
+        raise ScheduleError(
+            f"the Dask scheduler was lost ({type(error).__name__}); run again, finished tiles are kept"
+        ) from None
+
+
+@dataclass
+class _Running:
+    task: Task
+    tries: int = 0
+    avoided: tuple[str, ...] = ()
+
+
+class _Stream:
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.running: dict[Future[Any], _Running] = {}
+        self._ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+
+    def fill(self, source: Source) -> None:
+        """Submit tasks until enough are in flight."""
+        # Asked anew each time: a cluster may grow and shrink.
+        limit = max(1, self.pool.config.in_flight_per_worker * self.pool.threads)
+        while len(self.running) < limit and (task := source.next_task()) is not None:
+            self._submit(_Running(task))
+
+    def settle(self, source: Source) -> None:
+        """Hand the tasks that ended to the source; waits a little for the first."""
+        with contextlib.suppress(queue.Empty):
+            self._settle_one(self._ended.get(timeout=POLL_SECONDS), source)
+            while True:
+                self._settle_one(self._ended.get_nowait(), source)
+        if self.pool.client.status not in {"running", "connecting"}:
+            raise CancelledError(self.pool.client.status)
+
+    def abandon(self) -> None:
+        """Forget what is still under way."""
+        self.pool.client.cancel(list(self.running), force=True)
+        self.running.clear()
+
+    def _settle_one(self, future: Future[Any], source: Source) -> None:
+        run = self.running.pop(future)
+        result = _result_of(future, run.task)
+        future.release()
+        if not isinstance(result, Failure):
+            source.done(run.task, result)
+        elif run.tries < self.pool.config.retries and not getattr(result.error, "final", False):
+            self._submit(_Running(run.task, run.tries + 1, (*run.avoided, result.worker)))
+        else:
+            source.failed(run.task, result)
+
+    def _submit(self, run: _Running) -> None:
+        task = run.task
+        others = [name for name in self.pool.client.nthreads() if name not in run.avoided] if run.tries else []
+        future = self.pool.client.submit(
+            call_task,
+            task,
+            key=f"{task.key}~{run.tries}" if run.tries else task.key,
+            pure=False,
+            workers=others or None,
+            allow_other_workers=bool(others),
+            resources={"GPU": 1} if task.gpu and self.pool.has_gpu else None,
+        )
+        self.running[future] = run
+        future.add_done_callback(self._ended.put)
+
+
+def _result_of(future: Future[Any], task: Task) -> Any:
+    if future.cancelled():
+        raise CancelledError(task.key)
+    error = future.exception()
+    if error is None:
+        return future.result()
+    trace = "".join(traceback.format_exception(type(error), error, future.traceback()))
+    if isinstance(error, KilledWorker):
+        text = f"workers died while they worked on {task.key}; most often they ran out of memory, or were killed"
+        error = WorkerLostError(text)
+    return Failure(error, trace)
+
+
+@contextlib.contextmanager
+def _listening(client: Client, source: Source) -> Iterator[None]:
+    client.subscribe_topic(TOPIC, lambda event: source.told(event[1]))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(CommClosedError, OSError, ValueError):  # a scheduler that is lost
+            client.unsubscribe_topic(TOPIC)
