@@ -19,6 +19,11 @@ def gpu_count() -> int:
     return torch.cuda.device_count() if driver else 0
 
 
+def gpu_names() -> list[str]:
+    """Names of the CUDA devices of this machine."""
+    return [torch.cuda.get_device_name(number) for number in range(gpu_count())]
+
+
 def pick_device(name: str) -> torch.device:
     """Device of a name.
 

@@ -1,0 +1,144 @@
+"""Status of a run as people and programs read it, the event log, and the doctor."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from slidegen import read_rgb
+
+from wsipsm.errors import InputError, OutputError
+from wsipsm.events import logged
+from wsipsm.samples import he_field
+from wsipsm.status import read_status
+
+WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
+SETTINGS = ("--slide-mpp", "0.25", "--workers", "1", "--set", "schedule.processes=false")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Output folder of two fields, one of them no image, with an event log beside it."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "in").mkdir()
+    Image.fromarray(read_rgb(he_field())[:320, :320]).save(folder / "in" / "good.png")
+    (folder / "in" / "bad.png").write_text("no image")
+    command = [
+        WSIPSM,
+        "run",
+        folder / "in",
+        "-o",
+        folder / "out",
+        *SETTINGS,
+        "--log-json",
+        folder / "logs" / "run.json",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "Dask dashboard: http://" in done.stderr
+    return folder
+
+
+def test_a_run_that_ended_is_told_with_every_slide(finished: Path) -> None:
+    found = read_status(finished / "out")
+
+    assert found.state == "ended"
+    assert found.slides == {"failed": 1, "done": 1}
+    assert found.tiles_done == found.tiles_total == 1
+    assert found.seconds_left is None
+    by_name = {row["slide_id"]: row for row in found.rows}
+    assert by_name["good"]["cells"] == found.cells > 10
+    assert "bad.png" in by_name["bad"]["error"]
+
+
+def test_the_failed_table_has_reasons_and_tracebacks(finished: Path) -> None:
+    with (finished / "out" / "failed.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+
+    assert row["slide_id"] == "bad"
+    assert "not a slide" in row["error"]
+    assert "UnreadableSlideError" in row["traceback"]
+
+
+def test_status_prints_a_table_and_json(finished: Path) -> None:
+    table = subprocess.run([WSIPSM, "status", finished / "out"], capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run([WSIPSM, "status", finished / "out", "--json"], capture_output=True, text=True, check=True)
+
+    assert "ended: 1 done, 1 failed" in " ".join(table.split())
+    assert json.loads(printed.stdout)["slides"] == {"done": 1, "failed": 1}
+
+
+def test_every_event_is_one_line_of_json(finished: Path) -> None:
+    events = [json.loads(line) for line in (finished / "logs" / "run.json").read_text().splitlines()]
+
+    of_good = [event["event"] for event in events if event.get("slide_id") == "good"]
+    assert of_good == ["started", "tile", "finishing", "ended"]
+    last = {event["slide_id"]: event for event in events if event["event"] == "ended"}
+    assert last["good"]["status"] == "done"
+    assert last["good"]["cells"] > 10
+    assert "bad.png" in last["bad"]["error"]
+    assert [event["time"] for event in events] == sorted(event["time"] for event in events)
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected the output folder of wsipsm run"):
+        read_status(tmp_path)
+
+
+def test_an_event_log_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot be written"), logged(tmp_path, None):  # type: ignore[arg-type]
+        pass
+
+
+def test_a_run_is_seen_running_and_then_interrupted(slide: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [WSIPSM, "run", slide, "-o", out, "--set", "tiles.core_px=256", "--workers", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if (out / "slides.csv").exists() and read_status(out).tiles_done > 3:
+            break
+        time.sleep(0.05)
+    running = read_status(out)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    killed = read_status(out)
+
+    assert running.state == "running"
+    assert running.slides == {"running": 1}
+    assert running.tiles_total == 25
+    assert running.seconds_left is not None
+    assert running.seconds_left > 0
+    assert running.run["pid"] == process.pid
+    assert killed.state == "interrupted"
+    assert killed.seconds_left is None
+
+
+def test_the_doctor_finds_a_machine_well(tmp_path: Path) -> None:
+    done = subprocess.run([WSIPSM, "doctor", "-o", tmp_path / "out"], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout
+    names = [line.split(":")[0].removeprefix("ok").strip() for line in done.stdout.splitlines()]
+    assert names == ["versions", "devices", "OpenSlide", "disk", "output folder", "Dask", "self-test"]
+    assert "cells in a field of 1000 x 1000 px" in done.stdout
+
+
+def test_the_doctor_names_what_is_wrong_and_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    command = [WSIPSM, "doctor", "-o", tmp_path / "out", "--scheduler", tmp_path / "none.json", "--json"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    checks = {check["name"]: check for check in json.loads(done.stdout)}
+    assert "cannot be written" in checks["output folder"]["found"]
+    assert "a scheduler file that exists" in checks["Dask"]["found"]
+    assert checks["self-test"]["good"]
