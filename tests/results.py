@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
-from wsipsm.archive import SlideState
 from wsipsm.config import load_config
 from wsipsm.pipeline import Request, run
+from wsipsm.state import Quiet
 
 PSM = "recognizer.method=psm"
 """Setting that finds cells in the pseudo mask itself, its network learnt on the slide."""
@@ -19,16 +19,6 @@ SEGMENTER = "recognizer.method=segmenter"
 """Setting that finds cells by the segmenter that comes with the package."""
 QUICK_FIT = "encoder.steps=20"
 """Setting that learns little, but enough to find nuclei."""
-
-
-class Silent:
-    """A reporter for tests that look at files."""
-
-    def started(self, state: SlideState) -> None: ...
-    def fitting(self, state: SlideState, step: int, steps: int) -> None: ...
-    def advanced(self, state: SlideState) -> None: ...
-    def finishing(self, state: SlideState) -> None: ...
-    def ended(self, state: SlideState) -> None: ...
 
 
 def run_slide(
@@ -39,7 +29,7 @@ def run_slide(
     Workers are threads unless the settings say otherwise: that spares each run the start of new processes.
     """
     config = load_config("he", (PSM, "schedule.workers=2", "schedule.processes=false", *settings))
-    (state,) = run(Request([str(slide)], out, config, checkpoint=encoder, roi=roi, fresh=fresh), Silent())
+    (state,) = run(Request([str(slide)], out, config, checkpoint=encoder, roi=roi, fresh=fresh), Quiet())
     assert state.status == "done", state.error
     return out / state.slide_id
 

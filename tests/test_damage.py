@@ -9,15 +9,15 @@ from pathlib import Path
 
 import shapely
 import tifffile
-from results import PSM, QUICK_FIT, Silent, cells_of
+from results import PSM, QUICK_FIT, cells_of
 from rich.console import Console
 from slidegen import mosaic, read_rgb
 
-from wsipsm.archive import SlideState
 from wsipsm.config import load_config
 from wsipsm.pipeline import Request, run
 from wsipsm.progress import reporter
 from wsipsm.samples import HE_FIELD_MPP, he_field
+from wsipsm.state import Quiet, SlideState
 
 SETTINGS = (PSM, QUICK_FIT, "tiles.core_px=512", "schedule.workers=2", "schedule.processes=false")
 
@@ -34,7 +34,7 @@ def damage(slide: Path, x: int, y: int) -> None:
 
 
 def run_damaged(slide: Path, out: Path, encoder: Path) -> SlideState:
-    (state,) = run(Request([str(slide)], out, load_config("he", SETTINGS), checkpoint=encoder), Silent())
+    (state,) = run(Request([str(slide)], out, load_config("he", SETTINGS), checkpoint=encoder), Quiet())
     return state
 
 
@@ -78,7 +78,7 @@ def test_what_a_damaged_part_costs_does_not_depend_on_the_tiles(slide: Path, who
     for core in (256, 512, 2048):
         settings = (*SETTINGS, f"tiles.core_px={core}")
         config = load_config("he", settings)
-        (state,) = run(Request([str(damaged)], tmp_path / str(core), config, checkpoint=whole / "fit.pt"), Silent())
+        (state,) = run(Request([str(damaged)], tmp_path / str(core), config, checkpoint=whole / "fit.pt"), Quiet())
         assert state.status == "partial"
         cells.append(cells_of(tmp_path / str(core) / "mosaic"))
 
@@ -102,7 +102,7 @@ def test_a_single_level_with_a_damaged_part_is_not_lost(tmp_path: Path) -> None:
     damaged = tmp_path / "flat.tiff"
     damage(damaged, 2300, 2300)
 
-    (state,) = run(Request([str(damaged)], tmp_path / "out", load_config("he", SETTINGS)), Silent())
+    (state,) = run(Request([str(damaged)], tmp_path / "out", load_config("he", SETTINGS)), Quiet())
 
     assert state.status == "partial", state.error
     assert state.cells > 50

@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 import shapely
 from PIL import Image
-from results import PSM, QUICK_FIT, Silent
+from results import PSM, QUICK_FIT
 from slidegen import read_rgb
 
-from wsipsm.archive import SlideState
 from wsipsm.config import load_config
 from wsipsm.geometry import Box
-from wsipsm.pipeline import Request, plan_slide, run
+from wsipsm.order import Order
+from wsipsm.pipeline import Request, run
+from wsipsm.prepare import plan_slide
 from wsipsm.samples import he_field
 from wsipsm.slide import open_slide, slide_paths
+from wsipsm.state import Quiet, SlideState
 
 CONFIG = load_config("he", (PSM, QUICK_FIT, "schedule.workers=1", "schedule.processes=false"))
 
@@ -30,7 +32,7 @@ def field(path: Path, x: int) -> Path:
 
 
 def run_fields(out: Path, *slides: Path) -> list[SlideState]:
-    return run(Request([str(slide) for slide in slides], out, CONFIG, slide_mpp=0.25), Silent())
+    return run(Request([str(slide) for slide in slides], out, CONFIG, slide_mpp=0.25), Quiet())
 
 
 def test_a_later_slide_of_the_same_stem_gets_a_folder_of_its_own(tmp_path: Path) -> None:
@@ -92,11 +94,12 @@ def test_a_roi_is_drawn_in_the_frame_of_qupath(
     slide: Path, tmp_path: Path, origin: str, offset: tuple[int, int]
 ) -> None:
     (tmp_path / "roi.geojson").write_text(json.dumps(shapely.geometry.mapping(shapely.box(0, 0, 100, 100))))
-    request = Request([], tmp_path, load_config("he", (f"output.origin={origin}",)), roi=tmp_path / "roi.geojson")
+    config = load_config("he", (f"output.origin={origin}",))
+    order = Order(slide, "s", tmp_path / "s", config, roi=tmp_path / "roi.geojson")
 
     with open_slide(slide) as opened:
         opened.bounds_l0 = Box(500, 300, 2400, 2400)  # no slide with bounds is small enough to come along
-        job, _ = plan_slide(opened, "s", request)
+        job, _ = plan_slide(opened, order)
 
     assert job.region.polygons.bounds == (500, 300, 600, 400)
     assert job.offset_l0 == offset, "of the cells that are written"

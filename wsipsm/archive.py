@@ -8,84 +8,42 @@ from __future__ import annotations
 
 import shutil
 import time
-import traceback
+import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from wsipsm.errors import UnreadableSlideError, WsipsmError
+from wsipsm.errors import UnreadableSlideError, describe_error
 from wsipsm.finish import FinishReport, Tally, finish
-from wsipsm.job import Job
-from wsipsm.schedule import Failure, Task
+from wsipsm.job import JobRef
+from wsipsm.order import Order
+from wsipsm.prepare import Prepared, prepare
+from wsipsm.provenance import is_disk_full
+from wsipsm.schedule import Failure, Stop, Task
+from wsipsm.scratch import Counts
 from wsipsm.stages import MapReport, Seconds, TileReport, fit, map_tile, recognise_tile
-from wsipsm.tiles import Tile, TilePlan
-
-Status = Literal["waiting", "running", "done", "empty", "partial", "failed"]
-
-
-@dataclass
-class SlideState:
-    """Where one slide stands; a row of ``slides.csv``."""
-
-    slide: Path
-    slide_id: str
-    status: Status = "waiting"
-    tiles_total: int = 0
-    tiles_done: int = 0
-    cells: int = 0
-    mm2: float = 0.0
-    seconds: float = 0.0
-    error: str = ""
-    traceback: str = ""
-
-
-class Reporter(Protocol):
-    """Who is told how the run goes."""
-
-    def started(self, state: SlideState) -> None:
-        """Tell that a slide's tiles are planned."""
-
-    def fitting(self, state: SlideState, step: int, steps: int) -> None:
-        """Tell how far self-supervision is."""
-
-    def advanced(self, state: SlideState) -> None:
-        """Tell that one more tile of a slide is over."""
-
-    def finishing(self, state: SlideState) -> None:
-        """Tell that outputs are being written."""
-
-    def ended(self, state: SlideState) -> None:
-        """Tell that a slide is over, well or not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A slide that can be worked on."""
-
-    job: Job
-    plan: TilePlan
+from wsipsm.state import Reporter, SlideState, Status
+from wsipsm.tiles import Tile
 
 
 class SlideRun:
-    """The tasks of one prepared slide, in an order that its dependencies allow."""
+    """The tasks of one slide, in an order that its dependencies allow."""
 
-    def __init__(self, prepared: Prepared, state: SlideState) -> None:
-        self.job, self.state = prepared.job, state
-        self.ref = prepared.job.save()
+    def __init__(self, order: Order, state: SlideState) -> None:
+        self.order, self.state, self._token = order, state, uuid.uuid4().hex[:8]
         self._start = time.perf_counter()
-        self._around_damage = deque[Tile]()
-        self._to_map, self._ready = deque(prepared.plan.tiles), deque[Tile]()
-        self._missing = {tile: set(prepared.plan.needs(tile)) for tile in prepared.plan.tiles}
+        self._ref, self._work = JobRef("", ""), Path()
+        self._to_map, self._around_damage, self._ready = deque[Tile](), deque[Tile](), deque[Tile]()
+        self._missing: dict[Tile, set[Tile]] = {}
         self._failed: dict[Tile, str] = {}
         self._damaged: dict[Tile, str] = {}
         self._seconds: Seconds = {}
         self._mended = self._lost = 0
-        self._phase: Literal["fit", "tiles", "finish", "over"] = "fit" if self._missing else "finish"
+        self._phase: Literal["prepare", "fit", "tiles", "finish", "over"] = "prepare"
         self._issued = False
-        state.status, state.tiles_total = "running", len(self._missing)
-        state.mm2 = prepared.job.region_mm2
+        state.status = "running"
 
     @property
     def over(self) -> bool:
@@ -99,24 +57,27 @@ class SlideRun:
                 return self._tile_task("recognise", recognise_tile, self._ready.popleft())
             if self._around_damage:
                 tile = self._around_damage.popleft()
-                return Task(f"{self._key('around')}-{tile.name}", map_tile, (self.ref, tile, True), gpu=True)
+                return Task(f"{self._key('around')}-{tile.name}", map_tile, (self._ref, tile, True), gpu=True)
             return self._tile_task("map", map_tile, self._to_map.popleft(), gpu=True) if self._to_map else None
         if self.over or self._issued:
             return None
         self._issued = True
+        if self._phase == "prepare":
+            return Task(self._key("prepare"), prepare, (self.order,))
         if self._phase == "fit":
-            return Task(self._key("fit"), fit, (self.ref,), gpu=True, progress=True, retry=False)
-        return Task(self._key("finish"), finish, (self.ref, self._tally()))
+            return Task(self._key("fit"), fit, (self._ref,), gpu=True, progress=True)
+        return Task(self._key("finish"), finish, (self._ref, self._tally()))
 
     def done(self, task: Task, result: Any) -> None:
         """Take a result and open what it makes possible."""
         if isinstance(result, FinishReport):
             whole: Status = "done" if self.state.tiles_total else "empty"
             self._end("partial" if self._failed or self._damaged else whole, result)
+        elif isinstance(result, Prepared):
+            self._prepared(result)
         elif isinstance(result, TileReport):
             self._book(result.seconds)
-            self.state.cells += result.cells
-            self._mended, self._lost = self._mended + result.outlines_mended, self._lost + result.cells_lost
+            self._count(result.counts)
             self._tile_over()
         elif isinstance(result, MapReport):
             self._book(result.seconds)
@@ -125,7 +86,7 @@ class SlideRun:
             self._mapped(task.args[1])
         else:
             self._book(result)
-            self._phase = "tiles"
+            self._begin_tiles()
 
     def failed(self, task: Task, failure: Failure) -> None:
         """Take a failure: of a tile, it costs the cells that depend on it; of anything else, the slide."""
@@ -145,6 +106,41 @@ class SlideRun:
         else:
             self._end("failed")
 
+    def stopped(self) -> None:
+        """Note that the run stops before the slide is over."""
+        self.state.status, self.state.seconds = "stopped", time.perf_counter() - self._start
+
+    def _prepared(self, found: Prepared) -> None:
+        self._ref, self._work = found.ref, found.work
+        self.state.mm2, self.state.tiles_total = found.mm2, len(found.plan.tiles)
+        if found.begun_afresh and not self.state.note:
+            self.state.note = "what was unfinished is of another configuration or slide: begun afresh"
+        for counts in found.recognised.values():
+            self._count(counts)
+            self.state.tiles_done += 1
+        self._missing = {
+            tile: set(found.plan.needs(tile)) - found.mapped
+            for tile in found.plan.tiles
+            if tile not in found.recognised
+        }
+        self._to_map = deque(tile for tile in found.plan.tiles if tile not in found.mapped)
+        if found.fitted:
+            self._begin_tiles()
+        else:
+            self._phase, self._issued = "fit" if found.plan.tiles else "finish", False
+
+    def _begin_tiles(self) -> None:
+        whole = [tile for tile, needs in self._missing.items() if not needs]
+        for tile in whole:
+            del self._missing[tile]
+            self._ready.append(tile)
+        self._phase = "tiles"
+        self._finish_if_last()
+
+    def _count(self, counts: Counts) -> None:
+        self.state.cells += counts.cells
+        self._mended, self._lost = self._mended + counts.mended, self._lost + counts.lost
+
     def _mapped(self, mapped: Tile) -> None:
         for tile in mapped.neighbourhood():
             needs = self._missing.get(tile)
@@ -156,8 +152,11 @@ class SlideRun:
 
     def _tile_over(self) -> None:
         self.state.tiles_done += 1
+        self._finish_if_last()
+
+    def _finish_if_last(self) -> None:
         if self.state.tiles_done == self.state.tiles_total:
-            everything_failed = len(self._failed) == self.state.tiles_total
+            everything_failed = bool(self._failed) and len(self._failed) == self.state.tiles_total
             self._phase, self._issued = "finish", False
             if everything_failed:
                 self._end("failed")
@@ -168,7 +167,7 @@ class SlideRun:
         if report is not None:
             self.state.cells = report.cells
         if status in {"done", "empty"}:  # here and not on the worker: a retry of the last task must still find its job
-            shutil.rmtree(self.job.work, ignore_errors=True)
+            shutil.rmtree(self._work, ignore_errors=True)
             self.state.error = self.state.traceback = ""  # what a second try mended
         if status == "partial":
             bad = len(self._failed | self._damaged)
@@ -184,10 +183,20 @@ class SlideRun:
             self._seconds[name] = self._seconds.get(name, 0.0) + value
 
     def _key(self, name: str) -> str:
-        return f"{name}-{self.state.slide_id}-{self.ref.token[:8]}"
+        return f"{name}-{self.state.slide_id}-{self._token}"
 
     def _tile_task(self, name: str, call: Callable[..., Any], tile: Tile, *, gpu: bool = False) -> Task:
-        return Task(f"{self._key(name)}-{tile.name}", call, (self.ref, tile), gpu=gpu)
+        return Task(f"{self._key(name)}-{tile.name}", call, (self._ref, tile), gpu=gpu)
+
+
+class Stager(Protocol):
+    """Who copies slides to a fast disk ahead of their turn."""
+
+    def copy_of(self, slide: Path) -> tuple[bool, Path | None]:
+        """Tell whether a slide's turn may come, and where its copy lies; None where it is read in place."""
+
+    def release(self, slide: Path) -> None:
+        """Take back the room of a slide that is over."""
 
 
 @dataclass
@@ -196,48 +205,56 @@ class Archive:
 
     Attributes
     ----------
-    states : list of SlideState
-        One a slide, in the order given.
-    prepare : callable
-        Opens a slide when its turn comes and plans its tiles; returns None when its results are already there.
+    work : sequence of (Order, SlideState)
+        Slides that are to be done, in the order given.
     reporter : Reporter
         Told of every step.
+    stop : Stop
+        Asked to stop where going on is of no use.
+    stager : Stager, optional
+        Where slides are copied before they are read.
+    on_tick : callable
+        Called now and then.
     """
 
-    states: Sequence[SlideState]
-    prepare: Callable[[SlideState], Prepared | None]
+    work: Sequence[tuple[Order, SlideState]]
     reporter: Reporter
-    _waiting: deque[SlideState] = field(init=False)
+    stop: Stop = field(default_factory=Stop)
+    stager: Stager | None = None
+    on_tick: Callable[[], None] = lambda: None
+    _waiting: deque[tuple[Order, SlideState]] = field(init=False)
     _active: list[SlideRun] = field(init=False, default_factory=list)
     _owner: dict[str, SlideRun] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._waiting = deque(self.states)
+        self._waiting = deque(self.work)
 
     def next_task(self) -> Task | None:
-        """Task of the earliest slide that has one; else the next slide is prepared."""
+        """Task of the earliest slide that has one; else the next slide is begun."""
         for run in self._active:
             if (task := run.next_task()) is not None:
-                self._owner[task.key] = run
-                if task.call is finish:
-                    self.reporter.finishing(run.state)
-                return task
-        while self._waiting:
-            if self._start(self._waiting.popleft()):
-                return self.next_task()
-        return None
+                return self._given(task, run)
+        return self._begun()
+
+    def waiting(self) -> bool:
+        """Whether slides wait for their copies."""
+        return bool(self._waiting)
 
     def done(self, task: Task, result: Any) -> None:
         """Take a result."""
         if (run := self._run_of(task)) is not None:
             run.done(task, result)
-            self._after(run, isinstance(result, TileReport))
+            if isinstance(result, Prepared):
+                self.reporter.started(run.state)
+            self._after(run, tile=isinstance(result, TileReport))
 
     def failed(self, task: Task, failure: Failure) -> None:
-        """Take a failure."""
-        if (run := self._run_of(task)) is not None:
+        """Take a failure; a full disk stops the run, for every other slide would fail too."""
+        if is_disk_full(failure.error):
+            self.stop.ask(f"no space is left to write results ({describe_error(failure.error)})")
+        elif (run := self._run_of(task)) is not None:
             run.failed(task, failure)
-            self._after(run, tile=task.call is not fit)
+            self._after(run, tile=task.call in {map_tile, recognise_tile})
 
     def told(self, message: dict[str, Any]) -> None:
         """Take progress of a fit; called from another thread."""
@@ -245,34 +262,44 @@ class Archive:
             if run.state.slide_id == message["slide"]:
                 self.reporter.fitting(run.state, message["step"], message["steps"])
 
+    def tick(self) -> None:
+        """Keep the tables fresh."""
+        self.on_tick()
+
+    def close(self) -> None:
+        """Note what is left undone."""
+        for run in self._active:
+            run.stopped()
+
+    def _given(self, task: Task, run: SlideRun) -> Task:
+        self._owner[task.key] = run
+        if task.call is finish:
+            self.reporter.finishing(run.state)
+        return task
+
+    def _begun(self) -> Task | None:
+        if not self._waiting:
+            return None
+        order, state = self._waiting[0]
+        copied, copy = self.stager.copy_of(order.slide) if self.stager else (True, None)
+        if not copied:
+            return None
+        self._waiting.popleft()
+        run = SlideRun(replace(order, staged=copy), state)
+        self._active.append(run)
+        task = run.next_task()
+        return self._given(task, run) if task is not None else None
+
     def _run_of(self, task: Task) -> SlideRun | None:
         """Run of a task; None where the slide failed as a whole while the task was in flight."""
         run = self._owner.pop(task.key)
         return run if run in self._active else None
-
-    def _start(self, state: SlideState) -> bool:
-        run = None
-        try:
-            prepared = self.prepare(state)
-            run = SlideRun(prepared, state) if prepared is not None else None
-        except Exception as error:  # whatever a damaged file provokes, the other slides go on; the traceback is kept
-            state.status, state.error, state.traceback = "failed", describe_error(error), traceback.format_exc()
-        if run is None:
-            self.reporter.ended(state)
-            return False
-        self._active.append(run)
-        self.reporter.started(state)
-        return True
 
     def _after(self, run: SlideRun, tile: bool) -> None:
         if tile:
             self.reporter.advanced(run.state)
         if run.over:
             self._active.remove(run)
+            if self.stager:
+                self.stager.release(run.order.slide)
             self.reporter.ended(run.state)
-
-
-def describe_error(error: BaseException) -> str:
-    """One line that says what went wrong; an error that is not ours is named by its class."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, WsipsmError) else f"{type(error).__name__}: {text}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -10,9 +11,10 @@ import click
 import typer
 
 from wsipsm import __version__
+from wsipsm.cli_archive import register as register_archive
 from wsipsm.cli_evaluate import register as register_evaluate
 from wsipsm.cli_train import register as register_train
-from wsipsm.errors import WsipsmError
+from wsipsm.errors import StoppedError, WsipsmError
 
 app = typer.Typer(
     name="wsipsm",
@@ -24,11 +26,14 @@ app = typer.Typer(
     "QuPath.",
 )
 
-EXIT_NOTHING, EXIT_SOME, EXIT_STOPPED = 1, 2, 130
-"""Exit codes: nothing could be done; some slides or tiles failed and are listed; stopped from the keyboard."""
+EXIT_NOTHING, EXIT_SOME, EXIT_SIGNAL = 1, 2, 128
+"""Exit codes: nothing could be done; some slides or tiles failed and are listed; 128 and the signal that stopped it."""
 
 INPUTS = Annotated[
-    list[str], typer.Argument(metavar="SLIDE...", help="Slides, folders (searched recursively) or quoted globs.")
+    list[str],
+    typer.Argument(
+        metavar="SLIDE...", help="Slides, folders (searched recursively), quoted globs, or manifests (.csv, .parquet)."
+    ),
 ]
 SLIDE_MPP = Annotated[
     float | None,
@@ -86,15 +91,29 @@ def run(
         typer.Option(help="Checkpoint (encoder.pt or fit.pt) for --recognizer psm, instead of learning on each slide."),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Drop what earlier runs left and start anew.")] = False,
+    stage_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder on a fast disk: slides are copied there ahead of their turn, and removed after it."),
+    ] = None,
+    stage_gb: Annotated[float, typer.Option(min=0.0, help="Most gigabytes of such copies at a time.")] = 50.0,
+    log_json: Annotated[
+        Path | None, typer.Option(help="Append one JSON object a line for every event of the run to this file.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
     """Find the cells of slides: GeoJSON for QuPath, GeoParquet, label pyramid, overview.
+
+    A run that was stopped or killed goes on with the same command. A manifest has a column slide and, if wanted, mpp,
+    roi, config, id and out. Exit codes: 0 all done, 1 nothing could be done, 2 some slides failed (see failed.csv),
+    130 or 143 stopped.
 
     For example:
 
       wsipsm run slide.svs -o out
 
       wsipsm run archive/ -o out --workers 8
+
+      wsipsm run manifest.csv -o out --scheduler scheduler.json
 
       wsipsm run field.png -o out --slide-mpp 0.25
 
@@ -126,11 +145,14 @@ def run(
         scheduler=scheduler,
         checkpoint=checkpoint or encoder,
         fresh=fresh,
+        settings=overrides,
+        stage_dir=stage_dir,
+        stage_gb=stage_gb,
     )
     if dry_run:
         _print_estimate(request)
     else:
-        _run(request)
+        _run(request, log_json)
 
 
 @app.command()
@@ -172,21 +194,23 @@ def demo(
 
 register_evaluate(app)
 register_train(app)
+register_archive(app)
 
 
-def _run(request: Any) -> None:
+def _run(request: Any, log_json: Path | None = None) -> None:
     from rich.console import Console
 
+    from wsipsm.events import logged
     from wsipsm.pipeline import run as run_pipeline
     from wsipsm.progress import reporter
 
     console = Console(stderr=True)
-    with reporter(console) as told:
+    with reporter(console) as shown, logged(log_json, shown) as told:
         states = run_pipeline(request, told)
     good = [state for state in states if state.status in {"done", "empty"}]
     for state in states:
         if state.status != "failed":
-            print(request.out / state.slide_id)
+            print(state.out)
     if len(good) < len(states):
         listed = request.out / "failed.csv"
         console.print(
@@ -231,9 +255,9 @@ def _print_facts(facts: dict[str, Any]) -> None:
             print(f"{name}: {value}")
 
 
-def _refuse(message: str) -> NoReturn:
+def _refuse(message: str, code: int = EXIT_NOTHING) -> NoReturn:
     print(f"wsipsm: {message}", file=sys.stderr)
-    raise SystemExit(EXIT_NOTHING)
+    raise SystemExit(code)
 
 
 def main() -> None:
@@ -244,11 +268,15 @@ def main() -> None:
         _refuse(f"{error.format_message()} (wsipsm --help)")
     except click.Abort:
         _refuse("stopped")
+    except KeyboardInterrupt:
+        _refuse("stopped at once; the same command goes on where it was", EXIT_SIGNAL + signal.SIGINT)
+    except StoppedError as error:
+        _refuse(str(error), EXIT_SIGNAL + error.signal)
     except WsipsmError as error:
         _refuse(" ".join(str(error).split()))
     except OSError as error:
         _refuse(f"{error.filename or 'input'}: {error.strerror or error}")
-    if code == EXIT_STOPPED:
+    if code == EXIT_SIGNAL + signal.SIGINT:
         print("wsipsm: stopped; the same command goes on where it was", file=sys.stderr)
     raise SystemExit(code or 0)
 

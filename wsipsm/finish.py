@@ -28,9 +28,9 @@ from wsipsm.geometry import Box
 from wsipsm.job import Job, JobRef
 from wsipsm.labels import DECISION
 from wsipsm.parquet import GeoParquetWriter
-from wsipsm.provenance import file_hash, make_folder, versions, write_json
+from wsipsm.provenance import file_hash, file_mark, make_folder, versions, write_json
 from wsipsm.recognizer import CHANNELS
-from wsipsm.slide import Slide, open_slide, qupath_origin
+from wsipsm.slide import Slide, qupath_origin
 from wsipsm.snapshot import Density, save_overview
 from wsipsm.tiles import Tile
 
@@ -89,7 +89,7 @@ def finish(ref: JobRef, tally: Tally) -> FinishReport:
     start, job = time.perf_counter(), ref.load()
     draft = make_folder(job.out / f".draft-{job.token[:12]}")
     try:
-        with open_slide(job.slide, mpp=job.slide_mpp) as slide:
+        with job.open() as slide:
             density = Density.over(job.grid)
             classes = _write_cells(job, draft, density)
             write_regions(
@@ -200,6 +200,7 @@ def _record(job: Job, slide: Slide, tally: Tally, *, classes: dict[str, int], fi
         "versions": versions(),
         "slide": {
             "path": str(job.slide),
+            "file_mark": file_mark(slide.path) if slide.path == job.slide else [],
             "fingerprint": slide.fingerprint(),
             "vendor": slide.vendor,
             "reader": slide.reader,

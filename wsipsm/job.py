@@ -14,8 +14,10 @@ from wsipsm.config import Config, parse_config
 from wsipsm.geometry import Grid
 from wsipsm.labels import halo_px
 from wsipsm.models import shipped_model
+from wsipsm.order import nearest
 from wsipsm.provenance import write_json
 from wsipsm.region import Region
+from wsipsm.slide import Slide, open_slide
 from wsipsm.tiles import Lattice, Tile
 
 
@@ -47,6 +49,8 @@ class Job:
         ``auto``, ``cpu`` or ``cuda``.
     given : Path or None
         Checkpoint that the user gave: of a segmenter or an encoder, or the fit of an earlier run.
+    staged : Path or None
+        A copy of the slide on a faster disk; a worker that does not see it reads the slide itself.
     token : str
         Differs between runs on the same scratch folder, so that no worker trusts what it cached of an earlier one.
     """
@@ -62,7 +66,12 @@ class Job:
     out: Path
     device: str = "auto"
     given: Path | None = None
+    staged: Path | None = None
     token: str = ""
+
+    def open(self) -> Slide:
+        """Open the slide, or its staged copy where this machine sees one; errors as `open_slide`."""
+        return open_slide(nearest(self.slide, self.staged), mpp=self.slide_mpp)
 
     @property
     def lattice(self) -> Lattice:
@@ -146,6 +155,7 @@ def _to_table(job: Job) -> dict[str, Any]:
         "out": str(job.out),
         "device": job.device,
         "given": str(job.given) if job.given else None,
+        "staged": str(job.staged) if job.staged else None,
         "token": job.token,
     }
 
@@ -163,5 +173,6 @@ def _from_table(table: dict[str, Any]) -> Job:
         out=Path(table["out"]),
         device=table["device"],
         given=Path(table["given"]) if table["given"] else None,
+        staged=Path(table["staged"]) if table["staged"] else None,
         token=table["token"],
     )

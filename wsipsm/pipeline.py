@@ -4,43 +4,38 @@
 
     slide -> tissue -> tiles -> activation map -> pseudo mask -> labels -> cells -> Zarr, Parquet, GeoJSON
 
-`run` walks the archive; `prepare` does the first three arrows for one slide, `stages` the middle ones on the workers,
-`finish` the last.
+`run` walks the archive: `ledger` says what is done already, `prepare` does the first two arrows for one slide, `stages`
+the middle ones, `finish` the last; all of these on the workers.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
-import orjson
-import shapely
-import shapely.affinity
-
-from wsipsm import store
 from wsipsm.annotations import read_regions
-from wsipsm.archive import Archive, Prepared, Reporter, SlideState
-from wsipsm.config import Config
-from wsipsm.errors import CheckpointError, WsipsmError
-from wsipsm.finish import outputs_complete
-from wsipsm.geometry import Box
-from wsipsm.job import Job
+from wsipsm.archive import Archive, Stager
+from wsipsm.config import Config, RecognizerConfig, load_config
+from wsipsm.errors import CheckpointError, DiskFullError, StoppedError, WsipsmError, describe_error
+from wsipsm.ledger import Entry, long_id, look_up
+from wsipsm.lock import locked
+from wsipsm.manifest import Row, is_manifest, read_manifest
 from wsipsm.models import shipped_model
 from wsipsm.nets.device import gpu_count, pick_device
-from wsipsm.provenance import file_hash, make_folder, result_hash
-from wsipsm.recognizer import CHANNELS
-from wsipsm.region import Region, region_from_roi, region_from_tissue
-from wsipsm.schedule import connect, run_stream
-from wsipsm.slide import Slide, open_slide, qupath_origin, slide_paths
+from wsipsm.order import Order
+from wsipsm.prepare import plan_slide
+from wsipsm.provenance import file_hash, make_folder
+from wsipsm.schedule import Stop, connect, run_stream
+from wsipsm.slide import open_slide, slide_paths
+from wsipsm.stager import staged
+from wsipsm.state import Reporter, SlideState
 from wsipsm.tables import TableKeeper
-from wsipsm.tiles import TilePlan, plan_tiles
-from wsipsm.tissue import tissue_mask, tissue_polygons
 from wsipsm.train.fit import load_encoder, load_segmenter
 
 SECONDS_PER_MPX = 2.0
@@ -49,6 +44,8 @@ FIT_SECONDS = 40.0
 """Seconds to fit the activation network to a slide on the same machine; for estimates only."""
 BYTES_PER_MPX = 4_000_000
 """Scratch and results of a megapixel of dense tissue; for estimates only."""
+LEDGER_THREADS = 8
+"""Threads that look up what is there of slides: it is waiting for file systems."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +55,7 @@ class Request:
     Attributes
     ----------
     inputs : sequence of str
-        Slides, folders or globs.
+        Slides, folders, globs or manifests.
     out : Path
         Output folder.
     config : Config
@@ -75,6 +72,12 @@ class Request:
         Of a segmenter or, for the pseudo mask, an encoder; or the fit of an earlier run.
     fresh : bool
         Drop what earlier runs left.
+    settings : sequence of str
+        ``section.key=value``, that hold for the configurations of a manifest too.
+    stage_dir : Path, optional
+        Folder on a fast disk that slides are copied to ahead of their turn.
+    stage_gb : float
+        Budget of these copies, 10^9 bytes each.
     """
 
     inputs: Sequence[str]
@@ -86,6 +89,9 @@ class Request:
     scheduler: str | None = None
     checkpoint: Path | None = None
     fresh: bool = False
+    settings: Sequence[str] = ()
+    stage_dir: Path | None = None
+    stage_gb: float = 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,165 +135,186 @@ def run(request: Request, reporter: Reporter) -> list[SlideState]:
 
     Raises
     ------
+    StoppedError
+        A signal asked to stop: what was under way has ended or is left for the next run.
+    DiskFullError
+        No space is left for results.
+    LockedError
+        Another run works on the output folder.
     WsipsmError
-        Nothing can be done at all: no slide, a bad checkpoint, an output folder that cannot be written, no scheduler.
+        Nothing can be done at all: no slide, a bad manifest or checkpoint, an output folder that cannot be written, no
+        scheduler.
     """
-    states = _states(slide_paths(request.inputs, skip=request.out))
-    _check(request)
-    out = make_folder(request.out)
-    gpus = 0 if request.device == "cpu" else gpu_count()
-    with connect(request.config.schedule, scheduler=request.scheduler, gpus=gpus) as pool:
-        told = TableKeeper(out, states, reporter)
+    orders, stop = orders_of(request), Stop()
+    states = [SlideState(order.slide, order.slide_id, order.out) for order in orders]
+    folders = {make_folder(request.out.absolute()), *(make_folder(order.out.parent) for order in orders)}
+    with locked(folders), stop.on_signals():
+        told = TableKeeper(request.out, states, reporter)
         try:
-            run_stream(pool, Archive(states, lambda state: prepare(state, request), told))
+            left = _look_up(orders, states, told)
+            if left and not stop.asked:
+                _work(request, left, told, stop)
         finally:
-            told.write()
+            told.write(ended=True)
+    _say_stop(stop)
     return states
 
 
 def estimate(request: Request) -> list[Estimate]:
     """What `run` would do, slide by slide; nothing is written."""
-    _check(request)
-    return [_estimate(path, request) for path in slide_paths(request.inputs, skip=request.out)]
+    return [_estimate(order) for order in orders_of(request)]
 
 
-def prepare(state: SlideState, request: Request) -> Prepared | None:
-    """Open a slide, find where to look and plan its tiles; None when its results are already there."""
-    with open_slide(state.slide, mpp=request.slide_mpp) as slide:
-        job, plan = plan_slide(slide, state.slide_id, request)
-        fingerprint = slide.fingerprint()
-        facts = {
-            "slide": fingerprint,
-            "slide_mpp": request.slide_mpp,
-            "region": hashlib.sha256(shapely.to_wkb(job.region.polygons)).hexdigest(),
-            "checkpoint": _checkpoint_hash(request),
-        }
-    digest = result_hash(request.config, **facts)
-    if _taken(request.out / state.slide_id, state.slide, fingerprint):
-        state.slide_id = _long_id(state.slide)
-        job = replace(job, slide_id=state.slide_id)
-    job = job.at(out=request.out.absolute() / state.slide_id, digest=digest)
-    if not request.fresh and _already_done(job, state):
-        return None
-    _make_room(job, fresh=request.fresh)
-    if plan.tiles and not job.maps_folder.exists():
-        store.create_maps(job.maps_folder, CHANNELS, job.grid, job.config.tiles)
-    return Prepared(job, plan)
+def orders_of(request: Request) -> list[Order]:
+    """What is wanted of each slide, in the order given.
 
-
-def plan_slide(slide: Slide, slide_id: str, request: Request) -> tuple[Job, TilePlan]:
-    """Job of an open slide, without its folders yet, and the tiles that its region needs."""
-    config = request.config
-    grid = slide.grid(config.grid.mpp)
-    offset = qupath_origin(slide) if config.output.origin == "qupath" else (0, 0)
-    job = Job(
-        slide=slide.path.absolute(),
-        slide_mpp=request.slide_mpp,
-        slide_id=slide_id,
-        config=config,
-        grid=grid,
-        region=_region(slide, request),
-        offset_l0=offset,
-        work=Path(),
-        out=Path(),
-        device=request.device,
-        given=request.checkpoint.absolute() if request.checkpoint else None,
-    )
-    return job, plan_tiles(job.lattice, job.region, config.tiles, halo_px=job.halo_px, seed=config.encoder.seed)
-
-
-def _region(slide: Slide, request: Request) -> Region:
-    whole = Box(0, 0, slide.width_l0, slide.height_l0)
-    if request.roi is not None:
-        origin = qupath_origin(slide)  # regions are drawn in QuPath, whatever frame the cells are written in
-        drawn = [shapely.affinity.translate(polygon, *origin) for polygon in read_regions(request.roi)]
-        return region_from_roi(drawn, whole)
-    tissue = request.config.tissue
-    thumbnail, downsample = slide.thumbnail(tissue.mpp)
-    mask = tissue_mask(thumbnail, mpp=slide.mpp_l0 * downsample, config=tissue)
-    return region_from_tissue(tissue_polygons(mask, downsample), whole)
-
-
-def _estimate(path: Path, request: Request) -> Estimate:
-    try:
-        with open_slide(path, mpp=request.slide_mpp) as slide:
-            job, plan = plan_slide(slide, path.stem, request)
-    except (WsipsmError, OSError) as error:
-        return Estimate(path, error=str(error))
-    mpx = sum(core.width * core.height for core in map(job.lattice.core, plan.tiles)) / 1e6
-    workers = request.config.schedule.workers or os.cpu_count() or 1
-    learns = request.config.recognizer.method == "psm" and request.checkpoint is None
-    fit = FIT_SECONDS if plan.tiles and learns else 0.0
-    seconds = fit + mpx * SECONDS_PER_MPX / workers
-    return Estimate(path, job.region_mm2, len(plan.tiles), mpx, seconds, mpx * BYTES_PER_MPX / 1e9)
-
-
-def _check(request: Request) -> None:
-    _check_checkpoint(request)
-    if request.scheduler is None:
-        pick_device(request.device)
+    Raises
+    ------
+    WsipsmError
+        A path, a manifest, a region, a configuration or a checkpoint that cannot be used.
+    """
     if request.roi is not None:
         read_regions(request.roi)
+    if request.scheduler is None:
+        pick_device(request.device)
+
+    @cache
+    def config_of(name: str) -> Config:
+        return load_config(name, tuple(request.settings))
+
+    @cache
+    def checkpoint_hash(recognizer: RecognizerConfig, mpp: float) -> str | None:
+        return _check_checkpoint(request.checkpoint, recognizer, mpp)
+
+    orders = []
+    for row in _rows(request, config_of):
+        config = config_of(row.config) if row.config else request.config
+        name = row.id or row.slide.stem
+        parent = request.out.absolute() / row.out if row.out else request.out.absolute()
+        orders.append(
+            Order(
+                slide=row.slide.absolute(),
+                slide_id=name,
+                out=parent / name,
+                config=config,
+                slide_mpp=row.mpp or request.slide_mpp,
+                roi=(row.roi or request.roi or Path()).absolute() if row.roi or request.roi else None,
+                device=request.device,
+                given=request.checkpoint.absolute() if request.checkpoint else None,
+                checkpoint_sha256=checkpoint_hash(config.recognizer, config.grid.mpp),
+                fresh=request.fresh,
+            )
+        )
+    return _apart(orders)
 
 
-def _check_checkpoint(request: Request) -> None:
-    path, stain, device = request.checkpoint, request.config.recognizer.stain, pick_device("cpu")
+def _rows(request: Request, config_of: object) -> list[Row]:
+    """Rows of manifests, and one for each slide that is named otherwise; a slide without an id once."""
+    found: list[Row] = []
+    for given in request.inputs:
+        if is_manifest(given):
+            found += read_manifest(Path(given), config_of)  # type: ignore[arg-type]  # a cached function is one
+        else:
+            found += [Row(path) for path in slide_paths([given], skip=request.out)]
+    return list({(os.path.realpath(row.slide), row.id, row.out): row for row in reversed(found)}.values())[::-1]
+
+
+def _apart(orders: list[Order]) -> list[Order]:
+    """Give slides that would share a folder one each."""
+    places = Counter(order.out for order in orders)
+    own = [long_id(order.slide) for order in orders]
+    return [
+        order if places[order.out] == 1 else replace(order, slide_id=name, out=order.out.parent / name)
+        for order, name in zip(orders, own, strict=True)
+    ]
+
+
+def _look_up(
+    orders: Sequence[Order], states: Sequence[SlideState], told: TableKeeper
+) -> list[tuple[Order, SlideState]]:
+    """Slides that are left to do; the others are told of."""
+    left = []
+    with ThreadPoolExecutor(LEDGER_THREADS) as threads:
+        for entry, state in zip(threads.map(_entry, orders), states, strict=True):
+            if isinstance(entry, Exception):
+                state.status, state.error = "failed", describe_error(entry)
+                state.traceback = state.error
+                told.ended(state)
+                continue
+            state.slide_id, state.out, state.note = entry.order.slide_id, entry.order.out, entry.note
+            found = entry.finished
+            if found is None:
+                left.append((entry.order, state))
+                continue
+            state.status, state.cells, state.mm2 = found.status, found.cells, found.mm2
+            state.tiles_total = state.tiles_done = found.tiles
+            told.ended(state)
+    return left
+
+
+def _entry(order: Order) -> Entry | Exception:
     try:
-        if request.config.recognizer.method == "segmenter":
+        return look_up(order)
+    except (OSError, WsipsmError) as error:
+        return error
+
+
+def _work(request: Request, left: Sequence[tuple[Order, SlideState]], told: TableKeeper, stop: Stop) -> None:
+    """Start or join a cluster and do what is left."""
+    gpus = 0 if request.device == "cpu" else gpu_count()
+    with (
+        _staged(request, left, told) as stager,
+        connect(request.config.schedule, scheduler=request.scheduler, gpus=gpus) as pool,
+    ):
+        if pool.dashboard:
+            told.said(f"Dask dashboard: {pool.dashboard}")
+        archive = Archive(left, told, stop, stager, on_tick=told.tick)
+        try:
+            run_stream(pool, archive, stop)
+        finally:
+            archive.close()
+
+
+@contextlib.contextmanager
+def _staged(request: Request, left: Sequence[tuple[Order, SlideState]], told: TableKeeper) -> Iterator[Stager | None]:
+    if request.stage_dir is None:
+        yield None
+        return
+    slides = [order.slide for order, _ in left]
+    with staged(slides, request.stage_dir.absolute(), gigabytes=request.stage_gb, tell=told.said) as stager:
+        yield stager
+
+
+def _say_stop(stop: Stop) -> None:
+    if stop.signal:
+        raise StoppedError(f"{stop.reason}; the same command goes on where it was", stop.signal)
+    if stop.asked:
+        raise DiskFullError(f"{stop.reason}; make room, then the same command goes on where it was")
+
+
+def _estimate(order: Order) -> Estimate:
+    try:
+        with open_slide(order.slide, mpp=order.slide_mpp) as slide:
+            job, plan = plan_slide(slide, order)
+    except (WsipsmError, OSError) as error:
+        return Estimate(order.slide, error=str(error))
+    mpx = sum(core.width * core.height for core in map(job.lattice.core, plan.tiles)) / 1e6
+    workers = order.config.schedule.workers or os.cpu_count() or 1
+    learns = order.config.recognizer.method == "psm" and order.given is None
+    fit = FIT_SECONDS if plan.tiles and learns else 0.0
+    seconds = fit + mpx * SECONDS_PER_MPX / workers
+    return Estimate(order.slide, job.region_mm2, len(plan.tiles), mpx, seconds, mpx * BYTES_PER_MPX / 1e9)
+
+
+def _check_checkpoint(path: Path | None, recognizer: RecognizerConfig, mpp: float) -> str | None:
+    """Hash of the checkpoint that a method takes; None where a network is learnt on each slide."""
+    device, stain = pick_device("cpu"), recognizer.stain
+    try:
+        if recognizer.method == "segmenter":
             path = path or shipped_model(stain)
-            load_segmenter(path, mpp=request.config.grid.mpp, stain=stain, device=device)
+            load_segmenter(path, mpp=mpp, stain=stain, device=device)
         elif path is not None:
             load_encoder(path, stain=stain, device=device)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
-
-
-def _checkpoint_hash(request: Request) -> str | None:
-    if request.checkpoint is not None:
-        return file_hash(request.checkpoint)
-    recognizer = request.config.recognizer
-    return file_hash(shipped_model(recognizer.stain)) if recognizer.method == "segmenter" else None
-
-
-def _states(paths: list[Path]) -> list[SlideState]:
-    stems = Counter(path.stem for path in paths)
-    return [SlideState(path, path.stem if stems[path.stem] == 1 else _long_id(path)) for path in paths]
-
-
-def _long_id(path: Path) -> str:
-    """Stem and a hash of the path: a folder of its own for one of several slides of one stem."""
-    return f"{path.stem}-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:6]}"
-
-
-def _taken(folder: Path, slide: Path, fingerprint: str) -> bool:
-    """Whether another slide's results, or its unfinished ones, lie in a folder."""
-    for record in (folder / "run.json", *folder.glob(".work-*/job.json")):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            owner = orjson.loads(record.read_bytes())["slide"]
-            path, known = (owner["path"], owner["fingerprint"]) if isinstance(owner, dict) else (owner, None)
-            if Path(path).resolve() != slide.resolve() and known != fingerprint:
-                return True
-    return False
-
-
-def _already_done(job: Job, state: SlideState) -> bool:
-    try:
-        record = orjson.loads((job.out / "run.json").read_bytes())
-        same = record["digest"] == job.digest
-        same &= record["config"]["output"] == job.config.output.model_dump(mode="json")
-        status, counts = record["status"], record["counts"]
-        tiles, cells, mm2 = counts["tiles"], counts["cells"], counts["mm2"]
-    except (OSError, ValueError, KeyError, TypeError):  # no record, or one that somebody changed
-        return False
-    if not same or status not in {"done", "empty"} or not outputs_complete(job.out):
-        return False
-    state.status, state.cells, state.mm2, state.tiles_total, state.tiles_done = status, cells, mm2, tiles, tiles
-    return True
-
-
-def _make_room(job: Job, *, fresh: bool) -> None:
-    """Keep the scratch of this very job, drop what earlier ones left."""
-    make_folder(job.out)
-    for old in job.out.glob(".*-*"):
-        if fresh or old != job.work:
-            shutil.rmtree(old, ignore_errors=True)
+    return file_hash(path) if path is not None else None

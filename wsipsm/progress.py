@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from wsipsm.archive import Reporter, SlideState
+from wsipsm.state import Reporter, SlideState
 
 LINE_SECONDS = 5.0
 """Least time between two plain lines of one slide."""
@@ -42,8 +42,14 @@ class BarReporter:
         self._bars = bars
         self._rows: dict[str, tuple[TaskID, _Speed]] = {}
 
+    def said(self, text: str) -> None:
+        """Leave one line."""
+        self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     def started(self, state: SlideState) -> None:
         """Open the slide's bar."""
+        if state.note:
+            self.said(f"{state.slide_id}: {state.note}")
         row = self._bars.add_task(escape(f"{state.slide_id}: learn"), total=None, facts=f"{state.mm2:.2f} mm²")
         self._rows[state.slide_id] = row, _Speed(time.monotonic)
 
@@ -85,10 +91,17 @@ class PlainReporter:
         self._speeds: dict[str, _Speed] = {}
         self._last: dict[str, float] = {}
 
+    def said(self, text: str) -> None:
+        """Say it."""
+        self._say(text)
+
     def started(self, state: SlideState) -> None:
         """Say what there is to do."""
         self._speeds[state.slide_id] = _Speed(time.monotonic)
-        self._say(f"{state.slide_id}: {state.mm2:.2f} mm², {state.tiles_total} tiles")
+        goes_on = f", {state.tiles_done} of them done" if state.tiles_done else ""
+        if state.note:
+            self._say(f"{state.slide_id}: {state.note}")
+        self._say(f"{state.slide_id}: {state.mm2:.2f} mm², {state.tiles_total} tiles{goes_on}")
 
     def fitting(self, state: SlideState, step: int, steps: int) -> None:
         """Say how far self-supervision is."""
@@ -126,7 +139,7 @@ def summary(state: SlideState) -> str:
     Examples
     --------
     >>> from pathlib import Path
-    >>> summary(SlideState(Path("a.svs"), "a", "failed", error="no resolution"))
+    >>> summary(SlideState(Path("a.svs"), "a", status="failed", error="no resolution"))
     'a: failed: no resolution'
     """
     if state.status == "failed":

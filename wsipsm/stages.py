@@ -24,7 +24,7 @@ from wsipsm.job import Job, JobRef
 from wsipsm.nets.device import limited_threads, pick_device
 from wsipsm.provenance import write_bytes
 from wsipsm.recognizer import CHANNELS, Recognizer, fits, load_recognizer
-from wsipsm.slide import Slide, open_slide
+from wsipsm.slide import Slide
 from wsipsm.tiles import Tile, needed_blocks
 from wsipsm.train.fit import fit_segmenter, fit_slide
 from wsipsm.train.patches import patch_boxes
@@ -36,21 +36,9 @@ Seconds = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class TileReport:
-    """What became of one tile.
+    """What became of one tile, and where the time went."""
 
-    Attributes
-    ----------
-    cells : int
-        Cells that the tile owns.
-    outlines_mended, cells_lost : int
-        Outlines that needed more than simplification, and cells whose outline could not be made valid.
-    seconds : dict
-        Where the time went.
-    """
-
-    cells: int
-    outlines_mended: int
-    cells_lost: int
+    counts: scratch.Counts
     seconds: Seconds
 
 
@@ -89,7 +77,7 @@ def fit(ref: JobRef, *, progress: Callable[[dict[str, Any]], None]) -> Seconds:
     job, watch = ref.load(), Stopwatch()
     if job.fit_file.exists():
         return watch.seconds
-    slide, encoder = open_slide(job.slide, mpp=job.slide_mpp), job.config.encoder
+    slide, encoder = job.open(), job.config.encoder
     with slide, limited_threads(encoder.threads):
         fitted_on = _constants_key(slide.fingerprint(), job)
         if job.given is not None and fits(job.given, fitted_on):
@@ -182,7 +170,7 @@ def map_tile(ref: JobRef, tile: Tile, around_damage: bool = False) -> MapReport:
 
 
 def _read_blocks(slide: Slide, job: Job, boxes: list[Box], *, around_damage: bool) -> list[Image | None]:
-    """Pixels of boxes that lie close together, mirrored beyond the slide's edge; None where one is damaged and may be."""
+    """Pixels of boxes that lie close together, mirrored beyond the edge; None for one that is damaged and may be."""
     if not around_damage:
         hull = _hull(boxes)
         image = slide.read_mirrored(hull, job.grid)
@@ -225,7 +213,7 @@ def recognise_tile(ref: JobRef, tile: Tile) -> TileReport:
     job, core, path = bench.job, bench.job.lattice.core(tile), bench.job.tile_file(tile)
     if path.exists():
         try:
-            return TileReport(len(scratch.load_anchors(path)), 0, 0, watch.seconds)
+            return TileReport(scratch.load_counts(path), watch.seconds)
         except OutputError:  # a disk that failed: the tile is made again
             path.unlink()
     window = core.expand(job.halo_px)
@@ -242,9 +230,9 @@ def recognise_tile(ref: JobRef, tile: Tile) -> TileReport:
     ids = anchors_xy[:, 1] * job.grid.width + anchors_xy[:, 0]
     measured = cells.measure_cells(found, maps, window=window, grid=job.grid, keep=owned, config=job.config.cells)
     watch.lap("cells")
-    scratch.save_tile(path, measured.cells, labels=found[core.relative_to(window).slices], ids=ids)
+    scratch.save_tile(path, measured, labels=found[core.relative_to(window).slices], ids=ids)
     watch.lap("store")
-    return TileReport(len(measured.cells), measured.mended, measured.lost, watch.seconds)
+    return TileReport(scratch.Counts(len(measured.cells), measured.mended, measured.lost), watch.seconds)
 
 
 class _Workbench:
@@ -261,7 +249,7 @@ class _Workbench:
         with self._lock:
             if self._tools is None:
                 recognizer = load_recognizer(self.job.fit_file, device=pick_device(self.job.device))
-                self._tools = open_slide(self.job.slide, mpp=self.job.slide_mpp), recognizer
+                self._tools = self.job.open(), recognizer
             return self._tools
 
 

@@ -1,58 +1,89 @@
-"""The tables of an output folder: a row for each slide, and one for each that failed."""
+"""The tables of an output folder: a row for each slide, one for each that failed, and how the run itself stands."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import os
+import socket
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from wsipsm.archive import Reporter, SlideState
-from wsipsm.provenance import write_csv
+from wsipsm import __version__
+from wsipsm.errors import DiskFullError
+from wsipsm.provenance import write_csv, write_json
+from wsipsm.state import Reporter, SlideState
 
+SLIDES_FILE, FAILED_FILE, RUN_FILE = "slides.csv", "failed.csv", ".wsipsm.run.json"
 SLIDE_COLUMNS = ("slide", "slide_id", "status", "tiles_done", "tiles_total", "cells", "mm2", "seconds", "error")
 FAILED_COLUMNS = ("slide", "slide_id", "error", "traceback")
 
 WRITE_SECONDS = 2.0
-"""Least time between two writes: at ten thousand slides a write is long."""
+"""Least time between two writes; a write takes at most a twentieth of the time, however many slides there are."""
 
 
 class TableKeeper:
-    """A reporter that passes everything on and keeps ``slides.csv`` and ``failed.csv``.
+    """A reporter that passes everything on and keeps ``slides.csv``, ``failed.csv`` and the state of the run.
 
-    Rows of slides that earlier runs put into the folder stay, unless this run has them too.
+    Rows of slides that earlier runs put into the folder stay, unless this run has them too. A disk that is full does
+    not end the run here: the tables are written when there is room.
     """
 
     def __init__(self, out: Path, states: Sequence[SlideState], reporter: Reporter) -> None:
         self._out, self._states, self._reporter = out, states, reporter
-        self.started, self.fitting = reporter.started, reporter.fitting
+        self.started, self.fitting, self.said = reporter.started, reporter.fitting, reporter.said
         self.advanced, self.finishing = reporter.advanced, reporter.finishing
         mine = {str(state.slide) for state in states}
         self._slides, self._failed = (
-            [row for row in _rows(out / name) if row.get("slide") not in mine] for name in ("slides.csv", "failed.csv")
+            [row for row in read_rows(out / name) if row.get("slide") not in mine]
+            for name in (SLIDES_FILE, FAILED_FILE)
         )
-        self._last = 0.0
+        self._began = datetime.now(UTC).isoformat(timespec="seconds")
+        self._next = 0.0
 
     def ended(self, state: SlideState) -> None:
         """Note that a slide is over."""
-        if time.monotonic() - self._last > WRITE_SECONDS:
-            self.write()
+        self.tick()
         self._reporter.ended(state)
 
-    def write(self) -> None:
-        """Write both tables."""
+    def tick(self) -> None:
+        """Write, if that was long ago."""
+        if time.monotonic() >= self._next:
+            self.write()
+
+    def write(self, *, ended: bool = False) -> None:
+        """Write all tables."""
+        start = time.monotonic()
         rows = [{name: getattr(state, name) for name in (*SLIDE_COLUMNS, "traceback")} for state in self._states]
         for row in rows:
             row["mm2"], row["seconds"] = round(row["mm2"], 4), round(row["seconds"], 2)
-        write_csv(self._out / "slides.csv", SLIDE_COLUMNS, [*self._slides, *rows])
-        write_csv(self._out / "failed.csv", FAILED_COLUMNS, [*self._failed, *(row for row in rows if row["error"])])
-        self._last = time.monotonic()
+        bad = [row for row in rows if row["status"] in {"failed", "partial"}]
+        with contextlib.suppress(DiskFullError):
+            write_csv(self._out / SLIDES_FILE, SLIDE_COLUMNS, [*self._slides, *rows])
+            write_csv(self._out / FAILED_FILE, FAILED_COLUMNS, [*self._failed, *bad])
+            write_json(self._out / RUN_FILE, self._run_state(ended))
+        took = time.monotonic() - start
+        self._next = time.monotonic() + max(WRITE_SECONDS, 20 * took)
+
+    def _run_state(self, ended: bool) -> dict[str, Any]:
+        return {
+            "version": __version__,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "began": self._began,
+            "updated": datetime.now(UTC).isoformat(timespec="seconds"),
+            "ended": ended,
+        }
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Rows of a table; none where there is no such file."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
+            csv.field_size_limit(1 << 30)
             return list(csv.DictReader(file))
     except OSError:
         return []

@@ -1,0 +1,132 @@
+"""What earlier runs left of a slide: done, begun afresh and why, or another slide's."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from results import cells_of
+from slidegen import read_rgb
+
+from wsipsm.config import load_config
+from wsipsm.pipeline import Request, run
+from wsipsm.samples import he_field
+from wsipsm.state import Quiet, SlideState
+
+THREADS = ("schedule.workers=1", "schedule.processes=false")
+
+
+class Listener(Quiet):
+    """Keeps what is told of starts."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+
+    def started(self, state: SlideState) -> None:
+        self.begun.append(state.note)
+
+
+def field(path: Path, x: int) -> Path:
+    Image.fromarray(read_rgb(he_field())[:320, x : x + 320]).save(path)
+    return path
+
+
+def run_field(
+    slide: Path, out: Path, *settings: str, slide_mpp: float = 0.25, fresh: bool = False
+) -> tuple[SlideState, list[str]]:
+    config, told = load_config("he", (*THREADS, *settings)), Listener()
+    (state,) = run(Request([str(slide)], out, config, slide_mpp=slide_mpp, fresh=fresh), told)
+    assert state.status == "done", state.error
+    return state, told.begun
+
+
+def test_a_finished_slide_is_not_begun_again(tmp_path: Path) -> None:
+    slide = field(tmp_path / "s.png", 0)
+    first, _ = run_field(slide, tmp_path / "out")
+
+    second, begun = run_field(slide, tmp_path / "out", "schedule.in_flight_per_worker=5", "tiles.order=random")
+
+    assert begun == []
+    assert (second.cells, second.mm2, second.tiles_total) == (first.cells, first.mm2, first.tiles_total)
+
+
+@pytest.mark.parametrize(
+    ("settings", "slide_mpp", "why"),
+    [
+        (("labels.split_depth=0.3",), 0.25, "the configuration changed since the last run (labels.split_depth)"),
+        ((), 0.3, "the resolution or the version changed"),
+    ],
+)
+def test_another_configuration_begins_afresh_and_says_so(
+    tmp_path: Path, settings: tuple[str, ...], slide_mpp: float, why: str
+) -> None:
+    slide = field(tmp_path / "s.png", 0)
+    run_field(slide, tmp_path / "out")
+
+    _, begun = run_field(slide, tmp_path / "out", *settings, slide_mpp=slide_mpp)
+
+    assert len(begun) == 1
+    assert why in begun[0]
+    assert begun[0].endswith("begun afresh")
+
+
+def test_another_slide_under_the_same_path_begins_afresh(tmp_path: Path) -> None:
+    slide = field(tmp_path / "s.png", 0)
+    first, _ = run_field(slide, tmp_path / "out")
+    before = cells_of(first.out)
+    field(slide, 400)
+
+    second, begun = run_field(slide, tmp_path / "out")
+
+    assert begun == ["the slide changed since the last run: begun afresh"]
+    assert second.slide_id == "s"
+    assert not cells_of(second.out).equals(before)
+
+
+def test_a_slide_that_was_only_touched_is_the_same(tmp_path: Path) -> None:
+    slide = field(tmp_path / "s.png", 0)
+    run_field(slide, tmp_path / "out")
+    os.utime(slide, (1, 1))
+
+    _, begun = run_field(slide, tmp_path / "out")
+
+    assert begun == []
+
+
+def test_fresh_does_everything_again_without_a_reason(tmp_path: Path) -> None:
+    slide = field(tmp_path / "s.png", 0)
+    run_field(slide, tmp_path / "out")
+
+    _, begun = run_field(slide, tmp_path / "out", fresh=True)
+
+    assert begun == [""]
+
+
+def test_other_outputs_are_made_of_the_same_cells_afresh(tmp_path: Path) -> None:
+    slide = field(tmp_path / "s.png", 0)
+    first, _ = run_field(slide, tmp_path / "out")
+
+    second, begun = run_field(slide, tmp_path / "out", "output.objects=points")
+
+    assert len(begun) == 1
+    assert second.cells == first.cells
+    assert json.loads((tmp_path / "out" / "s" / "run.json").read_text())["config"]["output"]["objects"] == "points"
+
+
+def test_a_slide_that_cannot_be_looked_at_fails_alone(tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    slide = field(archive / "s.png", 0)
+    run_field(slide, tmp_path / "out")
+    slide.unlink()
+    slide.symlink_to(slide)  # a link to itself: listed, and not to be opened
+    field(archive / "t.png", 0)
+
+    request = Request([str(archive)], tmp_path / "out", load_config("he", THREADS), slide_mpp=0.25)
+    states = run(request, Quiet())
+
+    assert [state.status for state in states] == ["failed", "done"]
+    assert "Too many levels of symbolic links" in states[0].error

@@ -1,0 +1,138 @@
+"""What earlier runs left of a slide: whether it is done, whose the folder is, and why it is begun afresh."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+from wsipsm.finish import outputs_complete
+from wsipsm.order import Order
+from wsipsm.provenance import file_mark
+from wsipsm.slide import fingerprint_of
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A slide whose results are there."""
+
+    status: Literal["done", "empty"]
+    tiles: int
+    cells: int
+    mm2: float
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of a slide before anything is done.
+
+    Attributes
+    ----------
+    order : Order
+        With a folder of its own where another slide has the one it asked for.
+    finished : Finished or None
+        Its results, where nothing is left to do.
+    note : str
+        Why a finished slide is begun afresh, for people; else empty.
+    """
+
+    order: Order
+    finished: Finished | None = None
+    note: str = ""
+
+
+def look_up(order: Order) -> Entry:
+    """Read what is there of a slide; cheap where its file did not change since.
+
+    Raises
+    ------
+    OSError
+        The slide is not there, or cannot be read.
+    """
+    record = _read(order.out / "run.json")
+    if record is None and not any(order.out.glob(".work-*/job.json")):
+        return Entry(order)
+    fingerprint = _fingerprint(order, record)
+    if _taken(order, fingerprint):
+        own = long_id(order.slide)
+        return (
+            look_up(replace(order, slide_id=own, out=order.out.parent / own)) if own != order.slide_id else Entry(order)
+        )
+    if record is None:
+        return Entry(order)
+    if order.fresh:
+        return Entry(order)
+    digest = order.digest(fingerprint)
+    same = record.get("digest") == digest
+    same_outputs = record.get("config", {}).get("output") == order.config.output.model_dump(mode="json")
+    if same and same_outputs and outputs_complete(order.out) and (found := _finished(record)) is not None:
+        return Entry(order, found)
+    return Entry(order, note="" if same else _why_afresh(record, fingerprint, order))
+
+
+def long_id(path: Path) -> str:
+    """Stem and a hash of the path: a folder of its own for one of several slides of one stem."""
+    return f"{path.stem}-{hashlib.sha256(os.path.realpath(path).encode()).hexdigest()[:6]}"
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    with contextlib.suppress(OSError, ValueError):
+        record = orjson.loads(path.read_bytes())
+        if isinstance(record, dict):
+            return record
+    return None
+
+
+def _fingerprint(order: Order, record: dict[str, Any] | None) -> str:
+    """Fingerprint of the slide; that of the record where path, size and time of change are the same."""
+    with contextlib.suppress(KeyError, TypeError, OSError):
+        known = (record or {})["slide"]
+        if known["path"] == str(order.slide) and known["file_mark"] == file_mark(order.slide) and order.slide.is_file():
+            return str(known["fingerprint"])
+    return fingerprint_of(order.slide)
+
+
+def _finished(record: dict[str, Any]) -> Finished | None:
+    try:
+        counts = record["counts"]
+        found = Finished(record["status"], counts["tiles"], counts["cells"], counts["mm2"])
+    except (KeyError, TypeError):  # somebody changed it
+        return None
+    return found if found.status in {"done", "empty"} else None
+
+
+def _taken(order: Order, fingerprint: str) -> bool:
+    """Whether another slide's results, or its unfinished ones, lie in the folder."""
+    for path in (order.out / "run.json", *order.out.glob(".work-*/job.json")):
+        with contextlib.suppress(KeyError, TypeError):
+            owner = (_read(path) or {})["slide"]
+            slide, known = (owner["path"], owner["fingerprint"]) if isinstance(owner, dict) else (owner, None)
+            if os.path.realpath(slide) != os.path.realpath(order.slide) and known != fingerprint:
+                return True
+    return False
+
+
+def _why_afresh(record: dict[str, Any], fingerprint: str, order: Order) -> str:
+    known = record.get("slide")
+    if isinstance(known, dict) and known.get("fingerprint") != fingerprint:
+        return "the slide changed since the last run: begun afresh"
+    mine, theirs = order.config.model_dump(mode="json"), record.get("config")
+    if isinstance(theirs, dict):
+        keys = [
+            f"{section}.{key}" for section in mine for key in mine[section] if section not in {"schedule", "output"}
+        ]
+        other = [k for k in keys if _value(theirs, k) != _value(mine, k)]
+        if other:
+            return f"the configuration changed since the last run ({', '.join(other[:5])}): begun afresh"
+    return "the checkpoint, the region, the resolution or the version changed since the last run: begun afresh"
+
+
+def _value(table: dict[str, Any], dotted: str) -> Any:
+    section, _, key = dotted.partition(".")
+    part = table.get(section)
+    return part.get(key) if isinstance(part, dict) else None

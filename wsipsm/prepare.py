@@ -1,0 +1,131 @@
+"""The first arrows of the run path, on a worker: slide, tissue, tiles; and what an earlier run left of them."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import shapely.affinity
+
+from wsipsm import scratch, store
+from wsipsm.annotations import read_regions
+from wsipsm.errors import OutputError
+from wsipsm.geometry import Box
+from wsipsm.job import Job, JobRef
+from wsipsm.order import Order
+from wsipsm.provenance import make_folder
+from wsipsm.recognizer import CHANNELS
+from wsipsm.region import Region, region_from_roi, region_from_tissue
+from wsipsm.slide import Slide, open_slide, qupath_origin
+from wsipsm.tiles import Tile, TilePlan, plan_tiles
+from wsipsm.tissue import tissue_mask, tissue_polygons
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A slide that can be worked on.
+
+    Attributes
+    ----------
+    ref : JobRef
+        Its job, saved.
+    work : Path
+        Its scratch folder.
+    plan : TilePlan
+        Its tiles.
+    mm2 : float
+        Area of its region.
+    fitted : bool
+        Whether the recogniser is there.
+    mapped : frozenset of Tile
+        Tiles whose maps are stored without a gap.
+    recognised : dict
+        What is known of tiles that are over for good: cells, outlines mended, cells lost.
+    begun_afresh : bool
+        Whether scratch of other settings or of another slide was dropped.
+    """
+
+    ref: JobRef
+    work: Path
+    plan: TilePlan
+    mm2: float
+    fitted: bool
+    mapped: frozenset[Tile]
+    recognised: dict[Tile, scratch.Counts]
+    begun_afresh: bool = False
+
+
+def prepare(order: Order) -> Prepared:
+    """Open a slide, find where to look, plan its tiles, and look what is there of them."""
+    with open_slide(order.pixels, mpp=order.slide_mpp) as slide:
+        job, plan = plan_slide(slide, order)
+        digest = order.digest(slide.fingerprint())
+    job = job.at(out=order.out, digest=digest)
+    dropped = _make_room(job, fresh=order.fresh)
+    if plan.tiles and not job.maps_folder.exists():
+        store.create_maps(job.maps_folder, CHANNELS, job.grid, job.config.tiles)
+    ref = job.save()
+    mapped = frozenset(tile for tile in plan.tiles if _is_mapped(job, tile))
+    recognised = {tile: counts for tile in plan.tiles if (counts := _counts(job, plan, tile, mapped)) is not None}
+    return Prepared(
+        ref, job.work, plan, job.region_mm2, job.fit_file.exists(), mapped, recognised, dropped and not order.fresh
+    )
+
+
+def plan_slide(slide: Slide, order: Order) -> tuple[Job, TilePlan]:
+    """Job of an open slide, without its scratch yet, and the tiles that its region needs."""
+    config = order.config
+    job = Job(
+        slide=order.slide,
+        slide_mpp=order.slide_mpp,
+        slide_id=order.slide_id,
+        config=config,
+        grid=slide.grid(config.grid.mpp),
+        region=_region(slide, order),
+        offset_l0=qupath_origin(slide) if config.output.origin == "qupath" else (0, 0),
+        work=Path(),
+        out=Path(),
+        device=order.device,
+        given=order.given,
+        staged=order.staged,
+    )
+    return job, plan_tiles(job.lattice, job.region, config.tiles, halo_px=job.halo_px, seed=config.encoder.seed)
+
+
+def _region(slide: Slide, order: Order) -> Region:
+    whole = Box(0, 0, slide.width_l0, slide.height_l0)
+    if order.roi is not None:
+        origin = qupath_origin(slide)  # regions are drawn in QuPath, whatever frame the cells are written in
+        drawn = [shapely.affinity.translate(polygon, *origin) for polygon in read_regions(order.roi)]
+        return region_from_roi(drawn, whole)
+    tissue = order.config.tissue
+    thumbnail, downsample = slide.thumbnail(tissue.mpp)
+    mask = tissue_mask(thumbnail, mpp=slide.mpp_l0 * downsample, config=tissue)
+    return region_from_tissue(tissue_polygons(mask, downsample), whole)
+
+
+def _is_mapped(job: Job, tile: Tile) -> bool:
+    mark = job.mapped_mark(tile)
+    return mark.exists() and not mark.stat().st_size
+
+
+def _counts(job: Job, plan: TilePlan, tile: Tile, mapped: frozenset[Tile]) -> scratch.Counts | None:
+    """Counts of a tile that need not be looked at again: it is whole, and so are the maps that it saw."""
+    if not mapped.issuperset(plan.needs(tile)):
+        return None
+    try:
+        return scratch.load_counts(job.tile_file(tile))
+    except OutputError:
+        return None
+
+
+def _make_room(job: Job, *, fresh: bool) -> bool:
+    """Keep the scratch of this very job, drop what earlier ones left; returns whether there was unfinished work."""
+    make_folder(job.out)
+    dropped = False
+    for old in job.out.glob(".*-*"):
+        if fresh or old != job.work:
+            dropped |= old.name.startswith(".work-")
+            shutil.rmtree(old, ignore_errors=True)
+    return dropped
