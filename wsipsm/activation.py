@@ -20,6 +20,7 @@ from torch import Tensor
 from wsipsm.errors import CheckpointError
 from wsipsm.geometry import Image, Map
 from wsipsm.nets.checkpoint import Checkpoint, load_tensors
+from wsipsm.nets.device import Batches
 from wsipsm.nets.encoder import Encoder, EncoderShape, folded
 from wsipsm.stain import Floats
 from wsipsm.staining import SlideStats, Stain, as_stain, relative_planes
@@ -107,38 +108,51 @@ class ActivationNet:
         self.stain = stain
         self.provenance = provenance
         self.device = device
+        self._batches = Batches(device)
 
     @property
     def halo_px(self) -> int:
         """Pixels around a block that its map depends on."""
         return self.encoder.halo_px
 
-    @torch.inference_mode()
     def maps(self, block: Image, stats: SlideStats) -> Map:
-        """Activation map of one block; the same block gives the same bits on one kind of device.
+        """Activation map of one block, as `maps_of`."""
+        return self.maps_of([block], stats)[0]
+
+    def maps_of(self, blocks: Sequence[Image], stats: SlideStats) -> list[Map]:
+        """Activation maps of blocks; the same block gives the same bits on one kind of device.
 
         Parameters
         ----------
-        block : (y + 2 halo, x + 2 halo, 3) uint8
-            RGB at the resolution the network was fitted at.
+        blocks : sequence of (y + 2 halo, x + 2 halo, 3) uint8
+            RGB at the resolution the network was fitted at, of one size.
         stats : SlideStats
             Of the slide.
 
         Returns
         -------
-        (y, x) float32
+        list of (y, x) float32
             0 to 1, nuclei high.
+
+        Raises
+        ------
+        DeviceMemoryError
+            The GPU cannot hold one block.
         """
-        planes = torch.from_numpy(input_planes(block, stats)[None])
+        return self._batches.run(lambda some: self._maps(some, stats), blocks)
+
+    @torch.inference_mode()
+    def _maps(self, blocks: Sequence[Image], stats: SlideStats) -> list[Map]:
+        inputs = [input_planes(block, stats)[None] for block in blocks]
+        planes = torch.from_numpy(np.concatenate(inputs) if len(inputs) > 1 else inputs[0])
         on_gpu = self.device.type == "cuda"
         if on_gpu:
             planes = planes.pin_memory().to(self.device, non_blocking=True)
         with torch.autocast(self.device.type, dtype=torch.float16, enabled=on_gpu):
             activations = self._fast.activations(planes)
-        averaged = average_map(activations, self.weights, self.constants)[0]
+        averaged = average_map(activations, self.weights, self.constants)
         low, high = self.constants.low, self.constants.high
-        scaled: Map = ((averaged - low) / (high - low)).clamp(0, 1).cpu().numpy()
-        return scaled
+        return list(((averaged - low) / (high - low)).clamp(0, 1).cpu().numpy())
 
     def checkpoint(self) -> Checkpoint:
         """Content of a checkpoint of kind ``encoder``."""

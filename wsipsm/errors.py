@@ -12,6 +12,7 @@
     ├── RegionError               an empty region of interest, or one outside the slide
     ├── FitError                  too little to learn from
     ├── CheckpointError           a checkpoint of another kind, truncated, or of another version
+    ├── DeviceMemoryError         a GPU that cannot hold even one block
     ├── EvaluationError           predictions and ground truth that cannot be read or compared
     ├── ScheduleError             the Dask scheduler cannot be reached, or its workers do not fit
     │   └── WorkerLostError       workers died over a task
@@ -80,6 +81,10 @@ class CheckpointError(WsipsmError):
     """A checkpoint that is not one, or does not fit."""
 
     final = True
+
+
+class DeviceMemoryError(WsipsmError):
+    """A GPU whose memory does not hold one block."""
 
 
 class EvaluationError(WsipsmError):

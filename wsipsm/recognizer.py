@@ -6,6 +6,7 @@ and the slide's clusters.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
@@ -39,14 +40,18 @@ class Recognizer(Protocol):
     def halo_px(self) -> int:
         """Pixels around a block that its maps depend on."""
 
+    def blocks(self, images: Sequence[Image]) -> list[npt.NDArray[np.uint8]]:
+        """Compute the maps of blocks of one size, (4, y, x) uint8, from (y + 2 halo, x + 2 halo, 3) uint8 RGB."""
+
     def block(self, image: Image) -> npt.NDArray[np.uint8]:
-        """Compute the maps of one block, (4, y, x) uint8, from (y + 2 halo, x + 2 halo, 3) uint8 RGB."""
+        """Compute the maps of one block, as `blocks`."""
+        return self.blocks([image])[0]
 
     def save(self, path: Path) -> None:
         """Write it as a checkpoint."""
 
 
-class SegmenterRecognizer:
+class SegmenterRecognizer(Recognizer):
     """Maps of blocks of one slide by a trained segmenter.
 
     Parameters
@@ -74,21 +79,24 @@ class SegmenterRecognizer:
         """Pixels around a block that its maps depend on; a multiple of the network's stride."""
         return self.net.halo_px
 
-    def block(self, image: Image) -> npt.NDArray[np.uint8]:
-        """Compute the maps of one block.
+    def blocks(self, images: Sequence[Image]) -> list[npt.NDArray[np.uint8]]:
+        """Compute the maps of blocks.
 
         Parameters
         ----------
-        image : (y + 2 halo, x + 2 halo, 3) uint8
-            RGB on the grid.
+        images : sequence of (y + 2 halo, x + 2 halo, 3) uint8
+            RGB on the grid, of one size.
 
         Returns
         -------
-        (4, y, x) uint8
+        list of (4, y, x) uint8
             In the order of ``CHANNELS``: probability of nucleus, 255 is 1; evidence, see
             :func:`wsipsm.segmentation.evidence_of`; haematoxylin and eosin in steps of ``OD_PER_STEP`` optical density.
         """
-        probability, depth = self.net.maps(image, self.stats)
+        found = self.net.maps_of(images, self.stats)
+        return [self._channels(image, *maps) for image, maps in zip(images, found, strict=True)]
+
+    def _channels(self, image: Image, probability: Map, depth: Map) -> npt.NDArray[np.uint8]:
         smoothing_px = self.config.depth_smoothing_um / self.net.mpp
         found = evidence_of(depth, threshold=self.config.threshold, smoothing_px=smoothing_px)
         hematoxylin, eosin = unmix(optical_density(_crop(image, self.halo_px)), self.stats.vectors)
@@ -112,7 +120,7 @@ class SegmenterRecognizer:
         save_checkpoint(path, replace(network, kind="segmenter-fit", table=table))
 
 
-class PsmRecognizer:
+class PsmRecognizer(Recognizer):
     """Maps of blocks of one slide; nothing of a block but its own pixels enters.
 
     Parameters
@@ -140,21 +148,25 @@ class PsmRecognizer:
         """Pixels around a block that its maps depend on."""
         return self.net.halo_px + self.clusters.halo_px
 
-    def block(self, image: Image) -> npt.NDArray[np.uint8]:
-        """Compute the maps of one block.
+    def blocks(self, images: Sequence[Image]) -> list[npt.NDArray[np.uint8]]:
+        """Compute the maps of blocks.
 
         Parameters
         ----------
-        image : (y + 2 halo, x + 2 halo, 3) uint8
-            RGB on the grid.
+        images : sequence of (y + 2 halo, x + 2 halo, 3) uint8
+            RGB on the grid, of one size.
 
         Returns
         -------
-        (4, y, x) uint8
+        list of (4, y, x) uint8
             In the order of ``CHANNELS``: activation, 255 is 1; evidence, see :func:`wsipsm.pseudomask.evidence`;
             haematoxylin and eosin in steps of ``OD_PER_STEP`` optical density.
         """
-        activation, inner = self.net.maps(image, self.stats), _crop(image, self.net.halo_px)
+        found = self.net.maps_of(images, self.stats)
+        return [self._channels(image, activation) for image, activation in zip(images, found, strict=True)]
+
+    def _channels(self, image: Image, activation: Map) -> npt.NDArray[np.uint8]:
+        inner = _crop(image, self.net.halo_px)
         halo = self.clusters.halo_px
         hematoxylin, eosin = unmix(optical_density(_crop(inner, halo)), self.stats.vectors)
         return np.stack(

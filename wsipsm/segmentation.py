@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from wsipsm.errors import CheckpointError
 from wsipsm.geometry import Image, Map
 from wsipsm.nets.checkpoint import Checkpoint, load_tensors
+from wsipsm.nets.device import Batches
 from wsipsm.nets.segmenter import Segmenter, SegmenterShape, folded
 from wsipsm.stain import Floats, smooth
 from wsipsm.staining import SlideStats, Stain, as_stain, relative_planes
@@ -54,40 +56,55 @@ class SegmentationNet:
         self.stain = stain
         self.provenance = provenance
         self.device = device
+        self._batches = Batches(device)
 
     @property
     def halo_px(self) -> int:
         """Pixels around a block that its maps depend on."""
         return self.segmenter.shape.halo_px
 
-    @torch.inference_mode()
     def maps(self, block: Image, stats: SlideStats) -> tuple[Map, Map]:
-        """Nucleus probability and depth of one block; the same block gives the same bits on one kind of device.
+        """Nucleus probability and depth of one block, as `maps_of`."""
+        return self.maps_of([block], stats)[0]
+
+    def maps_of(self, blocks: Sequence[Image], stats: SlideStats) -> list[tuple[Map, Map]]:
+        """Nucleus probability and depth of blocks; the same block gives the same bits on one kind of device.
 
         Parameters
         ----------
-        block : (y, x, 3) uint8
-            RGB at ``mpp``, its halo included; a block starts at a multiple of the network's stride in the plane.
+        blocks : sequence of (y, x, 3) uint8
+            RGB at ``mpp``, of one size, halos included; a block starts at a multiple of the network's stride in the
+            plane.
         stats : SlideStats
             Of the slide.
 
         Returns
         -------
-        two (y, x) float32
+        list of two (y, x) float32
             Probability of nucleus, 0 to 1; depth, about 0 at an outline and 1 in the middle of a nucleus. Both are
             those of the whole plane from ``halo_px`` inside the border.
+
+        Raises
+        ------
+        DeviceMemoryError
+            The GPU cannot hold one block.
         """
-        height, width = block.shape[:2]
-        planes = torch.from_numpy(network_input(block, stats, self.segmenter.shape.stride))
+        return self._batches.run(lambda some: self._maps(some, stats), blocks)
+
+    @torch.inference_mode()
+    def _maps(self, blocks: Sequence[Image], stats: SlideStats) -> list[tuple[Map, Map]]:
+        height, width = blocks[0].shape[:2]
+        inputs = [network_input(block, stats, self.segmenter.shape.stride) for block in blocks]
+        planes = torch.from_numpy(np.concatenate(inputs) if len(inputs) > 1 else inputs[0])
         on_gpu = self.device.type == "cuda"
         if on_gpu:
             planes = planes.pin_memory().to(self.device, non_blocking=True)
         planes = planes.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, dtype=torch.float16, enabled=on_gpu):
             output = self._fast(planes)
-        inner = output[0, :, :height, :width].float()
-        result = torch.stack([torch.sigmoid(inner[0]), inner[1]]).cpu().numpy()
-        return result[0], result[1]
+        inner = output[:, :, :height, :width].float()
+        results = torch.stack([torch.sigmoid(inner[:, 0]), inner[:, 1]], dim=1).cpu().numpy()
+        return [(result[0], result[1]) for result in results]
 
     def checkpoint(self) -> Checkpoint:
         """Content of a checkpoint of kind ``segmenter``."""

@@ -156,11 +156,11 @@ def map_tile(ref: JobRef, tile: Tile, around_damage: bool = False) -> MapReport:
     watch.lap("read")
     maps = np.zeros((len(CHANNELS), *core.shape), np.uint8)
     with limited_threads(1):
-        for block, image in zip(blocks, images, strict=True):
-            if image is not None:
-                inside = block.intersect(core)  # a block may cross the edge of the grid, a core does not
-                result = recognizer.block(image)[:, *inside.relative_to(block).slices]
-                maps[:, *inside.relative_to(core).slices] = result
+        there = [(block, image) for block, image in zip(blocks, images, strict=True) if image is not None]
+        found = recognizer.blocks([image for _, image in there])
+        for (block, _), result in zip(there, found, strict=True):
+            inside = block.intersect(core)  # a block may cross the edge of the grid, a core does not
+            maps[:, *inside.relative_to(core).slices] = result[:, *inside.relative_to(block).slices]
     watch.lap("network")
     store.write_core(bench.maps, core, maps)
     missing = [block for block, image in zip(blocks, images, strict=True) if image is None]

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
-from wsipsm.errors import ConfigError
+from wsipsm.errors import ConfigError, DeviceMemoryError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+GPU_BATCH = 8
+"""Blocks that a GPU gets at a time, as long as its memory bears it."""
 
 
 def gpu_count() -> int:
@@ -55,3 +62,44 @@ def limited_threads(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+class Batches:
+    """Hands items to a device in batches, halved for good where its memory runs out.
+
+    Parameters
+    ----------
+    device : torch.device
+        A CPU gets one item at a time: it gains nothing from more, and its bits might depend on them.
+
+    Examples
+    --------
+    >>> Batches(torch.device("cpu")).run(lambda some: [len(some)] * len(some), "abc")
+    [1, 1, 1]
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.size = GPU_BATCH if device.type == "cuda" else 1
+
+    def run(self, call: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]) -> list[Result]:
+        """Results of all items in order; ``call`` takes a batch and gives one result an item.
+
+        Raises
+        ------
+        DeviceMemoryError
+            Not even one item fits.
+        """
+        done: list[Result] = []
+        while len(done) < len(items):
+            some = items[len(done) : len(done) + self.size]
+            try:
+                done += call(some)
+            except torch.OutOfMemoryError as error:
+                if len(some) == 1:
+                    reason = " ".join(str(error).split())
+                    raise DeviceMemoryError(
+                        f"the GPU cannot hold one block ({reason}); close what else uses it, or take --device cpu"
+                    ) from None
+                self.size = len(some) // 2
+                torch.cuda.empty_cache()
+        return done
