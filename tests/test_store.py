@@ -95,14 +95,15 @@ def test_a_core_of_the_maps_is_one_file(tmp_path: Path) -> None:
     assert maps.shards == (2, 96, 96)
 
 
-def test_maps_are_replaced_when_created_again(tmp_path: Path) -> None:
+def test_maps_that_are_there_stay_when_created_again(tmp_path: Path) -> None:
     grid = Grid(50, 50, 1.0, 0.5)
     create_maps(tmp_path / "maps", ("a",), grid, TILES)
     write_core(open_maps(tmp_path / "maps"), grid.box, np.ones((1, 50, 50), np.uint8))
 
     create_maps(tmp_path / "maps", ("a",), grid, TILES)
 
-    assert not read_window(open_maps(tmp_path / "maps"), grid.box).any()
+    assert read_window(open_maps(tmp_path / "maps"), grid.box).all()
+    assert list(tmp_path.iterdir()) == [tmp_path / "maps"]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (96, 96), (250, 1025), (1031, 2077)])

@@ -32,7 +32,7 @@ class SlideRun:
     """The tasks of one slide, in an order that its dependencies allow."""
 
     def __init__(self, order: Order, state: SlideState) -> None:
-        self.order, self.state, self._token = order, state, uuid.uuid4().hex[:8]
+        self.order, self.state = order, state
         self._start = time.perf_counter()
         self._ref, self._work = JobRef("", ""), Path()
         self._to_map, self._around_damage, self._ready = deque[Tile](), deque[Tile](), deque[Tile]()
@@ -183,7 +183,7 @@ class SlideRun:
             self._seconds[name] = self._seconds.get(name, 0.0) + value
 
     def _key(self, name: str) -> str:
-        return f"{name}-{self.state.slide_id}-{self._token}"
+        return f"{name}-{self.state.slide_id}-{self.order.token}"
 
     def _tile_task(self, name: str, call: Callable[..., Any], tile: Tile, *, gpu: bool = False) -> Task:
         return Task(f"{self._key(name)}-{tile.name}", call, (self._ref, tile), gpu=gpu)
@@ -285,7 +285,7 @@ class Archive:
         if not copied:
             return None
         self._waiting.popleft()
-        run = SlideRun(replace(order, staged=copy), state)
+        run = SlideRun(replace(order, staged=copy, token=uuid.uuid4().hex[:12]), state)
         self._active.append(run)
         task = run.next_task()
         return self._given(task, run) if task is not None else None

@@ -19,7 +19,8 @@
     ├── StoppedError              a signal asked the run to stop
     └── OutputError               an output folder that cannot be written
         ├── DiskFullError         no space left
-        └── LockedError           another run works on the folder
+        ├── LockedError           another run works on the folder
+        └── StaleError            another run has taken over the scratch of a slide
 
 A message says what was got, what was expected and what to do, on one line. An error whose class says ``final`` comes
 back however often one tries.
@@ -128,6 +129,12 @@ class DiskFullError(OutputError):
 
 class LockedError(OutputError):
     """An output folder that another run works on."""
+
+
+class StaleError(OutputError):
+    """Scratch that another run has taken over, or that is gone."""
+
+    final = True
 
 
 def describe_error(error: BaseException) -> str:

@@ -6,9 +6,11 @@ written into a draft folder and moved to its final name at the end, ``run.json``
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from wsipsm import scratch, store
 from wsipsm.annotations import write_regions
@@ -27,6 +30,7 @@ from wsipsm.geojson import GeoJsonWriter
 from wsipsm.geometry import Box
 from wsipsm.job import Job, JobRef
 from wsipsm.labels import DECISION
+from wsipsm.lock import locked
 from wsipsm.parquet import GeoParquetWriter
 from wsipsm.provenance import file_hash, file_mark, make_folder, versions, write_json
 from wsipsm.recognizer import CHANNELS
@@ -48,6 +52,9 @@ OUTPUTS = (
 """What a finished slide's folder may hold, as glob patterns; ``run.json`` is the last to appear."""
 
 TISSUE_COLOR = (60, 180, 75)
+
+PUBLISH_SECONDS = 60
+"""How long one worker waits for another that moves the same slide's files to their final names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,7 @@ class FinishReport:
 def finish(ref: JobRef, tally: Tally) -> FinishReport:
     """Write all outputs of a slide and move them to their final names; the scratch stays."""
     start, job = time.perf_counter(), ref.load()
-    draft = make_folder(job.out / f".draft-{job.token[:12]}")
+    draft = make_folder(job.out / f"{job.drafts}{uuid.uuid4().hex[:8]}")
     try:
         with job.open() as slide:
             density = Density.over(job.grid)
@@ -105,7 +112,7 @@ def finish(ref: JobRef, tally: Tally) -> FinishReport:
             seconds = time.perf_counter() - start
             record = _record(job, slide, tally, classes=classes, finish_seconds=seconds)
         write_json(draft / "run.json", record)
-        _publish(draft, job.out)
+        _publish(draft, ref)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return FinishReport(sum(classes.values()), seconds)
@@ -195,6 +202,7 @@ def _record(job: Job, slide: Slide, tally: Tally, *, classes: dict[str, int], fi
     """Content of ``run.json``."""
     return {
         "status": "partial" if tally.failed else "done" if tally.tiles else "empty",
+        "run": job.token,
         "digest": job.digest,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
@@ -244,11 +252,26 @@ def _record(job: Job, slide: Slide, tally: Tally, *, classes: dict[str, int], fi
     }
 
 
-def _publish(draft: Path, out: Path) -> None:
-    """Move a draft's files to their final names; what an earlier run left goes first, its ``run.json`` before all."""
-    for pattern in reversed(OUTPUTS):
-        for old in out.glob(pattern):
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
-    for pattern in OUTPUTS:
-        for new in sorted(draft.glob(pattern)):
-            os.replace(new, out / new.name)
+def _publish(draft: Path, ref: JobRef) -> None:
+    """Move a draft's files to their final names; what an earlier run left goes first, its ``run.json`` before all.
+
+    One at a time, and once a run: a worker that was taken for lost may be finishing the same slide.
+    """
+    out = ref.load().out
+    with locked([Path(ref.work)], wait_seconds=PUBLISH_SECONDS):
+        ref.load()  # whoever took over meanwhile publishes its own
+        if _published_by(out) == ref.token:
+            return
+        for pattern in reversed(OUTPUTS):
+            for old in out.glob(pattern):
+                shutil.rmtree(old) if old.is_dir() else old.unlink()
+        for pattern in OUTPUTS:
+            for new in sorted(draft.glob(pattern)):
+                os.replace(new, out / new.name)
+
+
+def _published_by(out: Path) -> str:
+    """Token of the run whose results lie in a folder; empty where there are none."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return str(orjson.loads((out / "run.json").read_bytes())["run"])
+    return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import orjson
 import shapely
 
 from wsipsm.config import Config, parse_config
+from wsipsm.errors import StaleError
 from wsipsm.geometry import Grid
 from wsipsm.labels import halo_px
 from wsipsm.models import shipped_model
@@ -52,7 +53,8 @@ class Job:
     staged : Path or None
         A copy of the slide on a faster disk; a worker that does not see it reads the slide itself.
     token : str
-        Differs between runs on the same scratch folder, so that no worker trusts what it cached of an earlier one.
+        Names the run whose scratch this is. Tasks of an earlier run that are still under way somewhere end when they
+        find another one here, and no worker trusts what it cached of an earlier one.
     """
 
     slide: Path
@@ -122,12 +124,22 @@ class Job:
         return self.work.name.removeprefix(".work-")
 
     def save(self) -> JobRef:
-        """Write the job into its scratch folder; returns what tasks carry."""
-        job = replace(self, token=uuid.uuid4().hex)
+        """Write the job into its scratch folder, which is this run's from now on; returns what tasks carry."""
         for folder in ("mapped", "tiles"):
             (self.work / folder).mkdir(parents=True, exist_ok=True)
-        write_json(self.work / "job.json", _to_table(job))
-        return JobRef(str(self.work), job.token)
+        write_json(self.work / "job.json", _to_table(self))
+        return JobRef(str(self.work), self.token)
+
+    @property
+    def drafts(self) -> str:
+        """How the folders begin that this run writes outputs into before they get their final names."""
+        return f".draft-{self.token}-"
+
+    def is_mine(self) -> bool:
+        """Whether the scratch folder is there and this run's."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return bool(orjson.loads((self.work / "job.json").read_bytes())["token"] == self.token)
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +150,20 @@ class JobRef:
     token: str
 
     def load(self) -> Job:
-        """Read the job back."""
-        return _from_table(orjson.loads((Path(self.work) / "job.json").read_bytes()))
+        """Read the job back.
+
+        Raises
+        ------
+        StaleError
+            Another run has taken over the scratch folder, or the slide is over.
+        """
+        try:
+            job = _from_table(orjson.loads((Path(self.work) / "job.json").read_bytes()))
+        except FileNotFoundError:
+            raise StaleError(f"{self.work}: the scratch of this slide is gone; run again") from None
+        if job.token != self.token:
+            raise StaleError(f"{self.work}: another run has taken over this slide; its results are the other's now")
+        return job
 
 
 def _to_table(job: Job) -> dict[str, Any]:

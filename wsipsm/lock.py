@@ -19,19 +19,19 @@ HOLDER_FILE = ".wsipsm.holder.json"
 
 
 @contextmanager
-def locked(folders: Iterable[Path]) -> Iterator[None]:
+def locked(folders: Iterable[Path], *, wait_seconds: float = 0) -> Iterator[None]:
     """Hold folders for this process alone; the operating system lets go of them when the process ends, however.
 
     Raises
     ------
     LockedError
-        Another run holds one of them.
+        Another process holds one of them, for longer than is waited.
     OutputError
         The file system knows no locks.
     """
     with ExitStack() as stack:
         for folder in sorted(set(folders)):
-            stack.enter_context(_locked(folder))
+            stack.enter_context(_locked(folder, wait_seconds))
         yield
 
 
@@ -47,8 +47,8 @@ def is_locked(folder: Path) -> bool:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    lock = FileLock(folder / LOCK_FILE, timeout=0)
+def _locked(folder: Path, wait_seconds: float) -> Iterator[None]:
+    lock = FileLock(folder / LOCK_FILE, timeout=wait_seconds)
     try:
         lock.acquire()
     except Timeout:

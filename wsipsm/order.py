@@ -38,6 +38,8 @@ class Order:
         Drop what earlier runs left.
     staged : Path, optional
         A copy of the slide on a faster disk; a worker that does not see it reads the slide itself.
+    token : str
+        Names the run's work on this slide: however often it is prepared, the scratch stays this run's.
     """
 
     slide: Path
@@ -51,6 +53,7 @@ class Order:
     checkpoint_sha256: str | None = None
     fresh: bool = False
     staged: Path | None = None
+    token: str = ""
 
     @property
     def pixels(self) -> Path:

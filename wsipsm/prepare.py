@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +91,7 @@ def plan_slide(slide: Slide, order: Order) -> tuple[Job, TilePlan]:
         device=order.device,
         given=order.given,
         staged=order.staged,
+        token=order.token,
     )
     return job, plan_tiles(job.lattice, job.region, config.tiles, halo_px=job.halo_px, seed=config.encoder.seed)
 
@@ -121,11 +124,17 @@ def _counts(job: Job, plan: TilePlan, tile: Tile, mapped: frozenset[Tile]) -> sc
 
 
 def _make_room(job: Job, *, fresh: bool) -> bool:
-    """Keep the scratch of this very job, drop what earlier ones left; returns whether there was unfinished work."""
+    """Keep the scratch of this very job, drop what earlier ones left; returns whether there was unfinished work.
+
+    A slide may be prepared twice in one run, by a worker that was taken for lost too: what the run has begun stays.
+    """
     make_folder(job.out)
-    dropped = False
-    for old in job.out.glob(".*-*"):
-        if fresh or old != job.work:
-            dropped |= old.name.startswith(".work-")
-            shutil.rmtree(old, ignore_errors=True)
-    return dropped
+    keep_work = not fresh or job.is_mine()
+    left = [old for old in job.out.glob(".*-*") if not old.name.startswith(job.drafts)]
+    left = [old for old in left if old != job.work or not keep_work]
+    for old in left:
+        gone = old.with_name(f".gone-{uuid.uuid4().hex}")
+        with contextlib.suppress(OSError):  # somebody else was faster
+            old.rename(gone)  # at once, so that nobody sees half of it
+        shutil.rmtree(gone, ignore_errors=True)
+    return any(old.name.startswith(".work-") for old in left)

@@ -21,7 +21,7 @@ from wsipsm import cells, labels, scratch, store
 from wsipsm.errors import OutputError, UnreadableSlideError
 from wsipsm.geometry import Box, Image
 from wsipsm.job import Job, JobRef
-from wsipsm.nets.device import limited_threads, pick_device
+from wsipsm.nets.device import keep_freed_memory, limited_threads, pick_device
 from wsipsm.provenance import write_bytes
 from wsipsm.recognizer import CHANNELS, Recognizer, fits, load_recognizer
 from wsipsm.slide import Slide
@@ -92,7 +92,8 @@ def fit(ref: JobRef, *, progress: Callable[[dict[str, Any]], None]) -> Seconds:
             lambda step, steps, loss: progress({"slide": job.slide_id, "step": step, "steps": steps}),
         )
     recognizer.fitted_on = fitted_on
-    recognizer.save(job.fit_file)
+    if not job.fit_file.exists():  # another worker's, whose tiles may be under way: another machine's bits may differ
+        recognizer.save(job.fit_file)
     watch.lap("fit")
     return watch.seconds
 
@@ -248,6 +249,7 @@ class _Workbench:
         """Open slide and loaded network, once however many threads ask."""
         with self._lock:
             if self._tools is None:
+                keep_freed_memory()
                 recognizer = load_recognizer(self.job.fit_file, device=pick_device(self.job.device))
                 self._tools = self.job.open(), recognizer
             return self._tools

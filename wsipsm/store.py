@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -35,7 +36,7 @@ def create_maps(folder: Path, channels: Sequence[str], grid: Grid, tiles: TilesC
     Parameters
     ----------
     folder : Path
-        Where the array goes; an array that is there is replaced.
+        Where the array goes; one that is there stays, whoever made it meanwhile.
     channels : sequence of str
         Names of the channels, kept as an attribute.
     grid : Grid
@@ -44,7 +45,7 @@ def create_maps(folder: Path, channels: Sequence[str], grid: Grid, tiles: TilesC
         Sides of a core and of a block.
     """
     count = len(channels)
-    draft = folder.with_name(f".{folder.name}.part")
+    draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
     zarr.create_array(
         str(draft),
         shape=(count, *grid.shape),
@@ -57,9 +58,15 @@ def create_maps(folder: Path, channels: Sequence[str], grid: Grid, tiles: TilesC
         attributes={"channels": list(channels)},
         overwrite=True,
     )
-    # Under its name it is complete: a run that was killed here must not find half an array.
-    shutil.rmtree(folder, ignore_errors=True)
-    draft.rename(folder)
+    # Under its name it is complete: a run that was killed here must not find half an array. And what others may have
+    # written into it already is not replaced: a folder that holds something cannot be renamed over.
+    try:
+        draft.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def open_maps(folder: Path) -> zarr.Array[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,9 @@ Result = TypeVar("Result")
 
 GPU_BATCH = 8
 """Blocks that a GPU gets at a time, as long as its memory bears it."""
+
+_KEPT_BYTES = 1 << 28
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def gpu_count() -> int:
@@ -48,6 +52,17 @@ def pick_device(name: str) -> torch.device:
     if name == "cuda" and not found:
         raise ConfigError("--device cuda: no CUDA device is visible on this worker; use --device auto or cpu")
     return torch.device("cuda" if found and name != "cpu" else "cpu")
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep the memory of one block for the next; of no effect outside glibc.
+
+    With the 64 kB that Dask sets for its workers, every feature map is handed back to the system and faulted in again,
+    which makes the network three times as slow (measured: 0.63 against 0.19 s per megapixel).
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+        libc.mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
 
 
 @contextlib.contextmanager
