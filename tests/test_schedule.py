@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -46,6 +47,7 @@ class Numbers:
         self.results: dict[str, Any] = {}
         self.failures: dict[str, Failure] = {}
         self.messages: list[dict[str, Any]] = []
+        self.words: list[str] = []
         self.under_way = self.most_under_way = self.ticks = 0
 
     def next_task(self) -> Task | None:
@@ -71,6 +73,9 @@ class Numbers:
 
     def told(self, message: dict[str, Any]) -> None:
         self.messages.append(message)
+
+    def said(self, text: str) -> None:
+        self.words.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -134,19 +139,23 @@ def start_dask(file: Path) -> list[subprocess.Popen[bytes]]:
         [sys.executable, "-m", "dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"],
         [sys.executable, "-m", "dask", "worker", "--no-dashboard", "--nworkers", "1", "--nthreads", "1"],
     ]
+    file.unlink(missing_ok=True)
     started = []
     for command in commands:
         full = [*command, "--scheduler-file", str(file)]
-        started.append(subprocess.Popen(full, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        # Workers of others import what they are told to call.
+        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        started.append(subprocess.Popen(full, env=environment, **quiet))  # type: ignore[call-overload]
     deadline = time.monotonic() + 30
     while not file.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     return started
 
 
-def stop(started: list[subprocess.Popen[bytes]]) -> None:
+def stop(started: list[subprocess.Popen[bytes]], with_signal: int = signal.SIGTERM) -> None:
     for process in reversed(started):
-        process.terminate()
+        process.send_signal(with_signal)
     for process in started:
         process.wait(60)
 
@@ -173,21 +182,42 @@ def test_a_scheduler_file_that_is_missing_is_named(tmp_path: Path) -> None:
         pass
 
 
-def run_and_lose(scheduler: subprocess.Popen[bytes], file: Path) -> None:
-    """Run tasks on a scheduler that is killed two seconds later."""
-    with connect(ScheduleConfig(), scheduler=str(file)) as pool:
-        threading.Timer(2, scheduler.kill).start()
-        run_stream(pool, Numbers([Task(f"slow-{n}", time.sleep, (0.5,)) for n in range(400)]))
-
-
-def test_a_scheduler_that_dies_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_scheduler_that_dies_for_good_is_said_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "scheduler.json"
     started = start_dask(file)
     try:
-        with pytest.raises(ScheduleError, match="run again"):
-            run_and_lose(started[0], file)
+        with connect(ScheduleConfig(patience_s=2), scheduler=str(file)) as pool:
+            threading.Timer(1, started[0].kill).start()
+            source = Numbers([Task(f"slow-{n}", time.sleep, (0.2,)) for n in range(400)])
+            with pytest.raises(ScheduleError, match=r"lost .* run again"):
+                run_stream(pool, source)
     finally:
         stop(started)
+
+
+def test_a_scheduler_that_restarts_gets_what_was_under_way_again(tmp_path: Path) -> None:
+    file = tmp_path / "scheduler.json"
+    started, later = start_dask(file), list[subprocess.Popen[bytes]]()
+
+    def restart() -> None:
+        stop(started, signal.SIGKILL)
+        later.extend(start_dask(file))
+
+    try:
+        source = Numbers([Task(f"square-{n}", square, (n,)) for n in range(200)])
+        with connect(ScheduleConfig(patience_s=60), scheduler=str(file)) as pool:
+            restarting = threading.Timer(1, restart)
+            restarting.start()
+            run_stream(pool, source)
+            restarting.join()
+
+        assert {key: value for key, (value, _) in source.results.items()} == {f"square-{n}": n * n for n in range(200)}
+        assert not source.failures
+        assert source.under_way == 0, "no result came twice"
+        assert "the Dask scheduler was lost" in source.words[0]
+        assert source.words[-1].startswith("connected again")
+    finally:
+        stop([*started, *later], signal.SIGKILL)
 
 
 @pytest.mark.parametrize("text", ["{}", "rubbish", "[]"])

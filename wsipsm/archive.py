@@ -256,6 +256,10 @@ class Archive:
             run.failed(task, failure)
             self._after(run, tile=task.call in {map_tile, recognise_tile})
 
+    def said(self, text: str) -> None:
+        """Pass a word on the run as a whole on."""
+        self.reporter.said(text)
+
     def told(self, message: dict[str, Any]) -> None:
         """Take progress of a fit; called from another thread."""
         for run in list(self._active):

@@ -307,6 +307,8 @@ class ScheduleConfig(Section):
     """Tiles submitted and not yet finished, for each worker."""
     retries: int = Field(default=2, ge=0)
     """Further tries of a failed tile."""
+    patience_s: float = Field(default=300, ge=0)
+    """How long a scheduler of others that was lost is waited for, seconds."""
 
 
 class Config(Section):

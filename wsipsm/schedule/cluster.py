@@ -6,13 +6,14 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import dask
-from distributed import Client, LocalCluster
+from distributed import CancelledError, Client, LocalCluster
+from distributed.comm.core import CommClosedError
 
 from wsipsm.config import ScheduleConfig
 from wsipsm.errors import ScheduleError
@@ -21,27 +22,77 @@ from wsipsm.provenance import versions
 CONNECT_SECONDS = 30
 """How long a scheduler and its first worker are waited for."""
 
+RETRY_SECONDS = 5
+"""How long one try to reach a scheduler that was lost may take."""
+
 LOST_SECONDS = 60
 """After how long without a word a local worker is given up; a scheduler started by others has its own setting."""
 
 
-@dataclass(frozen=True, slots=True)
 class Pool:
-    """A connected cluster."""
+    """A connected cluster; made by `connect`.
 
-    client: Client
-    config: ScheduleConfig
-    has_gpu: bool
+    Attributes
+    ----------
+    client : Client
+        Of the scheduler.
+    config : ScheduleConfig
+        Bounds of the stream.
+    has_gpu : bool
+        Whether workers have a GPU to share out.
+    """
+
+    def __init__(self, client: Client, config: ScheduleConfig, scheduler: str | None = None) -> None:
+        self.client, self.config = client, config
+        self._scheduler = scheduler
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        self.has_gpu = any("GPU" in (worker.get("resources") or {}) for worker in workers)
 
     @property
     def threads(self) -> int:
-        """Tasks that the workers run at a time."""
+        """Tasks that the workers run at a time; asked of the scheduler."""
         return sum(self.client.nthreads().values())
 
     @property
     def dashboard(self) -> str:
         """Link of the Dask dashboard; empty where it has none."""
         return self.client.dashboard_link if "dashboard" in (self.client.scheduler_info().get("services") or {}) else ""
+
+    @property
+    def alive(self) -> bool:
+        """Whether the scheduler is there, or may be back in a moment."""
+        return self.client.status in {"running", "connecting"}
+
+    def restore(self, give_up: Callable[[], bool]) -> None:
+        """Connect again to a scheduler of others that was lost, once it is back with a worker.
+
+        Parameters
+        ----------
+        give_up : callable
+            Asked every few seconds; ends the wait.
+
+        Raises
+        ------
+        ScheduleError
+            It did not come back in time, or ``give_up`` said so.
+        """
+        deadline = time.monotonic() + (self.config.patience_s if self._scheduler else 0)
+        self.close()
+        while self._scheduler and time.monotonic() < deadline and not give_up():
+            with contextlib.suppress(ScheduleError):
+                self.client = _remote_client(self._scheduler, seconds=RETRY_SECONDS)
+                _refuse_other_versions(self.client, self._scheduler)
+                return
+            time.sleep(1)
+        raise ScheduleError(
+            f"the Dask scheduler was lost{f' ({self._scheduler})' if self._scheduler else ''}; run again, finished "
+            "tiles are kept"
+        )
+
+    def close(self) -> None:
+        """Let go of the scheduler."""
+        with contextlib.suppress(OSError, TimeoutError, CommClosedError, CancelledError):
+            self.client.close(timeout=RETRY_SECONDS)
 
 
 @contextlib.contextmanager
@@ -62,23 +113,35 @@ def connect(config: ScheduleConfig, *, scheduler: str | None = None, gpus: int =
     ScheduleError
         The scheduler does not answer, it has no workers, or they have other versions than this process.
     """
+    settings = {
+        "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
+        "distributed.scheduler.worker-ttl": f"{LOST_SECONDS}s",
+    }
     with contextlib.ExitStack() as stack:
-        stack.enter_context(
-            dask.config.set(
-                {
-                    "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
-                    "distributed.scheduler.worker-ttl": f"{LOST_SECONDS}s",
-                }
-            )
-        )
+        stack.enter_context(dask.config.set(settings))
+        stack.enter_context(_silence())
         if scheduler is None:
-            client = stack.enter_context(Client(stack.enter_context(_local_cluster(config, gpus))))
-            _share_gpus(client, gpus if config.processes else 0)
+            pool = Pool(Client(stack.enter_context(_local_cluster(config, gpus))), config)
+            _share_gpus(pool.client, gpus if config.processes else 0)
         else:
-            client = stack.enter_context(_remote_client(scheduler))
-            _refuse_other_versions(client, scheduler)
-        workers = client.scheduler_info(n_workers=-1)["workers"].values()
-        yield Pool(client, config, has_gpu=any("GPU" in (worker.get("resources") or {}) for worker in workers))
+            pool = Pool(_remote_client(scheduler, seconds=CONNECT_SECONDS), config, scheduler)
+            _refuse_other_versions(pool.client, scheduler)
+        stack.callback(pool.close)
+        yield pool
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep Dask's own words to itself: it would print a traceback for whatever goes wrong; ours go to failed.csv."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 @contextlib.contextmanager
@@ -91,7 +154,6 @@ def _local_cluster(config: ScheduleConfig, gpus: int) -> Iterator[LocalCluster]:
         shape = {"n_workers": 1, "threads_per_worker": workers, "processes": False}
     if gpus:
         shape["resources"] = {"GPU": 1}
-    # Dask would print the traceback of every failed try; ours go to failed.csv.
     # No memory limit of Dask's own: tiles are bounded by construction, and a paused worker would stall a run.
     with LocalCluster(**shape, dashboard_address=":0", memory_limit=0, silence_logs=logging.CRITICAL) as cluster:
         yield cluster
@@ -115,19 +177,19 @@ def _see_gpu(name: str) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = name
 
 
-def _remote_client(scheduler: str) -> Client:
+def _remote_client(scheduler: str, *, seconds: float) -> Client:
     address: dict[str, Any] = {"address": scheduler}
     if "://" not in scheduler:
         if not Path(scheduler).is_file():
             raise ScheduleError(f"{scheduler}: expected an address (tcp://host:port) or a scheduler file that exists")
         address = {"address": _address_in(Path(scheduler))}
     try:
-        client = Client(**address, timeout=CONNECT_SECONDS)
-        client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+        client = Client(**address, timeout=seconds)
+        client.wait_for_workers(1, timeout=seconds)
     except (OSError, TimeoutError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ScheduleError(
-            f"{scheduler}: no Dask scheduler with workers answers within {CONNECT_SECONDS} s: {reason}"
+            f"{scheduler}: no Dask scheduler with workers answers within {seconds:.0f} s: {reason}"
         ) from None
     return client
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
+import time
 import traceback
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +16,7 @@ from distributed import CancelledError, Client, Future
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
-from wsipsm.errors import ScheduleError, WorkerLostError
+from wsipsm.errors import WorkerLostError
 from wsipsm.schedule.cluster import Pool
 from wsipsm.schedule.stop import Stop
 from wsipsm.schedule.task import TOPIC, Failure, Source, Task, call_task
@@ -25,28 +28,39 @@ POLL_SECONDS = 0.5
 def run_stream(pool: Pool, source: Source, stop: Stop | None = None) -> None:
     """Run all tasks of a source; a task that fails is tried on other workers, then handed back, and the rest goes on.
 
-    Once ``stop`` asks, no task is started; those under way have `GRACE_SECONDS` to end.
+    Once ``stop`` asks, no task is started; those under way have `GRACE_SECONDS` to end. A scheduler of others that is
+    lost is waited for, and gets the tasks that were under way again.
 
     Raises
     ------
     ScheduleError
-        The scheduler was lost.
+        The scheduler was lost for good.
     """
-    stop, stream = stop or Stop(), _Stream(pool)
-    try:
-        with _listening(pool.client, source):
-            while not stop.patience_over:
-                if not stop.asked:
-                    stream.fill(source)
-                if not stream.running and (stop.asked or not source.waiting()):
-                    return
-                stream.settle(source)
-                source.tick()
-            stream.abandon()
-    except (CancelledError, CommClosedError) as error:
-        raise ScheduleError(
-            f"the Dask scheduler was lost ({type(error).__name__}); run again, finished tiles are kept"
-        ) from None
+    stop, under_way = stop or Stop(), list[_Running]()
+    while True:
+        stream = _Stream(pool, under_way)
+        try:
+            _drive(stream, source, stop)
+            return
+        except (CancelledError, CommClosedError) as error:
+            source.said(f"the Dask scheduler was lost ({type(error).__name__})")
+            under_way = stream.under_way
+            pool.restore(lambda: stop.asked)
+            source.said("connected again; what was under way is done again")
+
+
+def _drive(stream: _Stream, source: Source, stop: Stop) -> None:
+    """Run tasks until none is left or a stop is over."""
+    with _listening(stream.pool.client, source):
+        stream.send()
+        while not stop.patience_over:
+            if not stop.asked:
+                stream.fill(source)
+            if not stream.running and (stop.asked or not source.waiting()):
+                return
+            stream.settle(source)
+            source.tick()
+        stream.abandon()
 
 
 @dataclass
@@ -57,17 +71,25 @@ class _Running:
 
 
 class _Stream:
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, unsent: Sequence[_Running]) -> None:
         self.pool = pool
+        self._unsent = deque(unsent)
         self.running: dict[Future[Any], _Running] = {}
         self._ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+        self._limit, self._asked = 0, -math.inf
+
+    @property
+    def under_way(self) -> list[_Running]:
+        """Tasks taken from the source and not yet handed back."""
+        return [*self.running.values(), *self._unsent]
 
     def fill(self, source: Source) -> None:
         """Submit tasks until enough are in flight."""
-        # Asked anew each time: a cluster may grow and shrink.
-        limit = max(1, self.pool.config.in_flight_per_worker * self.pool.threads)
-        while len(self.running) < limit and (task := source.next_task()) is not None:
-            self._submit(_Running(task))
+        if time.monotonic() - self._asked > POLL_SECONDS:  # anew: a cluster may grow and shrink
+            self._limit = max(1, self.pool.config.in_flight_per_worker * self.pool.threads)
+            self._asked = time.monotonic()
+        while len(self.running) < self._limit and (task := source.next_task()) is not None:
+            self.send(_Running(task))
 
     def settle(self, source: Source) -> None:
         """Hand the tasks that ended to the source; waits a little for the first."""
@@ -75,7 +97,7 @@ class _Stream:
             self._settle_one(self._ended.get(timeout=POLL_SECONDS), source)
             while True:
                 self._settle_one(self._ended.get_nowait(), source)
-        if self.pool.client.status not in {"running", "connecting"}:
+        if not self.pool.alive:
             raise CancelledError(self.pool.client.status)
 
     def abandon(self) -> None:
@@ -84,17 +106,26 @@ class _Stream:
         self.running.clear()
 
     def _settle_one(self, future: Future[Any], source: Source) -> None:
-        run = self.running.pop(future)
+        run = self.running[future]
         result = _result_of(future, run.task)
+        del self.running[future]
         future.release()
         if not isinstance(result, Failure):
             source.done(run.task, result)
         elif run.tries < self.pool.config.retries and not getattr(result.error, "final", False):
-            self._submit(_Running(run.task, run.tries + 1, (*run.avoided, result.worker)))
+            self.send(_Running(run.task, run.tries + 1, (*run.avoided, result.worker)))
         else:
             source.failed(run.task, result)
 
+    def send(self, *more: _Running) -> None:
+        """Submit what is unsent, and more; what a lost scheduler does not take stays unsent."""
+        self._unsent.extend(more)
+        while self._unsent:
+            self._submit(self._unsent[0])
+            self._unsent.popleft()
+
     def _submit(self, run: _Running) -> None:
+        """Start a task, on another worker than those that failed at it."""
         task = run.task
         others = [name for name in self.pool.client.nthreads() if name not in run.avoided] if run.tries else []
         future = self.pool.client.submit(

@@ -79,6 +79,9 @@ class Source(Protocol):
     def failed(self, task: Task, failure: Failure) -> None:
         """Take a failure, after all tries."""
 
+    def said(self, text: str) -> None:
+        """Take a word on the run as a whole."""
+
     def told(self, message: dict[str, Any]) -> None:
         """Take progress from inside a task; called from another thread."""
 
