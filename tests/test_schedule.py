@@ -6,7 +6,6 @@ import operator
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dask_processes import start_scheduler, start_worker, stop
 
 from wsipsm.config import ScheduleConfig
 from wsipsm.errors import ScheduleError
@@ -134,30 +134,7 @@ def test_threads_of_one_process_do_the_same() -> None:
 
 
 def start_dask(file: Path) -> list[subprocess.Popen[bytes]]:
-    """A scheduler and a worker as others would start them."""
-    commands = [
-        [sys.executable, "-m", "dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"],
-        [sys.executable, "-m", "dask", "worker", "--no-dashboard", "--nworkers", "1", "--nthreads", "1"],
-    ]
-    file.unlink(missing_ok=True)
-    started = []
-    for command in commands:
-        full = [*command, "--scheduler-file", str(file)]
-        # Workers of others import what they are told to call.
-        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        started.append(subprocess.Popen(full, env=environment, **quiet))  # type: ignore[call-overload]
-    deadline = time.monotonic() + 30
-    while not file.exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return started
-
-
-def stop(started: list[subprocess.Popen[bytes]], with_signal: int = signal.SIGTERM) -> None:
-    for process in reversed(started):
-        process.send_signal(with_signal)
-    for process in started:
-        process.wait(60)
+    return [start_scheduler(file), start_worker(file)]
 
 
 def test_an_existing_scheduler_is_found_by_its_file(tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -155,8 +157,27 @@ def _local_cluster(config: ScheduleConfig, gpus: int) -> Iterator[LocalCluster]:
     if gpus:
         shape["resources"] = {"GPU": 1}
     # No memory limit of Dask's own: tiles are bounded by construction, and a paused worker would stall a run.
-    with LocalCluster(**shape, dashboard_address=":0", memory_limit=0, silence_logs=logging.CRITICAL) as cluster:
+    with _without_interrupts():
+        cluster = LocalCluster(**shape, dashboard_address=":0", memory_limit=0, silence_logs=logging.CRITICAL)
+    with cluster:
         yield cluster
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Keep SIGINT from threads and processes that are started inside, and from those that they start.
+
+    A terminal sends it to every process of a run; workers must end what they have begun, and only the client decides.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # whoever starts it, as the first new process does, takes SIGINT again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _address_in(scheduler_file: Path) -> str:
