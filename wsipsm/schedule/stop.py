@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-GRACE_SECONDS = 25.0
-"""How long tasks under way may take to end after a stop; what does not end is done again by the next run."""
+GRACE_SECONDS = 20.0
+"""How long tasks under way may take to end after a stop; what does not end is done again by the next run. Ending the
+workers takes some seconds more."""
 
 
 class Stop:
@@ -46,7 +47,7 @@ class Stop:
 
     @contextmanager
     def on_signals(self) -> Iterator[Stop]:
-        """SIGINT and SIGTERM ask to stop; a second one interrupts at once. Outside the main thread nothing is done."""
+        """SIGINT and SIGTERM ask to stop; a second SIGINT interrupts at once. Only the main thread can do this."""
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
@@ -58,7 +59,7 @@ class Stop:
                 signal.signal(number, handler)
 
     def _caught(self, number: int, _: FrameType | None) -> None:
-        if self.signal:
+        if self.signal == number == signal.SIGINT:  # SIGTERM may come twice, of a batch system and of its shell
             raise KeyboardInterrupt
-        self.signal = number
+        self.signal = self.signal or number
         self.ask(f"stopped by {signal.Signals(number).name}")

@@ -18,7 +18,7 @@ from distributed.scheduler import KilledWorker
 
 from wsipsm.errors import WorkerLostError
 from wsipsm.schedule.cluster import Pool
-from wsipsm.schedule.stop import Stop
+from wsipsm.schedule.stop import GRACE_SECONDS, Stop
 from wsipsm.schedule.task import TOPIC, Failure, Source, Task, call_task
 
 POLL_SECONDS = 0.5
@@ -53,9 +53,12 @@ def _drive(stream: _Stream, source: Source, stop: Stop) -> None:
     """Run tasks until none is left or a stop is over."""
     with _listening(stream.pool.client, source):
         stream.send()
+        told = False
         while not stop.patience_over:
             if not stop.asked:
                 stream.fill(source)
+            elif not told and (told := bool(stream.running)):
+                source.said(f"{stop.reason}: what is under way has {GRACE_SECONDS:.0f} s to end")
             if not stream.running and (stop.asked or not source.waiting()):
                 return
             stream.settle(source)
