@@ -79,6 +79,14 @@ def run(
     scheduler: Annotated[
         str | None, typer.Option(help="Existing Dask scheduler: tcp://host:port or a scheduler file.")
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RECIPE",
+            help="Ask a cluster's manager for workers: slurm, slurm-gpu, cuda, kubernetes, or a YAML file of your own "
+            "(see wsipsm cluster).",
+        ),
+    ] = None,
     recognizer: Annotated[
         str | None,
         typer.Option(help="segmenter (default), or psm: the pseudo mask itself, its network learnt on each slide."),
@@ -115,13 +123,17 @@ def run(
 
       wsipsm run manifest.csv -o out --scheduler scheduler.json
 
+      wsipsm run archive/ -o out --cluster slurm.yaml
+
       wsipsm run field.png -o out --slide-mpp 0.25
 
       wsipsm run slide.svs -o out --roi annotations.geojson
     """
-    from wsipsm.config import load_config
+    from wsipsm.config import load_config, load_recipe
     from wsipsm.pipeline import Request
 
+    if scheduler is not None and cluster is not None:
+        _refuse("--scheduler is a cluster that is there, --cluster one that is started: give one of them")
     if encoder is not None and checkpoint is not None:
         _refuse("--encoder goes with --recognizer psm and --checkpoint with the segmenter: give one of them")
     recognizer = recognizer or ("psm" if encoder is not None else None)
@@ -143,6 +155,7 @@ def run(
         roi=roi,
         device=device,
         scheduler=scheduler,
+        recipe=load_recipe(cluster) if cluster else None,
         checkpoint=checkpoint or encoder,
         fresh=fresh,
         settings=overrides,

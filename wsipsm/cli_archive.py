@@ -1,4 +1,4 @@
-"""``wsipsm status`` and ``wsipsm doctor``."""
+"""``wsipsm status``, ``wsipsm doctor`` and ``wsipsm cluster``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(status)
     app.command()(doctor)
+    app.command()(cluster)
 
 
 def status(
@@ -79,6 +80,38 @@ def doctor(
         print(orjson.dumps(checks, option=orjson.OPT_INDENT_2).decode())
     if not all(check.good for check in checks):
         raise typer.Exit(EXIT_NOTHING)
+
+
+def cluster(
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="slurm, slurm-gpu, cuda, kubernetes, or a YAML file of your own.")
+    ],
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the recipe there, to be fitted to your cluster.")
+    ] = None,
+) -> None:
+    """Show what wsipsm run --cluster RECIPE would give to a cluster's manager: a job script, or a resource.
+
+    For example:
+
+      wsipsm cluster slurm --save mine.yaml
+
+      wsipsm cluster mine.yaml
+
+      wsipsm run archive/ -o out --cluster mine.yaml
+    """
+    from wsipsm.config import load_recipe, packaged_recipes
+
+    found = load_recipe(recipe)
+    if save is not None:
+        if save.exists():
+            raise typer.BadParameter(f"{save} is there already; choose another name")
+        save.write_bytes(packaged_recipes().get(recipe, Path(recipe)).read_bytes())
+        print(f"{save}: edit it, look at wsipsm cluster {save}, then wsipsm run ... --cluster {save}")
+        return
+    from wsipsm.schedule import preview
+
+    print(preview(found), end="")
 
 
 def _table(found: Any) -> Any:

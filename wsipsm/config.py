@@ -311,6 +311,17 @@ class ScheduleConfig(Section):
     """How long a scheduler of others that was lost is waited for, seconds."""
 
 
+class RecipeConfig(Section):
+    """Workers that a cluster's own manager starts."""
+
+    kind: Literal["slurm", "cuda", "kubernetes"]
+    """Who starts them."""
+    jobs: int = Field(default=1, ge=1)
+    """SLURM jobs, each of which may bring several workers, or Kubernetes workers; of no meaning for ``cuda``."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Of the class of Dask that talks to the manager."""
+
+
 class Config(Section):
     """Everything a run depends on, in the order of its path."""
 
@@ -358,7 +369,7 @@ def load_config(name_or_file: str = "he", overrides: tuple[str, ...] = ()) -> Co
 
 def load_settings(model: type[AnySection], name_or_file: str, overrides: tuple[str, ...] = ()) -> AnySection:
     """Sections of any kind, read and checked as :func:`load_config` does."""
-    table = _read_table(name_or_file)
+    table = _read_table(name_or_file, packaged_configs())
     for override in overrides:
         _apply(table, override)
     return _parse(model, table, name_or_file)
@@ -380,18 +391,35 @@ def _parse(model: type[AnySection], table: dict[str, Any], where: str) -> AnySec
         raise ConfigError(f"{where}: {key}: {message} (got {first['input']!r})") from None
 
 
+def load_recipe(name_or_file: str) -> RecipeConfig:
+    """Recipe of a cluster, by a packaged name or from a YAML file; errors as :func:`load_config`."""
+    return _parse(RecipeConfig, _read_table(name_or_file, packaged_recipes()), name_or_file)
+
+
 def packaged_configs() -> dict[str, Path]:
     """Names and files of the configurations that come with wsipsm."""
+    return {path.stem: path for path in sorted(_packaged_folder().glob("*.yaml"))}
+
+
+def packaged_recipes() -> dict[str, Path]:
+    """Names and files of the recipes for clusters that come with wsipsm."""
+    return {path.stem: path for path in sorted((_packaged_folder() / "cluster").glob("*.yaml"))}
+
+
+def dump_yaml(table: dict[str, Any]) -> str:
+    """YAML text of a nested mapping, keys in their order."""
+    return yaml.safe_dump(table, sort_keys=False, allow_unicode=True)
+
+
+def _packaged_folder() -> Path:
     inside = Path(str(resources.files("wsipsm"))) / "configs"
-    folder = inside if inside.is_dir() else Path(__file__).parent.parent / "configs"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "configs"
 
 
-def _read_table(name_or_file: str) -> dict[str, Any]:
-    path = packaged_configs().get(name_or_file, Path(name_or_file))
+def _read_table(name_or_file: str, packaged: dict[str, Path]) -> dict[str, Any]:
+    path = packaged.get(name_or_file, Path(name_or_file))
     if path.suffix not in {".yaml", ".yml"}:
-        names = ", ".join(packaged_configs())
-        raise ConfigError(f"unknown configuration {name_or_file!r}: expected one of {names}, or a .yaml file")
+        raise ConfigError(f"unknown name {name_or_file!r}: expected one of {', '.join(packaged)}, or a .yaml file")
     try:
         table = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from wsipsm.annotations import read_regions
 from wsipsm.archive import Archive, Stager
-from wsipsm.config import Config, RecognizerConfig, load_config
+from wsipsm.config import Config, RecipeConfig, RecognizerConfig, load_config
 from wsipsm.errors import CheckpointError, DiskFullError, StoppedError, WsipsmError, describe_error
 from wsipsm.ledger import Entry, long_id, look_up
 from wsipsm.lock import locked
@@ -68,6 +68,8 @@ class Request:
         ``auto``, ``cpu`` or ``cuda``.
     scheduler : str, optional
         Address or file of a Dask scheduler.
+    recipe : RecipeConfig, optional
+        Workers to ask of a cluster's manager, where no scheduler is given.
     checkpoint : Path, optional
         Of a segmenter or, for the pseudo mask, an encoder; or the fit of an earlier run.
     fresh : bool
@@ -87,6 +89,7 @@ class Request:
     roi: Path | None = None
     device: str = "auto"
     scheduler: str | None = None
+    recipe: RecipeConfig | None = None
     checkpoint: Path | None = None
     fresh: bool = False
     settings: Sequence[str] = ()
@@ -175,7 +178,7 @@ def orders_of(request: Request) -> list[Order]:
     """
     if request.roi is not None:
         read_regions(request.roi)
-    if request.scheduler is None:
+    if request.scheduler is None and request.recipe is None:
         pick_device(request.device)
 
     @cache
@@ -264,7 +267,7 @@ def _work(request: Request, left: Sequence[tuple[Order, SlideState]], told: Tabl
     gpus = 0 if request.device == "cpu" else gpu_count()
     with (
         _staged(request, left, told) as stager,
-        connect(request.config.schedule, scheduler=request.scheduler, gpus=gpus) as pool,
+        connect(request.config.schedule, scheduler=request.scheduler, recipe=request.recipe, gpus=gpus) as pool,
     ):
         if pool.dashboard:
             told.said(f"Dask dashboard: {pool.dashboard}")

@@ -17,12 +17,16 @@ import dask
 from distributed import CancelledError, Client, LocalCluster
 from distributed.comm.core import CommClosedError
 
-from wsipsm.config import ScheduleConfig
+from wsipsm.config import RecipeConfig, ScheduleConfig
 from wsipsm.errors import ScheduleError
 from wsipsm.provenance import versions
+from wsipsm.schedule.recipes import all_jobs_ended, started
 
 CONNECT_SECONDS = 30
 """How long a scheduler and its first worker are waited for."""
+
+JOBS_SECONDS = 15
+"""How often a manager is asked about jobs while no worker ever came."""
 
 RETRY_SECONDS = 5
 """How long one try to reach a scheduler that was lost may take."""
@@ -40,20 +44,42 @@ class Pool:
         Of the scheduler.
     config : ScheduleConfig
         Bounds of the stream.
+    threads : int
+        Tasks that the workers run at a time; 0 while there is none. As of the last `refresh`.
     has_gpu : bool
         Whether workers have a GPU to share out.
     """
 
-    def __init__(self, client: Client, config: ScheduleConfig, scheduler: str | None = None) -> None:
+    def __init__(
+        self, client: Client, config: ScheduleConfig, *, scheduler: str | None = None, managed: Any = None
+    ) -> None:
         self.client, self.config = client, config
-        self._scheduler = scheduler
-        workers = client.scheduler_info(n_workers=-1)["workers"].values()
-        self.has_gpu = any("GPU" in (worker.get("resources") or {}) for worker in workers)
+        self.threads, self.has_gpu = 0, False
+        self._scheduler, self._managed = scheduler, managed
+        self._known: set[str] = set()
+        self._look_at_jobs = time.monotonic() + JOBS_SECONDS
+        self.refresh()
 
-    @property
-    def threads(self) -> int:
-        """Tasks that the workers run at a time; asked of the scheduler."""
-        return sum(self.client.nthreads().values())
+    def refresh(self) -> None:
+        """Look at the workers anew: a cluster may grow and shrink.
+
+        Raises
+        ------
+        ScheduleError
+            A worker has other versions than this process, or no worker will ever come.
+        """
+        threads = self.client.nthreads()
+        if new := [address for address in threads if address not in self._known]:
+            if self._scheduler or self._managed:
+                _refuse_other_versions(self.client, new)
+            workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+            self.has_gpu = any("GPU" in (worker.get("resources") or {}) for worker in workers)
+            self._known |= set(new)
+        self.threads = sum(threads.values())
+        if self._managed and not self._known and time.monotonic() > self._look_at_jobs:
+            self._look_at_jobs = time.monotonic() + JOBS_SECONDS
+            if trouble := all_jobs_ended(self._managed):
+                raise ScheduleError(trouble)
 
     @property
     def dashboard(self) -> str:
@@ -76,14 +102,15 @@ class Pool:
         Raises
         ------
         ScheduleError
-            It did not come back in time, or ``give_up`` said so.
+            It did not come back in time, or ``give_up`` said so; or a worker has other versions.
         """
         deadline = time.monotonic() + (self.config.patience_s if self._scheduler else 0)
         self.close()
         while self._scheduler and time.monotonic() < deadline and not give_up():
-            with contextlib.suppress(ScheduleError):
+            with contextlib.suppress(_UnreachableError):
                 self.client = _remote_client(self._scheduler, seconds=RETRY_SECONDS)
-                _refuse_other_versions(self.client, self._scheduler)
+                self._known.clear()
+                self.refresh()
                 return
             time.sleep(1)
         raise ScheduleError(
@@ -97,9 +124,15 @@ class Pool:
             self.client.close(timeout=RETRY_SECONDS)
 
 
+class _UnreachableError(ScheduleError):
+    """A scheduler that does not answer now."""
+
+
 @contextlib.contextmanager
-def connect(config: ScheduleConfig, *, scheduler: str | None = None, gpus: int = 0) -> Iterator[Pool]:
-    """Pool on an existing scheduler, or on a local cluster that ends with the context.
+def connect(
+    config: ScheduleConfig, *, scheduler: str | None = None, recipe: RecipeConfig | None = None, gpus: int = 0
+) -> Iterator[Pool]:
+    """Pool on an existing scheduler, on workers of a cluster's manager, or on a local cluster.
 
     Parameters
     ----------
@@ -107,13 +140,16 @@ def connect(config: ScheduleConfig, *, scheduler: str | None = None, gpus: int =
         Workers of the local cluster and bounds of the stream.
     scheduler : str, optional
         ``tcp://host:port`` or the path of a scheduler file.
+    recipe : RecipeConfig, optional
+        What to ask of a manager; what it starts ends with the context, like a local cluster.
     gpus : int
         GPUs to give to local workers, one each.
 
     Raises
     ------
     ScheduleError
-        The scheduler does not answer, it has no workers, or they have other versions than this process.
+        The scheduler does not answer, it has no workers, they have other versions than this process, or the recipe does
+        not fit.
     """
     settings = {
         "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
@@ -122,12 +158,16 @@ def connect(config: ScheduleConfig, *, scheduler: str | None = None, gpus: int =
     with contextlib.ExitStack() as stack:
         stack.enter_context(dask.config.set(settings))
         stack.enter_context(_silence())
-        if scheduler is None:
-            pool = Pool(Client(stack.enter_context(_local_cluster(config, gpus))), config)
-            _share_gpus(pool.client, gpus if config.processes else 0)
+        managed = None
+        if scheduler is not None:
+            client = _remote_client(scheduler, seconds=CONNECT_SECONDS)
+        elif recipe is not None:
+            managed = stack.enter_context(started(recipe))
+            client = Client(managed)
         else:
-            pool = Pool(_remote_client(scheduler, seconds=CONNECT_SECONDS), config, scheduler)
-            _refuse_other_versions(pool.client, scheduler)
+            client = Client(stack.enter_context(_local_cluster(config, gpus)))
+            _share_gpus(client, gpus if config.processes else 0)
+        pool = Pool(client, config, scheduler=scheduler, managed=managed)
         stack.callback(pool.close)
         yield pool
 
@@ -184,7 +224,7 @@ def _address_in(scheduler_file: Path) -> str:
     try:
         return str(json.loads(scheduler_file.read_text())["address"])
     except (OSError, ValueError, KeyError, TypeError):
-        raise ScheduleError(f"{scheduler_file}: expected the scheduler file that `dask scheduler` writes") from None
+        raise _UnreachableError(f"{scheduler_file}: expected the scheduler file that `dask scheduler` writes") from None
 
 
 def _share_gpus(client: Client, gpus: int) -> None:
@@ -202,28 +242,30 @@ def _remote_client(scheduler: str, *, seconds: float) -> Client:
     address: dict[str, Any] = {"address": scheduler}
     if "://" not in scheduler:
         if not Path(scheduler).is_file():
-            raise ScheduleError(f"{scheduler}: expected an address (tcp://host:port) or a scheduler file that exists")
+            raise _UnreachableError(
+                f"{scheduler}: expected an address (tcp://host:port) or a scheduler file that exists"
+            )
         address = {"address": _address_in(Path(scheduler))}
     try:
         client = Client(**address, timeout=seconds)
         client.wait_for_workers(1, timeout=seconds)
     except (OSError, TimeoutError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise ScheduleError(
+        raise _UnreachableError(
             f"{scheduler}: no Dask scheduler with workers answers within {seconds:.0f} s: {reason}"
         ) from None
     return client
 
 
-def worker_versions(client: Client) -> dict[str, dict[str, str]]:
-    """Versions of what results depend on, by worker address.
+def worker_versions(client: Client, workers: list[str] | None = None) -> dict[str, dict[str, str]]:
+    """Versions of what results depend on, by worker address; of all workers if none is named.
 
     Raises
     ------
     ScheduleError
         A worker cannot import wsipsm.
     """
-    found = client.run(versions, on_error="return")
+    found = client.run(versions, on_error="return", workers=workers)
     for address, answer in found.items():
         if isinstance(answer, BaseException):
             raise ScheduleError(
@@ -233,10 +275,10 @@ def worker_versions(client: Client) -> dict[str, dict[str, str]]:
     return dict(found)
 
 
-def _refuse_other_versions(client: Client, scheduler: str) -> None:
+def _refuse_other_versions(client: Client, workers: list[str]) -> None:
     mine = versions()
-    for address, theirs in worker_versions(client).items():
+    for address, theirs in worker_versions(client, workers).items():
         other = [name for name in mine if name != "platform" and theirs.get(name) != mine[name]]
         if other:
             named = ", ".join(f"{name} {theirs.get(name, 'absent')} there and {mine[name]} here" for name in other)
-            raise ScheduleError(f"{scheduler}: worker {address} has {named}; install the same versions on both sides")
+            raise ScheduleError(f"worker {address} has {named}; install the same versions on both sides")

@@ -53,17 +53,31 @@ def _drive(stream: _Stream, source: Source, stop: Stop) -> None:
     """Run tasks until none is left or a stop is over."""
     with _listening(stream.pool.client, source):
         stream.send()
-        told = False
+        told = _Said(source)
         while not stop.patience_over:
             if not stop.asked:
                 stream.fill(source)
-            elif not told and (told := bool(stream.running)):
-                source.said(f"{stop.reason}: what is under way has {GRACE_SECONDS:.0f} s to end")
-            if not stream.running and (stop.asked or not source.waiting()):
+                told.once("waiting for workers", stream.pool.threads == 0)
+            told.once(f"{stop.reason}: what is under way has {GRACE_SECONDS:.0f} s to end", stop.asked)
+            over = stop.asked or (stream.pool.threads and not source.waiting())
+            if not stream.running and over:
                 return
             stream.settle(source)
             source.tick()
         stream.abandon()
+
+
+class _Said:
+    """Says a thing when it becomes true, not while it stays so."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._true: set[str] = set()
+
+    def once(self, text: str, is_true: bool) -> None:
+        if is_true and text not in self._true:
+            self._source.said(text)
+        (self._true.add if is_true else self._true.discard)(text)
 
 
 @dataclass
@@ -79,7 +93,7 @@ class _Stream:
         self._unsent = deque(unsent)
         self.running: dict[Future[Any], _Running] = {}
         self._ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
-        self._limit, self._asked = 0, -math.inf
+        self._asked = -math.inf
 
     @property
     def under_way(self) -> list[_Running]:
@@ -87,11 +101,12 @@ class _Stream:
         return [*self.running.values(), *self._unsent]
 
     def fill(self, source: Source) -> None:
-        """Submit tasks until enough are in flight."""
-        if time.monotonic() - self._asked > POLL_SECONDS:  # anew: a cluster may grow and shrink
-            self._limit = max(1, self.pool.config.in_flight_per_worker * self.pool.threads)
+        """Submit tasks until enough are in flight; none while there is no worker."""
+        if time.monotonic() - self._asked > POLL_SECONDS:
+            self.pool.refresh()
             self._asked = time.monotonic()
-        while len(self.running) < self._limit and (task := source.next_task()) is not None:
+        limit = self.pool.config.in_flight_per_worker * self.pool.threads
+        while len(self.running) < limit and (task := source.next_task()) is not None:
             self.send(_Running(task))
 
     def settle(self, source: Source) -> None:
