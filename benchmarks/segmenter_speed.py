@@ -12,7 +12,6 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from accuracy import halved
@@ -21,13 +20,14 @@ from slidegen import mosaic, read_rgb
 from wsipsm import labels
 from wsipsm.config import load_config
 from wsipsm.models import shipped_model
+from wsipsm.nets.device import settle_worker
 from wsipsm.train.fit import fit_segmenter
 
 
 def work(image: np.ndarray, repeats: int) -> tuple[float, float, int]:
     """Seconds of the network, of the instances, and cells found, in one process."""
     torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    settle_worker()
     config = load_config("he")
     patches = np.stack([image[y : y + 128, x : x + 128] for y in range(0, 1024, 128) for x in range(0, 1024, 128)])
     recognizer = fit_segmenter(patches, config, model=shipped_model(), device=torch.device("cpu"))

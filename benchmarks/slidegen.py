@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,3 +49,36 @@ def write_slide(path: Path, pixels: Pixels, *, mpp: float | None, compression: s
             )
             tiff.write(level, **shape, **coarse, subfiletype=1)
     return path
+
+
+def write_endless(path: Path, texture: Pixels, side: int, *, mpp: float) -> Path:
+    """Write a square pyramid of any side, JPEG, the texture over and over; one row of tiles is held at a time.
+
+    ``texture`` is square, its side a multiple of 1024 px, so that levels at 4 and 16 repeat whole tiles too.
+    """
+    shape = {"tile": (256, 256), "photometric": "ycbcr", "compression": "jpeg", "dtype": np.uint8}
+    with tifffile.TiffWriter(path, bigtiff=True) as tiff:
+        step = 1
+        while side // step >= 1024 or step == 1:
+            height, width = (size // step for size in texture.shape[:2])
+            level = texture[: height * step, : width * step].reshape(height, step, width, step, 3).mean((1, 3))
+            pixels = side // step
+            tiff.write(
+                _tiles(level.astype(np.uint8), pixels),
+                shape=(pixels, pixels, 3),
+                subfiletype=int(step > 1),
+                resolution=(1e4 / mpp / step, 1e4 / mpp / step),
+                resolutionunit="CENTIMETER",
+                **shape,
+            )
+            step *= 4
+    return path
+
+
+def _tiles(texture: Pixels, side: int) -> Iterator[Pixels]:
+    """Tiles of 256 px of a plane that repeats the texture, row by row."""
+    height, width = texture.shape[:2]
+    for y in range(0, side, 256):
+        rows = texture[np.arange(y, y + 256) % height]
+        for x in range(0, side, 256):
+            yield rows[:, np.arange(x, x + 256) % width]

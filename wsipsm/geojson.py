@@ -104,8 +104,13 @@ class GeoJsonWriter:
                 self._parts[-1].close()
                 self._begin_part()
             features = _features(cells.take(chosen), labels[chosen], self._config, self._offset_l0)
-            for uuid, feature in zip(cell_uuids(self._slide_id, labels[chosen]), features, strict=True):
-                self._parts[-1].add(orjson.dumps({"type": "Feature", "id": uuid} | feature))
+            uuids = cell_uuids(self._slide_id, labels[chosen])
+            self._parts[-1].add(
+                [
+                    orjson.dumps({"type": "Feature", "id": uuid} | feature, option=orjson.OPT_SERIALIZE_NUMPY)
+                    for uuid, feature in zip(uuids, features, strict=True)
+                ]
+            )
 
     def _begin_part(self) -> None:
         path = self._folder / f".cells-{len(self._parts) + 1:03d}.part"
@@ -124,11 +129,11 @@ class _Part:
         self._gzip.write(_HEAD)
         self._comma = b""
 
-    def add(self, feature: bytes) -> None:
-        """Write one feature."""
-        self._gzip.write(self._comma + feature)
+    def add(self, features: list[bytes]) -> None:
+        """Write features."""
+        self._gzip.write(self._comma + b",".join(features))
         self._comma = b","
-        self.room -= 1
+        self.room -= len(features)
 
     def close(self) -> None:
         """Complete the file."""
@@ -147,7 +152,7 @@ def _features(
 ) -> Iterator[dict[str, Any]]:
     """Content of the features, besides type and id."""
     classes = [{"name": name, "color": color} for name, color in zip(CLASS_NAMES, CLASS_COLORS, strict=True)]
-    outlines, centres = _outlines(cells, offset_l0), (np.round(cells.centroid_l0 - offset_l0, 1) + 0.0).tolist()
+    outlines, centres = _outlines(cells, offset_l0), np.round(cells.centroid_l0 - offset_l0, 1) + 0.0
     for outline, centre, class_, row in zip(
         outlines, centres, cells.class_.tolist(), _measurements(cells, labels), strict=True
     ):
@@ -165,7 +170,7 @@ def _features(
 
 
 def _outlines(cells: Cells, offset_l0: tuple[int, int]) -> Iterator[dict[str, Any]]:
-    vertices = (np.round(cells.vertices_l0 - offset_l0, 1) + 0.0).tolist()
+    vertices = np.round(cells.vertices_l0 - offset_l0, 1) + 0.0
     for start, stop in pairwise(cells.ring_offsets.tolist()):
         yield {"type": "Polygon", "coordinates": [vertices[start:stop]]}
 

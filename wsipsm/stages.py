@@ -21,7 +21,7 @@ from wsipsm import cells, labels, scratch, store
 from wsipsm.errors import OutputError, UnreadableSlideError
 from wsipsm.geometry import Box, Image
 from wsipsm.job import Job, JobRef
-from wsipsm.nets.device import keep_freed_memory, limited_threads, pick_device
+from wsipsm.nets.device import limited_threads, pick_device, settle_worker
 from wsipsm.provenance import write_bytes
 from wsipsm.recognizer import CHANNELS, Recognizer, fits, load_recognizer
 from wsipsm.slide import Slide
@@ -240,6 +240,7 @@ class _Workbench:
     """What a worker keeps open between tiles of one slide; slide and network only where maps are made."""
 
     def __init__(self, ref: JobRef) -> None:
+        settle_worker()
         self.job = ref.load()
         self.maps = store.open_maps(self.job.maps_folder)
         self._lock = threading.Lock()
@@ -249,7 +250,6 @@ class _Workbench:
         """Open slide and loaded network, once however many threads ask."""
         with self._lock:
             if self._tools is None:
-                keep_freed_memory()
                 recognizer = load_recognizer(self.job.fit_file, device=pick_device(self.job.device))
                 self._tools = self.job.open(), recognizer
             return self._tools

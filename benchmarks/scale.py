@@ -1,0 +1,195 @@
+"""How a run scales: ``python benchmarks/scale.py --data ../shared/data/monuseg``.
+
+``workers``  an archive of 4 slides with one worker and with two, one thread each
+``resume``   a slide of 1024 tiles: finished and run again; killed at half and run again
+``memory``   peak memory of a worker on slides of 8k, 32k and 64k px side (64k: 4 gigapixels)
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psutil
+from slidegen import mosaic, read_rgb, write_endless
+
+WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
+TEXTURE_PX = 4096
+
+
+class Peaks:
+    """Peak resident memory of every process of a run, as the system keeps it (VmHWM), until the run ends."""
+
+    def __init__(self, pid: int) -> None:
+        self.root = psutil.Process(pid)
+        self.client = 0
+        self.workers: dict[int, int] = {}
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait until the run has ended."""
+        self._thread.join()
+
+    def _watch(self) -> None:
+        with contextlib.suppress(psutil.NoSuchProcess, OSError):
+            while self.root.is_running() and self.root.status() != psutil.STATUS_ZOMBIE:
+                self.client = max(self.client, peak(self.root.pid))
+                for child in self.root.children(recursive=True):
+                    with contextlib.suppress(psutil.NoSuchProcess, OSError):
+                        if "spawn_main" in " ".join(child.cmdline()):
+                            self.workers[child.pid] = max(self.workers.get(child.pid, 0), peak(child.pid))
+                time.sleep(0.25)
+
+
+def peak(pid: int) -> int:
+    """Bytes of VmHWM."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
+
+
+def run(slides: Path, out: Path, *settings: str) -> tuple[float, Peaks, list[dict[str, Any]]]:
+    """Wall seconds, peak memory and every ``run.json`` of a run."""
+    command = [WSIPSM, "run", str(slides), "-o", str(out), *[part for one in settings for part in ("--set", one)]]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    peaks = Peaks(process.pid)
+    if process.wait():
+        raise SystemExit(f"{command} ended with {process.returncode}")
+    seconds = time.perf_counter() - start
+    peaks.join()
+    return seconds, peaks, [json.loads(path.read_text()) for path in sorted(out.glob("*/run.json"))]
+
+
+def workers(slide: Path, folder: Path) -> None:
+    """One worker against two."""
+    archive, walls = folder / "archive", []
+    archive.mkdir()
+    for number in range(4):
+        os.link(slide, archive / f"slide-{number}.tiff")
+    for number in (1, 2):
+        seconds, _, records = run(archive, folder / f"workers-{number}", f"schedule.workers={number}")
+        walls.append(seconds)
+        spent = Counter[str]()
+        for record in records:
+            spent.update(record["seconds"]["workers"])
+        text = ", ".join(f"{name} {value:.0f}" for name, value in spent.items())
+        print(f"{number} workers: {seconds:.0f} s; worker seconds {sum(spent.values()):.0f}: {text}", flush=True)
+    print(f"2 workers are {walls[0] / walls[1]:.2f} times as fast as 1 (asked: 1.8)")
+
+
+def marks(work: Path) -> dict[Path, int]:
+    """Results of tiles, and when they were written."""
+    return {path: path.stat().st_mtime_ns for kind in ("mapped", "tiles") for path in (work / kind).glob("[0-9]*")}
+
+
+def resume(slide: Path, folder: Path) -> None:
+    """A finished slide, and one that was killed at half."""
+    settings = ("tiles.core_px=256", "tiles.block_px=256")
+    out = folder / "resume"
+    run(slide, out, *settings)
+    command = [WSIPSM, "run", str(slide), "-o", str(out), *[part for one in settings for part in ("--set", one)]]
+    imports = min(timed([sys.executable, "-c", "import wsipsm.cli, wsipsm.pipeline"]) for _ in range(3))
+    again = min(timed(command) for _ in range(3))
+    print(f"finished slide of 1024 tiles, run again: {again:.1f} s, imports alone {imports:.1f} s (asked: 3 s besides)")
+
+    process = subprocess.Popen([*command, "--fresh"], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    found: dict[Path, int] = {}
+    while process.poll() is None and len([path for path in found if path.suffix]) < 512:
+        time.sleep(0.2)
+        found = {path: stamp for work in (out / slide.stem).glob(".work-*") for path, stamp in marks(work).items()}
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    for one in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            os.kill(one.pid, signal.SIGKILL)
+    process.wait()
+    (work,) = (out / slide.stem).glob(".work-*")
+    before = marks(work)
+    watch = Rewritten(work, before)
+    seconds = timed(command)
+    print(
+        f"killed with {sum(path.suffix != '' for path in before)} of 1024 tiles done and resumed: {seconds:.0f} s, "
+        f"{watch.stop()} results of tiles made again"
+    )
+
+
+class Rewritten:
+    """Counts results that are written again while a run goes on; the scratch is gone when it ends."""
+
+    def __init__(self, work: Path, before: dict[Path, int]) -> None:
+        self._work, self._before = work, before
+        self._again: set[Path] = set()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def stop(self) -> int:
+        """End the watch; returns how many."""
+        self._ended.set()
+        self._thread.join()
+        return len(self._again)
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.3):
+            with contextlib.suppress(OSError):
+                now = marks(self._work)
+                self._again |= {path for path, stamp in self._before.items() if now.get(path, stamp) != stamp}
+
+
+def timed(command: list[str]) -> float:
+    start = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def memory(folder: Path, texture: object, sides: list[int]) -> None:
+    """Peak memory by the side of the slide."""
+    largest = {}
+    for side in sides:
+        slide = write_endless(folder / f"side-{side}.tiff", texture, side, mpp=0.25)
+        seconds, peaks, (record,) = run(slide, folder / f"memory-{side}")
+        largest[side] = max(peaks.workers.values())
+        print(
+            f"{side} px, {slide.stat().st_size / 1e9:.2f} GB file: {record['counts']['cells']:,} cells, "
+            f"{record['counts']['tiles']} tiles, {seconds:.0f} s; "
+            f"peak of a worker {largest[side] / 1e9:.2f} GB, of the client {peaks.client / 1e9:.2f} GB",
+            flush=True,
+        )
+        slide.unlink()
+    spread = max(largest.values()) / min(largest.values()) - 1
+    most = max(largest.values()) / 1e9
+    print(f"largest over smallest peak: +{100 * spread:.0f} % (asked: 15 %), at most {most:.2f} GB (asked: 2.5)")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/monuseg"))
+    parser.add_argument("--parts", nargs="+", default=["workers", "resume", "memory"])
+    parser.add_argument("--sides", type=int, nargs="+", default=[8192, 32768, 65536])
+    options = parser.parse_args()
+    texture = mosaic([read_rgb(path) for path in sorted((options.data / "images").iterdir())], TEXTURE_PX)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if {"workers", "resume"} & set(options.parts):
+            slide = write_endless(folder / "slide.tiff", texture, 16384, mpp=0.25)
+            if "workers" in options.parts:
+                workers(slide, folder)
+            if "resume" in options.parts:
+                resume(slide, folder)
+        if "memory" in options.parts:
+            memory(folder, texture, options.sides)
+
+
+if __name__ == "__main__":
+    main()
