@@ -1,6 +1,6 @@
 """How a run scales: ``python benchmarks/scale.py --data ../shared/data/monuseg``.
 
-``workers``  an archive of 4 slides with one worker and with two, one thread each
+``workers``  an archive of 8 slides with one worker and with two, one thread each
 ``resume``   a slide of 1024 tiles: finished and run again; killed at half and run again
 ``memory``   peak memory of a worker on slides of 8k, 32k and 64k px side (64k: 4 gigapixels)
 """
@@ -76,7 +76,7 @@ def workers(slide: Path, folder: Path) -> None:
     """One worker against two."""
     archive, walls = folder / "archive", []
     archive.mkdir()
-    for number in range(4):
+    for number in range(8):
         os.link(slide, archive / f"slide-{number}.tiff")
     for number in (1, 2):
         seconds, _, records = run(archive, folder / f"workers-{number}", f"schedule.workers={number}")

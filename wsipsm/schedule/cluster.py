@@ -35,6 +35,21 @@ LOST_SECONDS = 60
 """After how long without a word a local worker is given up; a scheduler started by others has its own setting."""
 
 
+_SETTINGS = {
+    "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
+    "distributed.scheduler.worker-ttl": f"{LOST_SECONDS}s",
+    # What Dask does to watch itself takes a tenth of a core from each worker.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.tick.limit": "60s",
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.scheduler.active-memory-manager.start": False,
+    # With an arena for each thread the C library hands back what one block had, and faults it in for the next.
+    "distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 1,
+}
+"""Of Dask, for the client and for the workers that it starts."""
+
+
 class Pool:
     """A connected cluster; made by `connect`.
 
@@ -151,12 +166,8 @@ def connect(
         The scheduler does not answer, it has no workers, they have other versions than this process, or the recipe does
         not fit.
     """
-    settings = {
-        "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
-        "distributed.scheduler.worker-ttl": f"{LOST_SECONDS}s",
-    }
     with contextlib.ExitStack() as stack:
-        stack.enter_context(dask.config.set(settings))
+        stack.enter_context(dask.config.set(_SETTINGS))
         stack.enter_context(_silence())
         managed = None
         if scheduler is not None:
