@@ -134,7 +134,8 @@ def test_threads_of_one_process_do_the_same() -> None:
 
 
 def start_dask(file: Path) -> list[subprocess.Popen[bytes]]:
-    return [start_scheduler(file), start_worker(file)]
+    # Workers of others import what they are told to call.
+    return [start_scheduler(file), start_worker(file, PYTHONPATH=str(Path(__file__).parent))]
 
 
 def test_an_existing_scheduler_is_found_by_its_file(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A Dask scheduler and workers as others would start them: processes of their own, found by a file."""
+"""A Dask scheduler and workers as others would start them: processes of their own, found by a file; for tests too."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import psutil
 Process = subprocess.Popen[bytes]
 
 
-def start_scheduler(file: Path) -> Process:
+def start_scheduler(file: Path, **environment: str) -> Process:
     """Scheduler on loopback; its file is there when this returns."""
     file.unlink(missing_ok=True)
-    process = _dask("scheduler", file, "--host", "127.0.0.1", "--port", "0")
+    process = _dask("scheduler", file, "--host", "127.0.0.1", "--port", "0", **environment)
     deadline = time.monotonic() + 60
     while not file.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -33,9 +33,8 @@ def start_worker(file: Path, **environment: str) -> Process:
 
 def _dask(role: str, file: Path, *options: str, **environment: str) -> Process:
     command = [sys.executable, "-m", "dask", role, "--no-dashboard", "--scheduler-file", str(file), *options]
-    # Workers of others import what they are told to call.
-    full = os.environ | {"PYTHONPATH": str(Path(__file__).parent)} | environment
-    # Not in our folder, which Python would look into before the path above.
+    full = os.environ | environment
+    # Not in our folder, which Python would look into before any PYTHONPATH.
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     return subprocess.Popen(command, env=full, cwd=file.parent, **quiet)  # type: ignore[call-overload, no-any-return]
 
