@@ -11,12 +11,13 @@ import shapely
 import tifffile
 from results import PSM, QUICK_FIT, cells_of
 from rich.console import Console
-from slidegen import mosaic, read_rgb
+from slidegen import mosaic, read_rgb, write_slide
 
 from wsipsm.config import load_config
 from wsipsm.pipeline import Request, run
 from wsipsm.progress import reporter
 from wsipsm.samples import HE_FIELD_MPP, he_field
+from wsipsm.slide import open_slide
 from wsipsm.state import Quiet, SlideState
 
 SETTINGS = (PSM, QUICK_FIT, "tiles.core_px=512", "schedule.workers=2", "schedule.processes=false")
@@ -130,3 +131,22 @@ def test_bars_outlive_a_slide_whose_every_tile_fails(slide: Path, whole: Path, t
     assert state.status in {"failed", "partial"}
     assert state.cells == 0
     assert "mosaic" in console.file.getvalue()
+
+
+def test_tissue_that_cannot_be_seen_is_not_passed_over(tmp_path: Path) -> None:
+    """What was cut off is white on the thumbnail; it must not end as glass."""
+    pixels = mosaic([read_rgb(he_field())], 2000)
+    path = write_slide(tmp_path / "cut.tiff", pixels, mpp=HE_FIELD_MPP)
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size * 3 // 4)
+    with open_slide(path) as slide:
+        damaged = slide.thumbnail(8.0).damaged_l0
+
+    (state,) = run(Request([str(path)], tmp_path / "out", load_config("he", SETTINGS)), Quiet())
+
+    lower = shapely.union_all([shapely.box(b.x0, b.y0, b.x1, b.y1) for b in damaged])
+    assert lower.covers(shapely.box(0, 1800, 2000, 2000))
+    assert lower.disjoint(shapely.box(0, 0, 2000, 1000))
+    assert state.status == "partial"
+    assert "tiles failed" in state.error
+    assert cells_of(tmp_path / "out" / "cut")["centroid_y"].between(0, 1000).sum() > 300

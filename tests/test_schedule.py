@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import operator
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ import pytest
 from dask_processes import start_scheduler, start_worker, stop
 
 from wsipsm.config import ScheduleConfig
-from wsipsm.errors import ScheduleError
+from wsipsm.errors import DiskFullError, ScheduleError, UnreadableSlideError
 from wsipsm.schedule import Failure, Pool, Task, connect, run_stream
 
 TWO = ScheduleConfig(workers=2, in_flight_per_worker=2, retries=1)
@@ -31,6 +33,31 @@ def count_then_fail(path: str) -> None:
     with Path(path).open("a") as file:
         file.write("x")
     raise ValueError("never works")
+
+
+class StubbornError(Exception):
+    """As some libraries have: it cannot be unpickled."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+
+
+def fail_because_of_another() -> None:
+    try:
+        raise StubbornError(7, "bad data")
+    except StubbornError as error:
+        raise UnreadableSlideError(f"cannot be read ({error})") from None
+
+
+def fail_stubbornly() -> None:
+    raise StubbornError(7, "bad data")
+
+
+def fill_up() -> None:
+    try:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    except OSError as error:
+        raise RuntimeError("the writer gave up") from error
 
 
 def tell_and_return(number: int, *, progress: Any) -> int:
@@ -115,6 +142,21 @@ def test_a_failing_task_is_retried_then_handed_back_and_the_rest_goes_on(pool: P
     assert tries.read_text() == "xx"
 
 
+def test_what_a_worker_raises_comes_back_as_it_was_raised(pool: Pool) -> None:
+    calls = {"slide": fail_because_of_another, "stubborn": fail_stubbornly, "full": fill_up}
+    source = Numbers([Task(key, call, ()) for key, call in calls.items()])
+
+    run_stream(pool, source)
+
+    errors = {key: failure.error for key, failure in source.failures.items()}
+    assert type(errors["slide"]) is UnreadableSlideError
+    assert str(errors["slide"]) == "cannot be read (bad data)"
+    assert str(errors["stubborn"]) == "StubbornError: bad data"
+    assert type(errors["full"]) is DiskFullError
+    assert "the writer gave up" in str(errors["full"])
+    assert "No space left on device" in source.failures["full"].traceback
+
+
 def test_a_task_tells_its_progress_to_the_client(pool: Pool) -> None:
     source = Numbers([Task("tell", tell_and_return, (5,), progress=True)])
 
@@ -135,7 +177,7 @@ def test_threads_of_one_process_do_the_same() -> None:
 
 def start_dask(file: Path) -> list[subprocess.Popen[bytes]]:
     # Workers of others import what they are told to call.
-    return [start_scheduler(file), start_worker(file, PYTHONPATH=str(Path(__file__).parent))]
+    return [start_scheduler(file), start_worker(file, PYTHONPATH=os.pathsep.join(sys.path))]
 
 
 def test_an_existing_scheduler_is_found_by_its_file(tmp_path: Path) -> None:

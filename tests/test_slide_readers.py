@@ -74,13 +74,13 @@ def test_a_thumbnail_uses_the_coarsest_fitting_level_and_says_its_exact_scale(tm
     ramp = np.broadcast_to(np.linspace(0, 250, 200).astype(np.uint8)[None, :, None], (120, 200, 3))
     drifting = np.asarray(Pillow.fromarray(np.ascontiguousarray(ramp)).resize((99, 59), Pillow.Resampling.BOX))
     with open_slide(write_pyramid(tmp_path / "slide.tiff", [np.ascontiguousarray(ramp), drifting])) as slide:
-        image, downsample = slide.thumbnail(4.0)
-        finest, one = slide.thumbnail(0.01)
+        small, finest = slide.thumbnail(4.0), slide.thumbnail(0.01)
 
-    assert (downsample, image.shape, one) == (8.0, (15, 25, 3), 1.0)
+    image = small.image
+    assert (small.downsample_l0, image.shape, finest.downsample_l0) == (8.0, (15, 25, 3), 1.0)
     means = ramp.astype(float).reshape(15, 8, 25, 8, 3).mean(axis=(1, 3))
     assert np.abs(image - means)[:-1, :-1].max() < 2  # the last row and column lie half beyond the drifting level
-    np.testing.assert_array_equal(finest, ramp)
+    np.testing.assert_array_equal(finest.image, ramp)
 
 
 @pytest.mark.parametrize("mode", ["P", "RGBA"])

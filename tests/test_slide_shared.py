@@ -136,8 +136,10 @@ def test_a_thumbnail_shows_the_whole_plane(shared_data: Path) -> None:
     whole = openslide.OpenSlide(str(path)).read_region((0, 0), 0, (2220, 2967)).convert("RGB")
 
     with open_slide(path) as slide:
-        image, downsample = slide.thumbnail(8.0)
+        small = slide.thumbnail(8.0)
+        image, downsample = small.image, small.downsample_l0
 
+    assert not small.damaged_l0
     assert downsample == pytest.approx(8 / 0.499)
     assert image.shape == (186, 139, 3)
     pixel = (60, 100)

@@ -204,17 +204,17 @@ def test_the_share_of_tissue_is_what_the_eye_sees(
     shared_data: Path, name: str, mpp: float | None, low: float, high: float
 ) -> None:
     with open_slide(shared_data / "slides" / name, mpp=mpp) as slide:
-        thumbnail, downsample = slide.thumbnail(MPP)
-        thumbnail_mpp = slide.mpp_l0 * downsample
+        small = slide.thumbnail(MPP)
+        thumbnail_mpp = slide.mpp_l0 * small.downsample_l0
 
-    assert low <= found(thumbnail, thumbnail_mpp).mean() <= high
+    assert low <= found(small.image, thumbnail_mpp).mean() <= high
 
 
 @pytest.mark.shared_data
 @pytest.mark.parametrize("pale", [0.5, 0.8])
 def test_a_real_section_is_found_when_it_is_pale(shared_data: Path, pale: float) -> None:
     with open_slide(shared_data / "slides" / "CMU-1-Small-Region.svs") as slide:
-        thumbnail, _ = slide.thumbnail(MPP)
+        thumbnail = slide.thumbnail(MPP).image
 
     mask = found(np.round(thumbnail * (1 - pale) + 255 * pale).astype(np.uint8))
 

@@ -8,6 +8,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+import shapely
 import shapely.affinity
 
 from wsipsm import scratch, store
@@ -103,9 +104,11 @@ def _region(slide: Slide, order: Order) -> Region:
         drawn = [shapely.affinity.translate(polygon, *origin) for polygon in read_regions(order.roi)]
         return region_from_roi(drawn, whole)
     tissue = order.config.tissue
-    thumbnail, downsample = slide.thumbnail(tissue.mpp)
-    mask = tissue_mask(thumbnail, mpp=slide.mpp_l0 * downsample, config=tissue)
-    return region_from_tissue(tissue_polygons(mask, downsample), whole)
+    small = slide.thumbnail(tissue.mpp)
+    mask = tissue_mask(small.image, mpp=slide.mpp_l0 * small.downsample_l0, config=tissue)
+    # What cannot be read may be tissue: it is looked for at full size, and listed where it is not to be had there.
+    unknown = [shapely.box(box.x0, box.y0, box.x1, box.y1) for box in small.damaged_l0]
+    return region_from_tissue([*tissue_polygons(mask, small.downsample_l0), *unknown], whole)
 
 
 def _is_mapped(job: Job, tile: Tile) -> bool:

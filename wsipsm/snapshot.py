@@ -75,15 +75,15 @@ def save_overview(path: Path, *, slide: Slide, job: Job, density: Density, tiles
         Tiles with a result.
     """
     whole = Box(0, 0, slide.width_l0, slide.height_l0)
-    thumbnail, downsample = slide.thumbnail(thumbnail_mpp(job.region.bounds_l0, whole, slide.mpp_l0))
+    small = slide.thumbnail(thumbnail_mpp(job.region.bounds_l0, whole, slide.mpp_l0))
     cells, mm2 = int(density.counts.sum()), job.region_mm2
     facts = (f"{cells:,} cells", f"{mm2:.2f} mm²", f"{job.grid.mpp:.3g} µm/px")
     picture = draw_overview(
         Overview(
             name=job.slide.name,
             facts=facts if not mm2 else (*facts[:2], f"{cells / mm2:,.0f} cells/mm²", facts[2]),
-            thumbnail=thumbnail,
-            downsample_l0=downsample,
+            thumbnail=small.image,
+            downsample_l0=small.downsample_l0,
             mpp_l0=slide.mpp_l0,
             region=job.region.polygons,
             counts=density.counts,

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 from distributed import get_worker
 
-from wsipsm.errors import ScheduleError
+from wsipsm.errors import DiskFullError, ScheduleError, describe_error
+from wsipsm.provenance import is_disk_full
 
 TOPIC = "wsipsm-progress"
 """Dask topic on which workers tell of progress inside long tasks."""
@@ -97,7 +98,8 @@ def call_task(task: Task) -> Any:
             return task.call(*task.args, progress=_teller())
         return task.call(*task.args)
     except Exception as error:  # of any library below; the client decides what it means
-        return Failure(_sendable(error), traceback.format_exc(), address)
+        trace = traceback.format_exc()
+        return Failure(_sendable(error), trace, address)
 
 
 def _teller() -> Callable[[dict[str, Any]], None]:
@@ -113,7 +115,11 @@ def _teller() -> Callable[[dict[str, Any]], None]:
 
 
 def _sendable(error: Exception) -> Exception:
-    """The error, or one of ours with its words where it cannot travel."""
+    """The error alone, or one of ours with its words where it cannot travel."""
+    if is_disk_full(error) and not isinstance(error, DiskFullError):
+        error = DiskFullError(describe_error(error))
+    # Errors that led to it may be of classes that cannot travel, and are in the traceback as text.
+    error.__cause__ = error.__context__ = error.__traceback__ = None
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:  # a class that pickles badly may raise anything

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import hashlib
 import math
 from abc import ABC, abstractmethod
@@ -45,6 +45,25 @@ class Header:
     bounds_l0: Box | None = None
     properties: dict[str, str] = field(default_factory=dict)
     associated: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Thumbnail:
+    """A whole plane, made small.
+
+    Attributes
+    ----------
+    image : (h, w, 3) uint8
+        White where the file is damaged.
+    downsample_l0 : float
+        Exact level-0 pixels per pixel, the same in x and y.
+    damaged_l0 : tuple of Box
+        What could not be read, level-0 pixels.
+    """
+
+    image: Image
+    downsample_l0: float
+    damaged_l0: tuple[Box, ...] = ()
 
 
 class Slide(ABC):
@@ -187,7 +206,7 @@ class Slide(ABC):
         image = self.read(Box(x0, y0, int(columns.max()) + 1, int(rows.max()) + 1), grid)
         return image[np.ix_(rows - y0, columns - x0)]
 
-    def thumbnail(self, mpp: float) -> tuple[Image, float]:
+    def thumbnail(self, mpp: float) -> Thumbnail:
         """Whole plane, cheaply, from the best level.
 
         Parameters
@@ -195,11 +214,10 @@ class Slide(ABC):
         mpp : float
             Micrometres per thumbnail pixel; a slide coarser than that gives its own pixels.
 
-        Returns
-        -------
-        image : (h, w, 3) uint8
-        downsample_l0 : float
-            Exact level-0 pixels per thumbnail pixel, the same in x and y.
+        Raises
+        ------
+        UnreadableSlideError
+            Nothing of the level can be read.
         """
         downsample = max(1.0, mpp / self.mpp_l0)
         fits = [i for i, level in enumerate(self.levels) if max(self._steps(level)) <= downsample * (1 + _EXACT)]
@@ -207,7 +225,10 @@ class Slide(ABC):
         step_x, step_y = self._steps(self.levels[level])
         whole = Box(0, 0, _pixels(self.width_l0, downsample), _pixels(self.height_l0, downsample))
         scale_x, scale_y = max(1.0, downsample / step_x), max(1.0, downsample / step_y)
-        return self._average(level, whole, scale_x, scale_y, read=self._read_around_damage), downsample
+        damaged: list[Box] = []
+        read = functools.partial(self._read_around_damage, damaged=damaged)
+        image = self._average(level, whole, scale_x, scale_y, read=read)
+        return Thumbnail(image, downsample, tuple(_scaled(box, step_x, step_y) for box in damaged))
 
     def fingerprint(self) -> str:
         """Cheap identity of the content, see `fingerprint_of`."""
@@ -238,16 +259,18 @@ class Slide(ABC):
             out[band.relative_to(box).slices] = area_mean(source, band, scale_x, scale_y)
         return out
 
-    def _read_around_damage(self, level: int, box: Box) -> Image:
+    def _read_around_damage(self, level: int, box: Box, *, damaged: list[Box]) -> Image:
         """Pixels of a level, white where a piece of the file is damaged; refused when nothing of it can be read."""
         try:
             return self._read_level(level, box)
         except UnreadableSlideError:
             out, readable = np.full((*box.shape, 3), 255, np.uint8), False
             for piece in _pieces(box):
-                with contextlib.suppress(UnreadableSlideError):
+                try:
                     out[piece.relative_to(box).slices] = self._read_level(level, piece)
                     readable = True
+                except UnreadableSlideError:
+                    damaged.append(piece)
             if not readable:
                 raise
             return out
@@ -290,6 +313,12 @@ def qupath_origin(slide: Slide) -> tuple[int, int]:
     """Origin (x, y) of the frame that QuPath shows, level-0 px: that of the slide's bounds where it has all four."""
     bounds = slide.bounds_l0
     return (bounds.x0, bounds.y0) if bounds else (0, 0)
+
+
+def _scaled(box: Box, step_x: float, step_y: float) -> Box:
+    """Level-0 box that covers one of a level."""
+    x0, y0, x1, y1 = box.x0 * step_x, box.y0 * step_y, box.x1 * step_x, box.y1 * step_y
+    return Box(math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1))
 
 
 def _pixels(size_l0: int, downsample: float) -> int:

@@ -26,7 +26,8 @@ _LARGEST_TIFF_PX = 1 << 28
 _COMPRESSIONS = frozenset({"raw", "packbits", "tiff_lzw", "jpeg", "tiff_adobe_deflate", "tiff_deflate"})
 _BITS_PER_SAMPLE, _SAMPLES_PER_PIXEL = 258, 277
 _UNITS = {2: "inch", 3: "centimeter"}
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError)
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError)
+"""What Pillow raises for files that are cut off or damaged."""
 
 _pillow_lock = threading.Lock()
 

@@ -98,10 +98,10 @@ def sample_slide(slide: Slide, config: Config, *, fingerprint: str) -> tuple[Ima
 
 def tissue_region(slide: Slide, config: Config) -> Region:
     """Where a slide has tissue."""
-    thumbnail, downsample = slide.thumbnail(config.tissue.mpp)
-    mask = tissue_mask(thumbnail, mpp=slide.mpp_l0 * downsample, config=config.tissue)
+    small = slide.thumbnail(config.tissue.mpp)
+    mask = tissue_mask(small.image, mpp=slide.mpp_l0 * small.downsample_l0, config=config.tissue)
     whole = Box(0, 0, slide.width_l0, slide.height_l0)
-    region = region_from_tissue(tissue_polygons(mask, downsample), whole)
+    region = region_from_tissue(tissue_polygons(mask, small.downsample_l0), whole)
     if region.empty:
         raise FitError(f"{slide.path}: no tissue found, learn from a slide with tissue")
     return region
