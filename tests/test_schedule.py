@@ -176,8 +176,9 @@ def test_threads_of_one_process_do_the_same() -> None:
 
 
 def start_dask(file: Path) -> list[subprocess.Popen[bytes]]:
-    # Workers of others import what they are told to call.
-    return [start_scheduler(file), start_worker(file, PYTHONPATH=os.pathsep.join(sys.path))]
+    # Schedulers and workers of others import what is to be called.
+    path = os.pathsep.join(sys.path)
+    return [start_scheduler(file, PYTHONPATH=path), start_worker(file, PYTHONPATH=path)]
 
 
 def test_an_existing_scheduler_is_found_by_its_file(tmp_path: Path) -> None:
@@ -231,8 +232,8 @@ def test_a_scheduler_that_restarts_gets_what_was_under_way_again(tmp_path: Path)
             run_stream(pool, source)
             restarting.join()
 
-        assert {key: value for key, (value, _) in source.results.items()} == {f"square-{n}": n * n for n in range(200)}
         assert not source.failures
+        assert {key: value for key, (value, _) in source.results.items()} == {f"square-{n}": n * n for n in range(200)}
         assert source.under_way == 0, "no result came twice"
         assert "the Dask scheduler was lost" in source.words[0]
         assert source.words[-1].startswith("connected again")

@@ -79,19 +79,22 @@ def test_a_second_run_on_the_same_output_is_refused_while_the_first_goes_on(
     assert cells_of(tmp_path / slide.stem).equals(cells_of(whole))
 
 
-@pytest.fixture
-def older(tmp_path: Path) -> Iterator[Path]:
-    """File of a scheduler whose worker has another version of this package."""
+@pytest.fixture(params=["worker", "scheduler"])
+def older(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """File of a scheduler which has, or whose worker has, another version of this package."""
     package = tmp_path / "older" / "wsipsm"
     shutil.copytree(Path(wsipsm.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     (package / "__init__.py").write_text('__version__ = "0.0.7"\n')
     file = tmp_path / "scheduler.json"
-    started = [start_scheduler(file), start_worker(file, PYTHONPATH=str(package.parent))]
+    paths = {
+        role: {"PYTHONPATH": str(package.parent)} if role == request.param else {} for role in ("worker", "scheduler")
+    }
+    started = [start_scheduler(file, **paths["scheduler"]), start_worker(file, **paths["worker"])]
     yield file
     stop(started, signal.SIGKILL)
 
 
-def test_workers_of_another_version_are_refused_and_both_versions_named(
+def test_another_version_on_the_other_side_is_refused_and_both_versions_named(
     slide: Path, older: Path, tmp_path: Path
 ) -> None:
     command = [WSIPSM, "run", slide, "-o", tmp_path / "out", "--scheduler", older]

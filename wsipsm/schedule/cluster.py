@@ -73,6 +73,19 @@ class Pool:
         self._scheduler, self._managed = scheduler, managed
         self._known: set[str] = set()
         self._look_at_jobs = time.monotonic() + JOBS_SECONDS
+        self._greet()
+
+    def _greet(self) -> None:
+        """Look at a scheduler of others, and at its workers."""
+        self._known.clear()
+        if self._scheduler is not None:
+            try:
+                theirs: dict[str, str] = self.client.run_on_scheduler(versions)
+            except ImportError as error:
+                raise ScheduleError(
+                    f"the scheduler cannot import wsipsm ({error}); start it in the environment of the workers"
+                ) from None
+            _refuse_other_versions("the scheduler", theirs)
         self.refresh()
 
     def refresh(self) -> None:
@@ -82,19 +95,31 @@ class Pool:
         ------
         ScheduleError
             A worker has other versions than this process, or no worker will ever come.
+        CommClosedError
+            The scheduler does not answer.
         """
-        threads = self.client.nthreads()
-        if new := [address for address in threads if address not in self._known]:
-            if self._scheduler or self._managed:
-                _refuse_other_versions(self.client, new)
-            workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
-            self.has_gpu = any("GPU" in (worker.get("resources") or {}) for worker in workers)
-            self._known |= set(new)
+        try:
+            threads = self.client.nthreads()
+            if new := [address for address in threads if address not in self._known]:
+                self._known |= self._welcome(new)
+        except (OSError, TimeoutError) as error:
+            raise CommClosedError(str(error)) from None
         self.threads = sum(threads.values())
         if self._managed and not self._known and time.monotonic() > self._look_at_jobs:
             self._look_at_jobs = time.monotonic() + JOBS_SECONDS
             if trouble := all_jobs_ended(self._managed):
                 raise ScheduleError(trouble)
+
+    def _welcome(self, new: list[str]) -> set[str]:
+        """Look at workers that came since; those of them that answer."""
+        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        self.has_gpu = any("GPU" in (worker.get("resources") or {}) for worker in workers)
+        if self._scheduler is None and self._managed is None:
+            return set(new)
+        found = worker_versions(self.client, new)
+        for address, theirs in found.items():
+            _refuse_other_versions(f"worker {address}", theirs)
+        return set(found)
 
     @property
     def dashboard(self) -> str:
@@ -124,8 +149,7 @@ class Pool:
         while self._scheduler and time.monotonic() < deadline and not give_up():
             with contextlib.suppress(_UnreachableError):
                 self.client = _remote_client(self._scheduler, seconds=RETRY_SECONDS)
-                self._known.clear()
-                self.refresh()
+                self._greet()
                 return
             time.sleep(1)
         raise ScheduleError(
@@ -269,27 +293,27 @@ def _remote_client(scheduler: str, *, seconds: float) -> Client:
 
 
 def worker_versions(client: Client, workers: list[str] | None = None) -> dict[str, dict[str, str]]:
-    """Versions of what results depend on, by worker address; of all workers if none is named.
+    """Versions of what results depend on, by worker address; of all workers if none is named, if they are still there.
 
     Raises
     ------
     ScheduleError
         A worker cannot import wsipsm.
     """
-    found = client.run(versions, on_error="return", workers=workers)
+    answers = client.run(versions, on_error="return", workers=workers)
+    found = {address: answer for address, answer in answers.items() if not isinstance(answer, OSError)}
     for address, answer in found.items():
         if isinstance(answer, BaseException):
             raise ScheduleError(
                 f"worker {address} cannot import wsipsm ({type(answer).__name__}: {answer}); "
                 "install the same package in the environment of the workers"
             )
-    return dict(found)
+    return found
 
 
-def _refuse_other_versions(client: Client, workers: list[str]) -> None:
+def _refuse_other_versions(who: str, theirs: dict[str, str]) -> None:
     mine = versions()
-    for address, theirs in worker_versions(client, workers).items():
-        other = [name for name in mine if name != "platform" and theirs.get(name) != mine[name]]
-        if other:
-            named = ", ".join(f"{name} {theirs.get(name, 'absent')} there and {mine[name]} here" for name in other)
-            raise ScheduleError(f"worker {address} has {named}; install the same versions on both sides")
+    other = [name for name in mine if name != "platform" and theirs.get(name) != mine[name]]
+    if other:
+        named = ", ".join(f"{name} {theirs.get(name, 'absent')} there and {mine[name]} here" for name in other)
+        raise ScheduleError(f"{who} has {named}; install the same versions on both sides")
