@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from results import PSM, QUICK_FIT, cells_of
 
+from wsipsm.config import load_config
+from wsipsm.pipeline import Request, run
 from wsipsm.stager import PREFIX, Stager, staged
+from wsipsm.state import Quiet
 
 KB = 1000
 
@@ -144,3 +152,45 @@ def test_a_stop_does_not_wait_for_a_large_copy(tmp_path: Path) -> None:
 
     assert not stager.copying
     assert not list((tmp_path / "stage").iterdir())
+
+
+def test_a_run_reads_copies_and_gives_the_same_cells(slide: Path, whole: Path, tmp_path: Path) -> None:
+    archive, stage = tmp_path / "archive", tmp_path / "stage"
+    archive.mkdir()
+    for name in ("a", "b", "c"):
+        shutil.copy(slide, archive / f"{name}.tiff")
+    size = slide.stat().st_size
+    most, seen = 0, set[str]()
+    ended = threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not ended.wait(0.02):
+            with contextlib.suppress(OSError):  # files go while we look
+                most = max(most, held(stage))
+                seen.update(path.name for path in stage.glob("*/*/*.tiff"))
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    config = load_config("he", (PSM, QUICK_FIT, "tiles.core_px=512", "schedule.workers=2", "schedule.processes=false"))
+    request = Request(
+        [str(archive)],
+        tmp_path / "out",
+        config,
+        checkpoint=whole / "fit.pt",
+        stage_dir=stage,
+        stage_gb=2.5 * size / 1e9,
+    )
+    states = run(request, Quiet())
+    ended.set()
+    watching.join()
+
+    assert [state.status for state in states] == ["done"] * 3
+    assert seen == {"a.tiff", "b.tiff", "c.tiff"}
+    assert size <= most <= 2.5 * size
+    assert not list(stage.iterdir())
+    for name in ("a", "b", "c"):
+        cells = cells_of(tmp_path / "out" / name)
+        assert cells.drop(columns="uuid").equals(cells_of(whole).drop(columns="uuid"))
+        record = json.loads((tmp_path / "out" / name / "run.json").read_text())
+        assert record["slide"]["path"] == str(archive / f"{name}.tiff")
