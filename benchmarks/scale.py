@@ -97,30 +97,33 @@ def marks(work: Path) -> dict[Path, int]:
 def resume(slide: Path, folder: Path) -> None:
     """A finished slide, and one that was killed at half."""
     settings = ("tiles.core_px=256", "tiles.block_px=256")
-    out = folder / "resume"
-    run(slide, out, *settings)
-    command = [WSIPSM, "run", str(slide), "-o", str(out), *[part for one in settings for part in ("--set", one)]]
+    options = [part for one in settings for part in ("--set", one)]
+    out, killed = folder / "resume", folder / "killed"
+    whole, _, _ = run(slide, out, *settings)
     imports = min(timed([sys.executable, "-c", "import wsipsm.cli, wsipsm.pipeline"]) for _ in range(3))
-    again = min(timed(command) for _ in range(3))
+    again = min(timed([WSIPSM, "run", str(slide), "-o", str(out), *options]) for _ in range(3))
     print(f"finished slide of 1024 tiles, run again: {again:.1f} s, imports alone {imports:.1f} s (asked: 3 s besides)")
 
-    process = subprocess.Popen([*command, "--fresh"], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    command = [WSIPSM, "run", str(slide), "-o", str(killed), *options]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     found: dict[Path, int] = {}
     while process.poll() is None and len([path for path in found if path.suffix]) < 512:
         time.sleep(0.2)
-        found = {path: stamp for work in (out / slide.stem).glob(".work-*") for path, stamp in marks(work).items()}
+        found = {path: stamp for work in (killed / slide.stem).glob(".work-*") for path, stamp in marks(work).items()}
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     for one in family:
         with contextlib.suppress(psutil.NoSuchProcess):
             os.kill(one.pid, signal.SIGKILL)
     process.wait()
-    (work,) = (out / slide.stem).glob(".work-*")
+    (work,) = (killed / slide.stem).glob(".work-*")
     before = marks(work)
     watch = Rewritten(work, before)
     seconds = timed(command)
+    mapped, done = (sum(path.parent.name == kind for path in before) for kind in ("mapped", "tiles"))
     print(
-        f"killed with {sum(path.suffix != '' for path in before)} of 1024 tiles done and resumed: {seconds:.0f} s, "
-        f"{watch.stop()} results of tiles made again"
+        f"killed with {mapped} of 1024 tiles mapped and {done} recognised, resumed: {seconds:.0f} s (undisturbed "
+        f"{whole:.0f} s), {watch.stop()} finished results made again (asked: those in flight, 6 at most)",
+        flush=True,
     )
 
 

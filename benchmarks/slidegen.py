@@ -56,7 +56,7 @@ def write_endless(path: Path, texture: Pixels, side: int, *, mpp: float) -> Path
 
     ``texture`` is square, its side a multiple of 1024 px, so that levels at 4 and 16 repeat whole tiles too.
     """
-    shape = {"tile": (256, 256), "photometric": "ycbcr", "compression": "jpeg", "dtype": np.uint8}
+    shape = {"tile": (256, 256), "photometric": "rgb", "compression": "jpeg", "dtype": np.uint8}
     with tifffile.TiffWriter(path, bigtiff=True) as tiff:
         step = 1
         while side // step >= 1024 or step == 1:
