@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -60,6 +61,13 @@ def test_the_job_script_is_what_slurm_gets(tmp_path: Path) -> None:
     assert command[command.index("--nthreads") + 1] == "1"
     assert "--lifetime 23.5h" in lines[-1]
     assert not list(tmp_path.iterdir()), "only looked at"
+
+
+def test_the_page_on_archives_shows_that_script() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "archives.md").read_text()
+    script = preview(load_recipe("slurm")).replace(sys.executable, "python")
+
+    assert re.sub(r"tcp://\S+", "tcp://login:38000", script).strip() in page
 
 
 def test_the_gpu_job_starts_one_worker_a_gpu() -> None:
