@@ -8,9 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from PIL import Image
 from results import cells_of, labels_of
+from slide_files import write_two_series
 from slidegen import read_rgb
 
 from wsipsm.config import load_config
@@ -125,3 +127,17 @@ def test_a_late_fit_does_not_replace_the_one_in_use(order: Order) -> None:
     fit(found.ref, progress=tell)
 
     assert (found.work / "fit.pt").stat().st_mtime_ns == before
+
+
+def test_a_worker_closes_the_slides_it_is_done_with(tmp_path: Path) -> None:
+    """Thousands of slides pass through a worker; it may keep two open."""
+    image = read_rgb(he_field())[:512, :512]
+    config = load_config("he", ("tiles.core_px=256", "tiles.block_px=256"))
+    slides = [write_two_series(tmp_path / f"{name}.ome.tif", image) for name in "abcd"]
+    for path in slides:
+        do_tiles(prepare(Order(path, path.name, tmp_path / "out" / path.name, config, token="first")))
+
+    still_open = {file.path for file in psutil.Process().open_files()}
+
+    assert not still_open & {str(path) for path in slides[:2]}
+    assert str(slides[3]) in still_open, "a worker keeps the slide that it is at"

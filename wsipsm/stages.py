@@ -9,6 +9,7 @@ import functools
 import hashlib
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from typing import Any
@@ -251,7 +252,9 @@ class _Workbench:
         with self._lock:
             if self._tools is None:
                 recognizer = load_recognizer(self.job.fit_file, device=pick_device(self.job.device))
-                self._tools = self.job.open(), recognizer
+                slide = self.job.open()
+                weakref.finalize(self, slide.close)  # not earlier: a thread may read while the bench is let go
+                self._tools = slide, recognizer
             return self._tools
 
 
