@@ -26,9 +26,9 @@ def start_scheduler(file: Path, **environment: str) -> Process:
     return process
 
 
-def start_worker(file: Path, **environment: str) -> Process:
+def start_worker(file: Path, *options: str, **environment: str) -> Process:
     """Worker of one thread, with a nanny that starts it again when it dies."""
-    return _dask("worker", file, "--nworkers", "1", "--nthreads", "1", **environment)
+    return _dask("worker", file, "--nworkers", "1", "--nthreads", "1", *options, **environment)
 
 
 def _dask(role: str, file: Path, *options: str, **environment: str) -> Process:

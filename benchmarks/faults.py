@@ -237,7 +237,9 @@ def write_archive(data: Path, folder: Path, slides: int, rng: np.random.Generato
 
 
 def compare(found: Path, expected: Path) -> tuple[int, int, int]:
-    """Cells of the expected results, and cells lost and doubled; exits where anything else differs."""
+    """Cells of the expected results, and cells lost and doubled; exits where anything else differs or is left."""
+    if left := [str(path.relative_to(found)) for path in found.glob("*/.*")]:
+        raise SystemExit(f"left behind: {', '.join(left)}")
     cells = lost = doubled = 0
     for folder in sorted(path.parent for path in expected.glob("*/run.json")):
         mine = geopandas.read_parquet(found / folder.name / "cells.parquet").sort_values("label", ignore_index=True)

@@ -21,7 +21,7 @@ LAYERS = (
     ("archive",),
     ("ledger",),
     ("finish", "stages", "prepare"),
-    ("snapshot", "train", "paper"),
+    ("snapshot", "train", "paper", "marks"),
     ("job",),
     ("recognizer", "order"),
     ("activation", "segmentation", "tiles", "overview", "scratch", "manifest"),
@@ -30,7 +30,8 @@ LAYERS = (
     ("stain",),
     ("annotations", "component_tree", "slide", "outlines", "samples", "models"),
     ("stager",),
-    ("pieces", "provenance", "lock", "state"),
+    ("lock",),
+    ("pieces", "provenance", "state", "leftovers"),
     ("config",),
     ("geometry",),
     ("errors",),
@@ -57,7 +58,7 @@ HOMES = {
     "yaml": {"config"},
     "typer": {"cli", "cli_archive", "cli_evaluate", "cli_train"},
     "rich": {"cli", "cli_archive", "cli_evaluate", "cli_train", "progress", "train_progress"},
-    "filelock": {"lock", "stager"},
+    "filelock": {"lock"},
 }
 
 

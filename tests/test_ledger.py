@@ -12,9 +12,11 @@ from results import cells_of
 from slidegen import read_rgb
 
 from wsipsm.config import load_config
-from wsipsm.pipeline import Request, run
+from wsipsm.pipeline import Request, orders_of, run
+from wsipsm.progress import summary
 from wsipsm.samples import he_field
 from wsipsm.state import Quiet, SlideState
+from wsipsm.status import read_status
 
 THREADS = ("schedule.workers=1", "schedule.processes=false")
 
@@ -51,6 +53,8 @@ def test_a_finished_slide_is_not_begun_again(tmp_path: Path) -> None:
 
     assert begun == []
     assert (second.cells, second.mm2, second.tiles_total) == (first.cells, first.mm2, first.tiles_total)
+    assert second.seconds > 0, "those of the run that did it"
+    assert summary(second).endswith(", already done")
 
 
 @pytest.mark.parametrize(
@@ -130,3 +134,44 @@ def test_a_slide_that_cannot_be_looked_at_fails_alone(tmp_path: Path) -> None:
 
     assert [state.status for state in states] == ["failed", "done"]
     assert "Too many levels of symbolic links" in states[0].error
+
+
+def ids(out: Path, *inputs: Path) -> list[str]:
+    """Folders that slides would get."""
+    return [order.slide_id for order in orders_of(Request([str(path) for path in inputs], out, load_config("he")))]
+
+
+def test_a_slide_of_the_same_name_that_joins_later_leaves_the_first_where_it_is(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    first, second = field(tmp_path / "a" / "x.png", 0), field(tmp_path / "b" / "x.png", 400)
+    together = ids(tmp_path / "out", first, second)
+    assert len(set(together)) == 2
+    assert "x" not in together, "neither was there first"
+    run_field(first, tmp_path / "out")
+
+    assert ids(tmp_path / "out", first, second) == ["x", together[1]]
+
+
+def test_a_name_that_a_manifest_gives_is_kept(tmp_path: Path) -> None:
+    field(tmp_path / "b.png", 0)
+    field(tmp_path / "q.png", 400)
+    (tmp_path / "m.csv").write_text("slide,id\nb.png,\nq.png,b\n")
+
+    first, second = ids(tmp_path / "out", tmp_path / "m.csv")
+
+    assert second == "b"
+    assert first.startswith("b-")
+
+
+def test_one_slide_under_two_names_has_two_rows(tmp_path: Path) -> None:
+    field(tmp_path / "s.png", 0)
+    config = load_config("he", THREADS)
+    for name in ("one", "two"):
+        (tmp_path / "m.csv").write_text(f"slide,id,mpp\ns.png,{name},0.25\n")
+        run(Request([str(tmp_path / "m.csv")], tmp_path / "out", config), Quiet())
+
+    rows = read_status(tmp_path / "out").rows
+
+    assert [(row["slide_id"], row["status"]) for row in rows] == [("one", "done"), ("two", "done")]
+    assert [row["out"] for row in rows] == [str(tmp_path / "out" / name) for name in ("one", "two")]

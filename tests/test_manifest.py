@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -15,9 +16,11 @@ from wsipsm.manifest import Row, is_manifest, read_manifest
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three files that a manifest may name."""
-    for name in ("a.svs", "b.svs", "c.svs", "roi.geojson"):
+    """Files that a manifest may name."""
+    for name in ("a.svs", "b.svs", "c.svs"):
         (tmp_path / name).touch()
+    ring = [[0, 0], [9, 0], [9, 9], [0, 0]]
+    (tmp_path / "roi.geojson").write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
     (tmp_path / "coarse.yaml").write_text("grid:\n  mpp: 1.0\n")
     return tmp_path
 
@@ -108,6 +111,7 @@ def test_one_slide_twice_is_fine_with_ids(folder: Path) -> None:
         ("slide,mpp\n", "no row"),
         ("slide,Mpp\na.svs,0.5\n", "column 'Mpp': write mpp"),
         ("slide,mpp\na.svs,0.5,what\n", "more cells than columns in line 2"),
+        ("slide,mpp,mpp\na.svs,0.5,0.25\n", "column mpp stands there more than once"),
         ("", "expected slide"),
     ],
 )
@@ -116,6 +120,30 @@ def test_a_table_that_is_no_manifest_is_refused(folder: Path, text: str, told: s
 
     with pytest.raises(InputError, match=told):
         read_manifest(folder / "m.csv")
+
+
+def test_a_column_of_row_numbers_does_no_harm(folder: Path) -> None:
+    pd.DataFrame({"slide": ["a.svs"], "mpp": [0.5]}).to_csv(folder / "m.csv")
+
+    assert read_manifest(folder / "m.csv") == [Row(folder / "a.svs", 0.5)]
+
+
+def test_regions_and_places_that_cannot_be_used_are_found_before_the_start(folder: Path, tmp_path: Path) -> None:
+    (folder / "bad.geojson").write_text("not JSON")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "file").touch()
+    path = written(
+        folder,
+        {"slide": "a.svs", "roi": "bad.geojson", "out": ""},
+        {"slide": "b.svs", "roi": "bad.geojson", "out": "file/below"},
+        {"slide": "c.svs", "roi": "roi.geojson", "out": "new/below"},
+    )
+
+    with pytest.raises(InputError, match="3 bad entries") as caught:
+        read_manifest(path, out=tmp_path / "out")
+
+    for part in ("line 2: roi bad.geojson", "3: out file/below", "is a file, expected a folder", "3: roi bad.geojson"):
+        assert part in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["m.csv", "m.parquet"])

@@ -84,8 +84,8 @@ class Numbers:
         self.most_under_way = max(self.most_under_way, self.under_way)
         return self.tasks.pop(0)
 
-    def waiting(self) -> bool:
-        return False
+    def over(self) -> bool:
+        return not self.tasks and not self.under_way
 
     def tick(self) -> None:
         self.ticks += 1
@@ -191,6 +191,50 @@ def test_an_existing_scheduler_is_found_by_its_file(tmp_path: Path) -> None:
             run_stream(pool, source)
 
         assert source.results["remote"] == 49
+    finally:
+        stop(started)
+
+
+def test_what_needs_a_gpu_is_tried_again_where_one_is(tmp_path: Path) -> None:
+    file, tries = tmp_path / "scheduler.json", tmp_path / "tries"
+    path = os.pathsep.join(sys.path)
+    started = [*start_dask(file), start_worker(file, "--resources", "GPU=1", PYTHONPATH=path)]
+    try:
+        source = Numbers([Task("bad", count_then_fail, (str(tries),), gpu=True), Task("good", square, (3,), gpu=True)])
+        with connect(ScheduleConfig(retries=1), scheduler=str(file)) as pool:
+            pool.client.wait_for_workers(2, timeout=60)
+            pool.refresh()
+            (with_gpu,) = pool.gpu_workers
+            run_stream(pool, source)
+
+        assert isinstance(source.failures["bad"].error, ValueError)
+        assert source.failures["bad"].worker == with_gpu
+        assert tries.read_text() == "xx"
+        assert source.results["good"][0] == 9
+    finally:
+        stop(started)
+
+
+def test_a_run_whose_last_worker_leaves_ends(tmp_path: Path) -> None:
+    """Jobs have time limits: what is over is over, whether or not a worker is left."""
+    file = tmp_path / "scheduler.json"
+    started = start_dask(file)
+
+    class Leaving(Numbers):
+        def done(self, task: Task, result: Any) -> None:
+            stop([started.pop()])
+            while pool.client.nthreads():
+                time.sleep(0.05)
+            pool.refresh()
+            super().done(task, result)
+
+    try:
+        source = Leaving([Task("last", operator.mul, (7, 7))])
+        with connect(ScheduleConfig(), scheduler=str(file)) as pool:
+            run_stream(pool, source)
+            assert pool.threads == 0
+
+        assert source.results == {"last": 49}
     finally:
         stop(started)
 

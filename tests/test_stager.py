@@ -29,7 +29,7 @@ from pathlib import Path
 from wsipsm.stager import staged
 slide, folder = map(Path, sys.argv[1:])
 with staged([slide], folder, gigabytes=1, tell=print) as stager:
-    while not stager.copy_of(slide)[0]:
+    while not stager.copy_of(0)[0]:
         time.sleep(0.01)
     print("copied", flush=True)
     time.sleep(600)
@@ -47,15 +47,15 @@ def slides(tmp_path: Path) -> list[Path]:
     return found
 
 
-def copy_of(stager: Stager, slide: Path, seconds: float = 10) -> Path | None:
-    """Copy of a slide, waited for."""
+def copy_of(stager: Stager, number: int, seconds: float = 10) -> Path | None:
+    """Copy of the slide of a turn, waited for."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        settled, copy = stager.copy_of(slide)
+        settled, copy = stager.copy_of(number)
         if settled:
             return copy
         time.sleep(0.01)
-    raise TimeoutError(slide)
+    raise TimeoutError(number)
 
 
 def held(folder: Path) -> int:
@@ -66,21 +66,21 @@ def held(folder: Path) -> int:
 def test_slides_are_copied_in_order_within_the_budget(slides: list[Path], tmp_path: Path) -> None:
     stage = tmp_path / "stage"
     with staged(slides, stage, gigabytes=6e-6, tell=print) as stager:
-        first = [copy_of(stager, slide) for slide in slides[:3]]
+        first = [copy_of(stager, number) for number in range(3)]
         time.sleep(0.5)
-        assert stager.copy_of(slides[3]) == (False, None), "1 + 2 + 3 kB fill the budget"
+        assert stager.copy_of(3) == (False, None), "1 + 2 + 3 kB fill the budget"
         assert held(stage) == 6 * KB
         for slide, copy in zip(slides, first, strict=False):
             assert copy is not None
             assert copy.name == slide.name
             assert copy.read_bytes() == slide.read_bytes()
 
-        stager.release(slides[0])
+        stager.release(0)
         time.sleep(0.5)
-        assert stager.copy_of(slides[3]) == (False, None), "5 + 4 kB are too many still"
-        stager.release(slides[2])
+        assert stager.copy_of(3) == (False, None), "5 + 4 kB are too many still"
+        stager.release(2)
 
-        assert copy_of(stager, slides[3]) is not None
+        assert copy_of(stager, 3) is not None
         assert held(stage) == 6 * KB
     assert not list(stage.iterdir()), "gone with the run"
 
@@ -88,10 +88,10 @@ def test_slides_are_copied_in_order_within_the_budget(slides: list[Path], tmp_pa
 def test_a_slide_beyond_the_budget_is_read_in_place_and_said(slides: list[Path], tmp_path: Path) -> None:
     said: list[str] = []
     with staged(slides, tmp_path / "stage", gigabytes=2e-6, tell=said.append) as stager:
-        assert copy_of(stager, slides[0]) is not None
-        stager.release(slides[0])
-        assert copy_of(stager, slides[1]) is not None
-        assert copy_of(stager, slides[2]) is None
+        assert copy_of(stager, 0) is not None
+        stager.release(0)
+        assert copy_of(stager, 1) is not None
+        assert copy_of(stager, 2) is None
     assert said
     assert said[0].startswith("c.svs is read in place: larger than the budget")
 
@@ -101,10 +101,23 @@ def test_a_slide_that_vanished_is_left_to_its_turn(slides: list[Path], tmp_path:
     said: list[str] = []
 
     with staged(slides, tmp_path / "stage", gigabytes=1, tell=said.append) as stager:
-        assert copy_of(stager, slides[0]) is None
-        assert copy_of(stager, slides[1]) is not None
+        assert copy_of(stager, 0) is None
+        assert copy_of(stager, 1) is not None
 
     assert "a.svs is read in place: it cannot be copied" in said[0]
+
+
+def test_a_slide_that_stands_there_twice_has_two_copies(slides: list[Path], tmp_path: Path) -> None:
+    """Of two rows with a region each, the first must not take the copy of the second along."""
+    with staged([slides[2], slides[2]], tmp_path / "stage", gigabytes=1, tell=print) as stager:
+        first, second = copy_of(stager, 0), copy_of(stager, 1)
+        assert held(tmp_path / "stage") == 6 * KB
+        stager.release(0)
+        assert first is not None
+        assert not first.exists()
+        assert second is not None
+        assert second.read_bytes() == slides[2].read_bytes()
+        assert second.stat().st_mtime_ns == slides[2].stat().st_mtime_ns
 
 
 def test_a_mirax_slide_takes_its_folder_along_and_dicom_stays(tmp_path: Path) -> None:
@@ -115,10 +128,10 @@ def test_a_mirax_slide_takes_its_folder_along_and_dicom_stays(tmp_path: Path) ->
     said: list[str] = []
 
     with staged([tmp_path / "m.mrxs", tmp_path / "d.dcm"], tmp_path / "s", gigabytes=1, tell=said.append) as stager:
-        copy = copy_of(stager, tmp_path / "m.mrxs")
+        copy = copy_of(stager, 0)
         assert copy is not None
         assert (copy.parent / "m" / "Slidedat.ini").read_bytes() == b"ini"
-        assert copy_of(stager, tmp_path / "d.dcm") is None
+        assert copy_of(stager, 1) is None
 
     assert said == ["d.dcm is read in place: a format of many files"]
 
@@ -146,11 +159,11 @@ def test_a_stop_does_not_wait_for_a_large_copy(tmp_path: Path) -> None:
     with endless.open("wb") as file:
         file.truncate(1 << 40)
 
-    with staged([endless], tmp_path / "stage", gigabytes=2000, tell=print) as stager:
+    with staged([endless], tmp_path / "stage", gigabytes=2000, tell=print):
         while not list((tmp_path / "stage").rglob("*.part")):
             time.sleep(0.01)
 
-    assert not stager.copying
+    assert "stager" not in {thread.name for thread in threading.enumerate()}
     assert not list((tmp_path / "stage").iterdir())
 
 

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from rich.console import Console
 from slidegen import read_rgb
 
 from wsipsm.errors import InputError, OutputError
 from wsipsm.events import logged
+from wsipsm.lock import locked
+from wsipsm.progress import reporter
 from wsipsm.samples import he_field
+from wsipsm.state import Quiet, SlideState
 from wsipsm.status import read_status
+from wsipsm.tables import TableKeeper
 
 WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
 SETTINGS = ("--slide-mpp", "0.25", "--workers", "1", "--set", "schedule.processes=false")
@@ -96,6 +104,73 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
 def test_an_event_log_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written"), logged(tmp_path, None):  # type: ignore[arg-type]
         pass
+
+
+def test_the_time_left_of_a_resumed_run_counts_its_own_tiles(tmp_path: Path) -> None:
+    """900 of 1000 tiles were there, 10 came in the minute since: 90 take 9 minutes."""
+    done, now = tmp_path / "out" / "d", tmp_path / "out" / "r"
+    states = [
+        SlideState(Path("d.svs"), "d", done, "done", 5000, 5000, seconds=300, found_done=True),
+        SlideState(Path("r.svs"), "r", now, "running", 1000, 900),
+    ]
+    (tmp_path / "out").mkdir()
+    tables = TableKeeper(tmp_path / "out", states, Quiet())
+    tables.started(states[1])
+    states[1].tiles_done = 910
+    tables.write()
+    file = tmp_path / "out" / ".wsipsm.run.json"
+    run = json.loads(file.read_text())
+    began = datetime.fromisoformat(run["updated"]) - timedelta(minutes=1)
+    file.write_text(json.dumps(run | {"began": began.isoformat()}))
+
+    with locked(tmp_path / "out"):
+        assert read_status(tmp_path / "out").seconds_left == 540
+
+
+def test_ctrl_c_ends_watching_and_speaks_of_no_run(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "out", tmp_path / "out")
+    file = tmp_path / "out" / ".wsipsm.run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"ended": False}))
+    with locked(tmp_path / "out"):
+        watching = subprocess.Popen(
+            [WSIPSM, "status", tmp_path / "out", "--watch"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        time.sleep(3)
+        watching.send_signal(signal.SIGINT)
+        shown, said = watching.communicate(timeout=30)
+
+    assert watching.returncode == 0
+    assert "running: 1 done, 1 failed" in " ".join(shown.split())
+    assert said == ""
+
+
+def test_tables_that_cannot_be_written_are_said_once_and_end_nothing(tmp_path: Path) -> None:
+    words = list[str]()
+
+    class Hears(Quiet):
+        def said(self, text: str) -> None:
+            words.append(text)
+
+    tables = TableKeeper(tmp_path / "gone", [SlideState(Path("d.svs"), "d")], Hears())
+    tables.write()
+    tables.write()
+    assert len(words) == 1
+    assert "the tables cannot be written now" in words[0]
+
+    (tmp_path / "gone").mkdir()
+    tables.write(ended=True)
+
+    assert read_status(tmp_path / "gone").slides == {"waiting": 1}
+
+
+def test_bars_tell_slides_of_one_name_apart() -> None:
+    states = [SlideState(Path("s.svs"), "s1", Path(place) / "s1", "running", 4) for place in ("a", "b")]
+    with reporter(Console(file=io.StringIO(), force_terminal=True)) as bars:
+        for state in states:
+            bars.started(state)
+        bars.ended(states[0])
+        bars.advanced(states[1])
+        bars.ended(states[1])
 
 
 def test_a_run_is_seen_running_and_then_interrupted(slide: Path, tmp_path: Path) -> None:

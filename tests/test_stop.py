@@ -68,8 +68,10 @@ def test_a_second_run_on_the_same_output_is_refused_while_the_first_goes_on(
     slide: Path, whole: Path, tmp_path: Path
 ) -> None:
     first = begin(slide, tmp_path, whole / "fit.pt")
+    first.send_signal(signal.SIGSTOP)  # so that it cannot end before the second has looked
 
     second = subprocess.run([WSIPSM, "run", slide, "-o", tmp_path], capture_output=True, text=True, check=False)
+    first.send_signal(signal.SIGCONT)
     first.communicate(timeout=300)
 
     assert second.returncode == 1

@@ -19,6 +19,7 @@ from wsipsm.config import load_config
 from wsipsm.errors import StaleError
 from wsipsm.finish import Tally, finish
 from wsipsm.ledger import look_up
+from wsipsm.lock import locked_trees
 from wsipsm.order import Order
 from wsipsm.prepare import Prepared, prepare
 from wsipsm.samples import he_field
@@ -64,7 +65,7 @@ def test_a_fresh_run_drops_what_another_left(order: Order) -> None:
     assert not found.mapped
     assert not found.recognised
     assert not found.fitted
-    assert [path.name for path in order.out.iterdir()] == [found.work.name]
+    assert list(order.out.iterdir()) == [Path(found.ref.work)]
 
 
 @pytest.mark.parametrize("step", [map_tile, recognise_tile])
@@ -94,7 +95,7 @@ def test_a_finish_whose_slide_is_over_publishes_nothing(order: Order) -> None:
     found = prepare(order)
     tally = do_tiles(found)
     finish(found.ref, tally)
-    shutil.rmtree(found.work)
+    shutil.rmtree(Path(found.ref.work))
 
     with pytest.raises(StaleError, match="gone"):
         finish(found.ref, tally)
@@ -122,11 +123,11 @@ def test_two_finishing_passes_at_once_leave_one_whole_result(order: Order) -> No
 def test_a_late_fit_does_not_replace_the_one_in_use(order: Order) -> None:
     found = prepare(order)
     fit(found.ref, progress=tell)
-    before = (found.work / "fit.pt").stat().st_mtime_ns
+    before = (Path(found.ref.work) / "fit.pt").stat().st_mtime_ns
 
     fit(found.ref, progress=tell)
 
-    assert (found.work / "fit.pt").stat().st_mtime_ns == before
+    assert (Path(found.ref.work) / "fit.pt").stat().st_mtime_ns == before
 
 
 def test_a_worker_closes_the_slides_it_is_done_with(tmp_path: Path) -> None:
@@ -141,3 +142,64 @@ def test_a_worker_closes_the_slides_it_is_done_with(tmp_path: Path) -> None:
 
     assert not still_open & {str(path) for path in slides[:2]}
     assert str(slides[3]) in still_open, "a worker keeps the slide that it is at"
+
+
+def test_a_late_prepare_of_a_killed_run_touches_nothing(order: Order, tmp_path: Path) -> None:
+    """Its worker was busy with a slow slide while the client was killed and another one began."""
+    root = tmp_path / "out"
+    root.mkdir()
+    late = replace(order, root=root, run="killed", token="late", fresh=True)
+    with locked_trees([root], run="alive"):
+        mine = prepare(replace(order, root=root, run="alive", token="mine"))
+        tally = do_tiles(mine)
+
+        with pytest.raises(StaleError, match="another run has begun"):
+            prepare(late)
+
+        assert finish(mine.ref, tally).cells > 100
+    with pytest.raises(StaleError, match="another run has begun"):
+        prepare(late)
+
+
+def test_a_copy_that_is_lost_is_given_up_for_the_slide(order: Order, tmp_path: Path) -> None:
+    copy = tmp_path / "fast" / "s.png"
+    copy.parent.mkdir()
+    shutil.copy(order.slide, copy)
+    found = prepare(replace(order, staged=copy))
+    copy.write_bytes(b"lost")
+
+    tally = do_tiles(found)
+
+    assert finish(found.ref, tally).cells > 100
+
+
+def test_what_a_killed_worker_left_of_a_finished_slide_goes(order: Order) -> None:
+    found = prepare(order)
+    finish(found.ref, do_tiles(found))
+    (order.out / ".draft-x").mkdir()
+
+    assert look_up(order).finished is not None
+
+    assert not list(order.out.glob(".*"))
+
+
+def test_maps_that_did_not_reach_the_disk_are_made_again(order: Order) -> None:
+    """Where power fails, a small mark may be on the disk and the maps before it may not, or half of them."""
+    found = prepare(order)
+    tally = do_tiles(found)
+    finish(found.ref, tally)
+    expected = cells_of(order.out)
+    shards = sorted(path for path in (found.ref.load().maps_folder / "c").rglob("*") if path.is_file())
+    shards[0].write_bytes(b"")
+    shards[1].unlink()
+    shards[2].write_bytes(shards[2].read_bytes()[:100])
+    for path in Path(found.ref.work, "tiles").iterdir():
+        path.unlink()
+
+    again = prepare(order)
+    do_tiles(again)
+    (order.out / "run.json").unlink()
+    finish(again.ref, tally)
+
+    assert len(again.mapped) == len(found.plan.tiles) - 3
+    assert cells_of(order.out).equals(expected)

@@ -6,11 +6,11 @@ task to give, so that the end of a slide leaves no worker idle.
 
 from __future__ import annotations
 
-import shutil
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 from wsipsm.errors import UnreadableSlideError, describe_error
 from wsipsm.finish import FinishReport, Tally, finish
 from wsipsm.job import JobRef
+from wsipsm.leftovers import put_aside, remove
 from wsipsm.order import Order
 from wsipsm.prepare import Prepared, prepare
 from wsipsm.provenance import is_disk_full
@@ -34,7 +35,7 @@ class SlideRun:
     def __init__(self, order: Order, state: SlideState) -> None:
         self.order, self.state = order, state
         self._start = time.perf_counter()
-        self._ref, self._work = JobRef("", ""), Path()
+        self._ref = JobRef("", "")
         self._to_map, self._around_damage, self._ready = deque[Tile](), deque[Tile](), deque[Tile]()
         self._missing: dict[Tile, set[Tile]] = {}
         self._failed: dict[Tile, str] = {}
@@ -111,7 +112,7 @@ class SlideRun:
         self.state.status, self.state.seconds = "stopped", time.perf_counter() - self._start
 
     def _prepared(self, found: Prepared) -> None:
-        self._ref, self._work = found.ref, found.work
+        self._ref = found.ref
         self.state.mm2, self.state.tiles_total = found.mm2, len(found.plan.tiles)
         if found.begun_afresh and not self.state.note:
             self.state.note = "what was unfinished is of another configuration or slide: begun afresh"
@@ -166,8 +167,7 @@ class SlideRun:
         self.state.seconds = time.perf_counter() - self._start
         if report is not None:
             self.state.cells = report.cells
-        if status in {"done", "empty"}:  # here and not on the worker: a retry of the last task must still find its job
-            shutil.rmtree(self._work, ignore_errors=True)
+        if status in {"done", "empty"}:
             self.state.error = self.state.traceback = ""  # what a second try mended
         if status == "partial":
             bad = len(self._failed | self._damaged)
@@ -192,10 +192,10 @@ class SlideRun:
 class Stager(Protocol):
     """Who copies slides to a fast disk ahead of their turn."""
 
-    def copy_of(self, slide: Path) -> tuple[bool, Path | None]:
+    def copy_of(self, number: int) -> tuple[bool, Path | None]:
         """Tell whether a slide's turn may come, and where its copy lies; None where it is read in place."""
 
-    def release(self, slide: Path) -> None:
+    def release(self, number: int) -> None:
         """Take back the room of a slide that is over."""
 
 
@@ -222,12 +222,14 @@ class Archive:
     stop: Stop = field(default_factory=Stop)
     stager: Stager | None = None
     on_tick: Callable[[], None] = lambda: None
-    _waiting: deque[tuple[Order, SlideState]] = field(init=False)
-    _active: list[SlideRun] = field(init=False, default_factory=list)
+    _waiting: deque[tuple[int, tuple[Order, SlideState]]] = field(init=False)
+    _active: dict[SlideRun, int] = field(init=False, default_factory=dict)
     _owner: dict[str, SlideRun] = field(init=False, default_factory=dict)
+    _cleaner: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
-        self._waiting = deque(self.work)
+        self._waiting = deque(enumerate(self.work))
+        self._cleaner = ThreadPoolExecutor(1, thread_name_prefix="cleaner")
 
     def next_task(self) -> Task | None:
         """Task of the earliest slide that has one; else the next slide is begun."""
@@ -236,9 +238,9 @@ class Archive:
                 return self._given(task, run)
         return self._begun()
 
-    def waiting(self) -> bool:
-        """Whether slides wait for their copies."""
-        return bool(self._waiting)
+    def over(self) -> bool:
+        """Whether every slide is over."""
+        return not self._waiting and not self._active
 
     def done(self, task: Task, result: Any) -> None:
         """Take a result."""
@@ -263,7 +265,7 @@ class Archive:
     def told(self, message: dict[str, Any]) -> None:
         """Take progress of a fit; called from another thread."""
         for run in list(self._active):
-            if run.state.slide_id == message["slide"]:
+            if run.order.token == message["token"]:
                 self.reporter.fitting(run.state, message["step"], message["steps"])
 
     def tick(self) -> None:
@@ -271,9 +273,10 @@ class Archive:
         self.on_tick()
 
     def close(self) -> None:
-        """Note what is left undone."""
+        """Note what is left undone; what is still to be removed is left to the next run where this one stops."""
         for run in self._active:
             run.stopped()
+        self._cleaner.shutdown(cancel_futures=self.stop.asked)
 
     def _given(self, task: Task, run: SlideRun) -> Task:
         self._owner[task.key] = run
@@ -284,13 +287,13 @@ class Archive:
     def _begun(self) -> Task | None:
         if not self._waiting:
             return None
-        order, state = self._waiting[0]
-        copied, copy = self.stager.copy_of(order.slide) if self.stager else (True, None)
+        number, (order, state) = self._waiting[0]
+        copied, copy = self.stager.copy_of(number) if self.stager else (True, None)
         if not copied:
             return None
         self._waiting.popleft()
         run = SlideRun(replace(order, staged=copy, token=uuid.uuid4().hex[:12]), state)
-        self._active.append(run)
+        self._active[run] = number
         task = run.next_task()
         return self._given(task, run) if task is not None else None
 
@@ -303,7 +306,10 @@ class Archive:
         if tile:
             self.reporter.advanced(run.state)
         if run.over:
-            self._active.remove(run)
+            number = self._active.pop(run)
             if self.stager:
-                self.stager.release(run.order.slide)
+                self.stager.release(number)
+            if run.state.status in {"done", "empty"}:  # now, as a retry of the last task must still find its job
+                # Thousands of files: elsewhere, or no task would be given meanwhile.
+                self._cleaner.submit(remove, put_aside(run.order.out))
             self.reporter.ended(run.state)

@@ -27,7 +27,8 @@ app = typer.Typer(
 )
 
 EXIT_NOTHING, EXIT_SOME, EXIT_SIGNAL = 1, 2, 128
-"""Exit codes: nothing could be done; some slides or tiles failed and are listed; 128 and the signal that stopped it."""
+"""Exit codes: nothing could be done, or the run could not go on; some slides or tiles failed and are listed; 128 and
+the signal that stopped it."""
 
 INPUTS = Annotated[
     list[str],
@@ -112,8 +113,8 @@ def run(
     """Find the cells of slides: GeoJSON for QuPath, GeoParquet, label pyramid, overview.
 
     A run that was stopped or killed goes on with the same command. A manifest has a column slide and, if wanted, mpp,
-    roi, config, id and out. Exit codes: 0 all done, 1 nothing could be done, 2 some slides failed (see failed.csv),
-    130 or 143 stopped.
+    roi, config, id and out. Exit codes: 0 all done, 1 nothing could be done or the run could not go on (disk full,
+    scheduler lost), 2 some slides failed (see failed.csv), 130 or 143 stopped.
 
     For example:
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -47,7 +48,7 @@ def status(
     if not watch:
         console.print(_table(found))
         return
-    with Live(_table(found), console=console) as live:
+    with contextlib.suppress(KeyboardInterrupt), Live(_table(found), console=console) as live:
         while found.state == "running":
             time.sleep(WATCH_SECONDS)
             found = read_status(out)

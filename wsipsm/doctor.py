@@ -77,7 +77,7 @@ def _disk(out: Path | None) -> str:
 def _folder(out: Path) -> str:
     if is_locked(out):
         return f"{out}: a run works on it"
-    with locked([make_folder(out)]):
+    with locked(make_folder(out)):
         return f"{out}: files can be written, replaced and locked"
 
 

@@ -32,7 +32,7 @@ from wsipsm.job import Job, JobRef
 from wsipsm.labels import DECISION
 from wsipsm.lock import locked
 from wsipsm.parquet import GeoParquetWriter
-from wsipsm.provenance import file_hash, file_mark, make_folder, versions, write_json
+from wsipsm.provenance import file_hash, file_mark, flush_tree, make_folder, versions, write_json
 from wsipsm.recognizer import CHANNELS
 from wsipsm.slide import Slide, qupath_origin
 from wsipsm.snapshot import Density, save_overview
@@ -208,7 +208,7 @@ def _record(job: Job, slide: Slide, tally: Tally, *, classes: dict[str, int], fi
         "versions": versions(),
         "slide": {
             "path": str(job.slide),
-            "file_mark": file_mark(slide.path) if slide.path == job.slide else [],
+            "file_mark": file_mark(slide.path),  # of a staged copy too, which keeps the time of change
             "fingerprint": slide.fingerprint(),
             "vendor": slide.vendor,
             "reader": slide.reader,
@@ -258,7 +258,8 @@ def _publish(draft: Path, ref: JobRef) -> None:
     One at a time, and once a run: a worker that was taken for lost may be finishing the same slide.
     """
     out = ref.load().out
-    with locked([Path(ref.work)], wait_seconds=PUBLISH_SECONDS):
+    flush_tree(draft)
+    with locked(Path(ref.work), wait_seconds=PUBLISH_SECONDS):
         ref.load()  # whoever took over meanwhile publishes its own
         if _published_by(out) == ref.token:
             return

@@ -15,10 +15,10 @@ from wsipsm.errors import StaleError
 from wsipsm.geometry import Grid
 from wsipsm.labels import halo_px
 from wsipsm.models import shipped_model
-from wsipsm.order import nearest
+from wsipsm.order import open_nearest
 from wsipsm.provenance import write_json
 from wsipsm.region import Region
-from wsipsm.slide import Slide, open_slide
+from wsipsm.slide import Slide
 from wsipsm.tiles import Lattice, Tile
 
 
@@ -71,9 +71,9 @@ class Job:
     staged: Path | None = None
     token: str = ""
 
-    def open(self) -> Slide:
-        """Open the slide, or its staged copy where this machine sees one; errors as `open_slide`."""
-        return open_slide(nearest(self.slide, self.staged), mpp=self.slide_mpp)
+    def open(self, *, in_place: bool = False) -> Slide:
+        """Open the slide, or its staged copy where this machine sees one and may use it; errors as `open_slide`."""
+        return open_nearest(self.slide, None if in_place else self.staged, mpp=self.slide_mpp)
 
     @property
     def lattice(self) -> Lattice:
@@ -107,7 +107,7 @@ class Job:
         return self.work / "maps.zarr"
 
     def mapped_mark(self, tile: Tile) -> Path:
-        """Empty file that says that the maps of a tile are stored."""
+        """File that says that the maps of a tile are stored; see :mod:`wsipsm.marks`."""
         return self.work / "mapped" / tile.name
 
     def tile_file(self, tile: Tile) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from typing import Any, Literal
 import orjson
 
 from wsipsm.finish import outputs_complete
+from wsipsm.leftovers import put_aside, remove
 from wsipsm.order import Order
 from wsipsm.provenance import file_mark
 from wsipsm.slide import fingerprint_of
@@ -25,6 +27,7 @@ class Finished:
     tiles: int
     cells: int
     mm2: float
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,14 @@ def look_up(order: Order) -> Entry:
     same = record.get("digest") == digest
     same_outputs = record.get("config", {}).get("output") == order.config.output.model_dump(mode="json")
     if same and same_outputs and outputs_complete(order.out) and (found := _finished(record)) is not None:
+        remove(put_aside(order.out))  # of a worker that was killed over this slide while another finished it
         return Entry(order, found)
     return Entry(order, note="" if same else _why_afresh(record, fingerprint, order))
+
+
+def is_owner(order: Order) -> bool:
+    """Whether the results in a slide's folder, or the unfinished ones, are of the slide at this very path."""
+    return os.path.realpath(order.slide) in {os.path.realpath(path) for path, _ in _owners(order.out)}
 
 
 def long_id(path: Path) -> str:
@@ -100,7 +109,7 @@ def _fingerprint(order: Order, record: dict[str, Any] | None) -> str:
 def _finished(record: dict[str, Any]) -> Finished | None:
     try:
         counts = record["counts"]
-        found = Finished(record["status"], counts["tiles"], counts["cells"], counts["mm2"])
+        found = Finished(record["status"], counts["tiles"], counts["cells"], counts["mm2"], record["seconds"]["wall"])
     except (KeyError, TypeError):  # somebody changed it
         return None
     return found if found.status in {"done", "empty"} else None
@@ -108,13 +117,18 @@ def _finished(record: dict[str, Any]) -> Finished | None:
 
 def _taken(order: Order, fingerprint: str) -> bool:
     """Whether another slide's results, or its unfinished ones, lie in the folder."""
-    for path in (order.out / "run.json", *order.out.glob(".work-*/job.json")):
+    return any(
+        os.path.realpath(path) != os.path.realpath(order.slide) and known != fingerprint
+        for path, known in _owners(order.out)
+    )
+
+
+def _owners(out: Path) -> Iterator[tuple[str, str | None]]:
+    """Paths of the slides whose results or unfinished ones lie in a folder, with the fingerprint where it is known."""
+    for path in (out / "run.json", *out.glob(".work-*/job.json")):
         with contextlib.suppress(KeyError, TypeError):
             owner = (_read(path) or {})["slide"]
-            slide, known = (owner["path"], owner["fingerprint"]) if isinstance(owner, dict) else (owner, None)
-            if os.path.realpath(slide) != os.path.realpath(order.slide) and known != fingerprint:
-                return True
-    return False
+            yield (owner["path"], owner["fingerprint"]) if isinstance(owner, dict) else (owner, None)
 
 
 def _why_afresh(record: dict[str, Any], fingerprint: str, order: Order) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
@@ -13,64 +15,112 @@ import orjson
 from filelock import FileLock, Timeout
 
 from wsipsm.errors import LockedError, OutputError
+from wsipsm.provenance import write_json
 
 LOCK_FILE = ".wsipsm.lock"
 HOLDER_FILE = ".wsipsm.holder.json"
 
 
 @contextmanager
-def locked(folders: Iterable[Path], *, wait_seconds: float = 0) -> Iterator[None]:
-    """Hold folders for this process alone; the operating system lets go of them when the process ends, however.
+def locked_trees(folders: Iterable[Path], *, run: str = "", wait_seconds: float = 0) -> Iterator[set[Path]]:
+    """Hold folders, and all below them, for this process alone; the system lets go when the process ends, however.
+
+    Parameters
+    ----------
+    folders : iterable of Path
+        They exist, or lie below one of them that does.
+    run : str
+        Name of the run, which stays in the outermost folders after it until another comes; see `run_of`.
+    wait_seconds : float
+        How long another process is waited for.
+
+    Yields
+    ------
+    set of Path
+        The outermost folders, links resolved.
 
     Raises
     ------
     LockedError
-        Another process holds one of them, for longer than is waited.
+        Another process holds one of them, or a folder above or below, for longer than is waited.
     OutputError
         The file system knows no locks.
     """
+    wanted = {Path(os.path.realpath(folder)) for folder in folders}
+    roots = {folder for folder in wanted if not wanted.intersection(folder.parents)}
     with ExitStack() as stack:
-        for folder in sorted(set(folders)):
-            stack.enter_context(_locked(folder, wait_seconds))
-        yield
-
-
-def is_locked(folder: Path) -> bool:
-    """Whether a run holds a folder now."""
-    if not (folder / LOCK_FILE).exists():
-        return False
-    try:
-        with FileLock(folder / LOCK_FILE, timeout=0):
-            return False
-    except Timeout:
-        return True
+        for root in sorted(roots):
+            stack.enter_context(locked(root, wait_seconds=wait_seconds))
+        # After our own locks, so that of two runs one inside the other at least one sees the other.
+        for near in {*(above for root in roots for above in root.parents), *(wanted - roots)}:
+            with suppress(PermissionError):  # of another user above us, who could not write here
+                if is_locked(near):
+                    raise _held(near)
+        for root in roots:
+            since = datetime.now(UTC).isoformat("T", "seconds")
+            facts = {"host": socket.gethostname(), "pid": os.getpid(), "since": since, "run": run}
+            write_json(root / HOLDER_FILE, facts)
+        yield roots
 
 
 @contextmanager
-def _locked(folder: Path, wait_seconds: float) -> Iterator[None]:
-    lock = FileLock(folder / LOCK_FILE, timeout=wait_seconds)
+def locked(folder: Path, *, wait_seconds: float = 0) -> Iterator[None]:
+    """Hold one folder, without what is above or below; errors as `locked_trees`."""
+    with locked_file(folder / LOCK_FILE, wait_seconds=wait_seconds):
+        yield
+
+
+@contextmanager
+def locked_file(file: Path, *, wait_seconds: float = 0) -> Iterator[None]:
+    """Hold a lock file, which is made and goes again; errors as `locked_trees`."""
+    lock = FileLock(file, timeout=wait_seconds)
     try:
+        # Where the system has no locks, the library would fall back to files that two processes may both think theirs.
+        with tempfile.TemporaryFile(dir=file.parent) as probe:
+            fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
         lock.acquire()
     except Timeout:
-        raise LockedError(
-            f"{folder}: {_holder(folder)} works on this folder; wait until it has ended, or choose another -o"
-        ) from None
+        raise _held(file.parent) from None
     except (OSError, NotImplementedError) as error:
-        raise OutputError(f"{folder}: its file system cannot lock files ({error}); choose another folder") from None
+        text = f"{file.parent}: cannot be locked ({error}); choose a folder on another file system"
+        raise OutputError(text) from None
     try:
-        facts = {"host": socket.gethostname(), "pid": os.getpid(), "since": datetime.now(UTC).isoformat("T", "seconds")}
-        with suppress(OSError):  # it only names us to others
-            (folder / HOLDER_FILE).write_bytes(orjson.dumps(facts))
         yield
     finally:
-        with suppress(OSError):
-            (folder / HOLDER_FILE).unlink(missing_ok=True)
         lock.release()
 
 
-def _holder(folder: Path) -> str:
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds a folder now; asking needs no right to write, and keeps nobody from it.
+
+    Raises
+    ------
+    PermissionError
+        The lock may not be looked at.
+    """
+    try:
+        with (folder / LOCK_FILE).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except PermissionError:
+        raise
+    except OSError:  # no such file, or a file system without locks, where no run begins
+        return False
+    return False
+
+
+def run_of(folder: Path) -> str:
+    """Name of the run that held a tree last; empty where none did."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return str(orjson.loads((folder / HOLDER_FILE).read_bytes())["run"])
+    return ""
+
+
+def _held(folder: Path) -> LockedError:
     try:
         facts = orjson.loads((folder / HOLDER_FILE).read_bytes())
-        return f"another run (process {facts['pid']} on {facts['host']}, since {facts['since']})"
+        holder = f"another run (process {facts['pid']} on {facts['host']}, since {facts['since']})"
     except (OSError, ValueError, KeyError, TypeError):
-        return "another run"
+        holder = "another run"
+    return LockedError(f"{folder}: {holder} works on this folder; wait until it has ended, or choose another -o")

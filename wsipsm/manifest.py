@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wsipsm.errors import InputError, WsipsmError
+from wsipsm.annotations import read_regions
+from wsipsm.errors import InputError, OutputError, WsipsmError
 
 COLUMNS = ("slide", "mpp", "roi", "config", "id", "out")
 SUFFIXES = (".csv", ".parquet")
@@ -55,7 +57,9 @@ def is_manifest(path: str | Path) -> bool:
     return Path(path).suffix.lower() in SUFFIXES and Path(path).is_file()
 
 
-def read_manifest(path: Path, check_config: Callable[[str], object] | None = None) -> list[Row]:
+def read_manifest(
+    path: Path, check_config: Callable[[str], object] | None = None, *, out: Path | None = None
+) -> list[Row]:
     """Rows of a manifest.
 
     Parameters
@@ -65,6 +69,8 @@ def read_manifest(path: Path, check_config: Callable[[str], object] | None = Non
         ``config``, ``id`` and ``out``.
     check_config : callable, optional
         Loads a configuration, or raises a `WsipsmError`.
+    out : Path, optional
+        The run's output folder, to check ``out``.
 
     Raises
     ------
@@ -75,7 +81,7 @@ def read_manifest(path: Path, check_config: Callable[[str], object] | None = Non
     lines = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
     if not lines:
         raise InputError(f"{path}: the manifest has no row, expected one a slide")
-    checker = _Checker(path.parent, check_config)
+    checker = _Checker(path.parent, check_config, out)
     rows = [checker.row(line, cells) for line, cells in lines]
     checker.refuse_doubles([(line, row) for (line, _), row in zip(lines, rows, strict=True)])
     if checker.bad:
@@ -87,10 +93,10 @@ def read_manifest(path: Path, check_config: Callable[[str], object] | None = Non
 
 
 class _Checker:
-    def __init__(self, folder: Path, check_config: Callable[[str], object] | None) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, check_config: Callable[[str], object] | None, out: Path | None) -> None:
+        self._folder, self._out = folder, out
         self._check_config = check_config
-        self._configs: dict[str, str] = {}
+        self._wrong: dict[tuple[str, str], str] = {}
         self.bad: list[tuple[int, str]] = []
 
     def row(self, line: int, cells: dict[str, str]) -> Row:
@@ -101,10 +107,10 @@ class _Checker:
         return Row(
             slide or Path(),
             self._mpp(line, cells.get("mpp", "")),
-            self._file(line, "roi", cells),
+            self._roi(line, cells),
             self._config(line, cells.get("config", "")),
             self._id(line, cells.get("id", "")),
-            Path(cells["out"]) if cells.get("out") else None,
+            self._place(line, cells.get("out", "")),
         )
 
     def refuse_doubles(self, rows: Sequence[tuple[int, Row]]) -> None:
@@ -147,16 +153,34 @@ class _Checker:
         if not text:
             return None
         named = str(self._folder / text) if (self._folder / text).is_file() else text
-        if named not in self._configs:
-            try:
-                if self._check_config is not None:
-                    self._check_config(named)
-                self._configs[named] = ""
-            except WsipsmError as error:
-                self._configs[named] = " ".join(str(error).split())
-        if self._configs[named]:
-            self.bad.append((line, f"config {text}: {self._configs[named]}"))
+        if (check := self._check_config) is not None:
+            self._note(line, "config", text, lambda: check(named))
         return named
+
+    def _roi(self, line: int, cells: dict[str, str]) -> Path | None:
+        path = self._file(line, "roi", cells)
+        if path is not None and path.exists():
+            self._note(line, "roi", cells["roi"], lambda: read_regions(path))
+        return path
+
+    def _place(self, line: int, text: str) -> Path | None:
+        if not text:
+            return None
+        if self._out is not None:
+            place = self._out.absolute() / text
+            self._note(line, "out", text, lambda: _refuse_unwritable(place))
+        return Path(text)
+
+    def _note(self, line: int, column: str, text: str, check: Callable[[], object]) -> None:
+        """Check a value once, however many rows have it, and note what is wrong with it for each of them."""
+        if (column, text) not in self._wrong:
+            try:
+                check()
+                self._wrong[column, text] = ""
+            except WsipsmError as error:
+                self._wrong[column, text] = " ".join(str(error).split())
+        if wrong := self._wrong[column, text]:
+            self.bad.append((line, f"{column} {text}: {wrong}"))
 
     def _id(self, line: int, text: str) -> str | None:
         if text and not _ID.fullmatch(text):
@@ -164,14 +188,22 @@ class _Checker:
         return text or None
 
 
+def _refuse_unwritable(place: Path) -> None:
+    nearest = next(folder for folder in (place, *place.parents) if folder.exists())
+    if not nearest.is_dir():
+        raise OutputError(f"{nearest} is a file, expected a folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise OutputError(f"{nearest} cannot be written (permission denied)")
+
+
 def _read_csv(path: Path) -> list[tuple[int, dict[str, str]]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restkey="", restval="")
+            reader = csv.DictReader(file, restval="")
             _check_columns(path, list(reader.fieldnames or []))
             lines, bad = [], []
             for row in reader:
-                if row.pop("", None):
+                if row.pop(None, None):  # where cells beyond the last column go
                     bad.append(reader.line_num)
                 if any(value.strip() for value in row.values()):
                     lines.append((reader.line_num, {name.strip(): value.strip() for name, value in row.items()}))
@@ -198,6 +230,8 @@ def _check_columns(path: Path, columns: list[str]) -> None:
     names = [name.strip() for name in columns]
     if "slide" not in names:
         raise InputError(f"{path}: columns {', '.join(names) or 'none'}, expected slide and, if wanted, mpp, roi, ...")
+    if twice := [name for name, count in Counter(names).items() if count > 1 and name in COLUMNS]:
+        raise InputError(f"{path}: column {twice[0]} stands there more than once")
     for name in names:  # other columns are the archive's own, but one that nearly has a name of ours is a slip
         near = difflib.get_close_matches(name.lower(), COLUMNS, n=1, cutoff=0.8)
         if name not in COLUMNS and near:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from wsipsm.config import Config
+from wsipsm.errors import InputError, UnreadableSlideError
 from wsipsm.provenance import result_hash
+from wsipsm.slide import Slide, open_slide
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,10 @@ class Order:
         A copy of the slide on a faster disk; a worker that does not see it reads the slide itself.
     token : str
         Names the run's work on this slide: however often it is prepared, the scratch stays this run's.
+    root : Path, optional
+        Folder that the run holds and that the slide's folder lies in.
+    run : str
+        Name of the run that holds it.
     """
 
     slide: Path
@@ -54,11 +61,12 @@ class Order:
     fresh: bool = False
     staged: Path | None = None
     token: str = ""
+    root: Path | None = None
+    run: str = ""
 
-    @property
-    def pixels(self) -> Path:
-        """Where the slide is read from."""
-        return nearest(self.slide, self.staged)
+    def open(self) -> Slide:
+        """Open the slide, or its staged copy; errors as `open_slide`."""
+        return open_nearest(self.slide, self.staged, mpp=self.slide_mpp)
 
     def digest(self, fingerprint: str) -> str:
         """Hash of all that the cells of the slide depend on."""
@@ -71,6 +79,9 @@ class Order:
         )
 
 
-def nearest(slide: Path, staged: Path | None) -> Path:
-    """The staged copy where this machine sees it, else the slide."""
-    return staged if staged is not None and staged.exists() else slide
+def open_nearest(slide: Path, staged: Path | None, *, mpp: float | None) -> Slide:
+    """Open the staged copy where this machine sees it and it is well, else the slide; errors as `open_slide`."""
+    if staged is not None and staged.exists():
+        with contextlib.suppress(UnreadableSlideError, InputError):
+            return open_slide(staged, mpp=mpp)
+    return open_slide(slide, mpp=mpp)

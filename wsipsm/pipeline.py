@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
@@ -23,8 +24,8 @@ from wsipsm.annotations import read_regions
 from wsipsm.archive import Archive, Stager
 from wsipsm.config import Config, RecipeConfig, RecognizerConfig, load_config
 from wsipsm.errors import CheckpointError, DiskFullError, StoppedError, WsipsmError, describe_error
-from wsipsm.ledger import Entry, long_id, look_up
-from wsipsm.lock import locked
+from wsipsm.ledger import Entry, is_owner, long_id, look_up
+from wsipsm.lock import locked_trees
 from wsipsm.manifest import Row, is_manifest, read_manifest
 from wsipsm.models import shipped_model
 from wsipsm.nets.device import gpu_count, pick_device
@@ -44,6 +45,8 @@ FIT_SECONDS = 40.0
 """Seconds to fit the activation network to a slide on the same machine; for estimates only."""
 BYTES_PER_MPX = 4_000_000
 """Scratch and results of a megapixel of dense tissue; for estimates only."""
+LOCK_SECONDS = 1.0
+"""How long another run on the output folder is waited for: one that is about to end may let go."""
 LEDGER_THREADS = 8
 """Threads that look up what is there of slides: it is waiting for file systems."""
 
@@ -150,17 +153,36 @@ def run(request: Request, reporter: Reporter) -> list[SlideState]:
     """
     orders, stop = orders_of(request), Stop()
     states = [SlideState(order.slide, order.slide_id, order.out) for order in orders]
-    folders = {make_folder(request.out.absolute()), *(make_folder(order.out.parent) for order in orders)}
-    with locked(folders), stop.on_signals():
+    name = uuid.uuid4().hex[:12]
+    with stop.on_signals(), locked_trees(_folders(request, orders), run=name, wait_seconds=LOCK_SECONDS) as roots:
+        orders = _of_run(orders, name, roots)
         told = TableKeeper(request.out, states, reporter)
         try:
-            left = _look_up(orders, states, told)
+            left = _look_up(orders, states, told, stop)
             if left and not stop.asked:
                 _work(request, left, told, stop)
         finally:
             told.write(ended=True)
     _say_stop(stop)
     return states
+
+
+def _folders(request: Request, orders: Sequence[Order]) -> set[Path]:
+    """Folders that slides' folders are made in; those outside the output folder are made and proven here."""
+    out = make_folder(request.out.absolute())
+    beyond = {order.out.parent for order in orders if out not in order.out.parents}
+    return {out, *map(make_folder, beyond), *(order.out.parent for order in orders)}
+
+
+def _of_run(orders: Sequence[Order], name: str, roots: set[Path]) -> list[Order]:
+    """Orders that know their run, and the folder that it holds for them."""
+
+    @cache
+    def root_of(parent: Path) -> Path | None:
+        real = Path(os.path.realpath(parent))
+        return next((folder for folder in (real, *real.parents) if folder in roots), None)
+
+    return [replace(order, run=name, root=root_of(order.out.parent)) for order in orders]
 
 
 def estimate(request: Request) -> list[Estimate]:
@@ -189,8 +211,14 @@ def orders_of(request: Request) -> list[Order]:
     def checkpoint_hash(recognizer: RecognizerConfig, mpp: float) -> str | None:
         return _check_checkpoint(request.checkpoint, recognizer, mpp)
 
-    orders = []
-    for row in _rows(request, config_of):
+    def check_config(name: str) -> None:
+        config = config_of(name)
+        checkpoint_hash(config.recognizer, config.grid.mpp)
+
+    orders, named = list[Order](), set[int]()
+    for row in _rows(request, check_config):
+        if row.id:
+            named.add(len(orders))
         config = config_of(row.config) if row.config else request.config
         name = row.id or row.slide.stem
         parent = request.out.absolute() / row.out if row.out else request.out.absolute()
@@ -208,37 +236,44 @@ def orders_of(request: Request) -> list[Order]:
                 fresh=request.fresh,
             )
         )
-    return _apart(orders)
+    return _apart(orders, named)
 
 
-def _rows(request: Request, config_of: object) -> list[Row]:
+def _rows(request: Request, check_config: Callable[[str], None]) -> list[Row]:
     """Rows of manifests, and one for each slide that is named otherwise; a slide without an id once."""
     found: list[Row] = []
     for given in request.inputs:
         if is_manifest(given):
-            found += read_manifest(Path(given), config_of)  # type: ignore[arg-type]  # a cached function is one
+            found += read_manifest(Path(given), check_config, out=request.out)
         else:
             found += [Row(path) for path in slide_paths([given], skip=request.out)]
     return list({(os.path.realpath(row.slide), row.id, row.out): row for row in reversed(found)}.values())[::-1]
 
 
-def _apart(orders: list[Order]) -> list[Order]:
-    """Give slides that would share a folder one each."""
+def _apart(orders: list[Order], named: set[int]) -> list[Order]:
+    """Give slides that would share a folder one each; whoever has it by name, or by results in it, keeps it."""
     places = Counter(order.out for order in orders)
-    own = [long_id(order.slide) for order in orders]
+    shared = [(number, order) for number, order in enumerate(orders) if places[order.out] > 1]
+    keepers = {order.out: number for number, order in shared if is_owner(order)}
+    keepers |= {order.out: number for number, order in shared if number in named}
     return [
-        order if places[order.out] == 1 else replace(order, slide_id=name, out=order.out.parent / name)
-        for order, name in zip(orders, own, strict=True)
+        order
+        if places[order.out] == 1 or keepers.get(order.out) == number
+        else replace(order, slide_id=long_id(order.slide), out=order.out.parent / long_id(order.slide))
+        for number, order in enumerate(orders)
     ]
 
 
 def _look_up(
-    orders: Sequence[Order], states: Sequence[SlideState], told: TableKeeper
+    orders: Sequence[Order], states: Sequence[SlideState], told: TableKeeper, stop: Stop
 ) -> list[tuple[Order, SlideState]]:
-    """Slides that are left to do; the others are told of."""
+    """Slides that are left to do; the others are told of. Ends early where the run is to stop."""
     left = []
     with ThreadPoolExecutor(LEDGER_THREADS) as threads:
         for entry, state in zip(threads.map(_entry, orders), states, strict=True):
+            if stop.asked:
+                threads.shutdown(wait=False, cancel_futures=True)
+                break
             if isinstance(entry, Exception):
                 state.status, state.error = "failed", describe_error(entry)
                 state.traceback = state.error
@@ -251,6 +286,7 @@ def _look_up(
                 continue
             state.status, state.cells, state.mm2 = found.status, found.cells, found.mm2
             state.tiles_total = state.tiles_done = found.tiles
+            state.seconds, state.found_done = found.seconds, True
             told.ended(state)
     return left
 

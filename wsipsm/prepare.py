@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +10,17 @@ import shapely.affinity
 
 from wsipsm import scratch, store
 from wsipsm.annotations import read_regions
-from wsipsm.errors import OutputError
+from wsipsm.errors import OutputError, StaleError
 from wsipsm.geometry import Box
 from wsipsm.job import Job, JobRef
+from wsipsm.leftovers import put_aside, remove
+from wsipsm.lock import run_of
+from wsipsm.marks import is_mapped
 from wsipsm.order import Order
 from wsipsm.provenance import make_folder
 from wsipsm.recognizer import CHANNELS
 from wsipsm.region import Region, region_from_roi, region_from_tissue
-from wsipsm.slide import Slide, open_slide, qupath_origin
+from wsipsm.slide import Slide, qupath_origin
 from wsipsm.tiles import Tile, TilePlan, plan_tiles
 from wsipsm.tissue import tissue_mask, tissue_polygons
 
@@ -33,8 +33,6 @@ class Prepared:
     ----------
     ref : JobRef
         Its job, saved.
-    work : Path
-        Its scratch folder.
     plan : TilePlan
         Its tiles.
     mm2 : float
@@ -50,7 +48,6 @@ class Prepared:
     """
 
     ref: JobRef
-    work: Path
     plan: TilePlan
     mm2: float
     fitted: bool
@@ -60,20 +57,25 @@ class Prepared:
 
 
 def prepare(order: Order) -> Prepared:
-    """Open a slide, find where to look, plan its tiles, and look what is there of them."""
-    with open_slide(order.pixels, mpp=order.slide_mpp) as slide:
+    """Open a slide, find where to look, plan its tiles, and look what is there of them.
+
+    Raises
+    ------
+    StaleError
+        Another run works on the output folder by now.
+    """
+    with order.open() as slide:
         job, plan = plan_slide(slide, order)
         digest = order.digest(slide.fingerprint())
     job = job.at(out=order.out, digest=digest)
+    _refuse_late(order)
     dropped = _make_room(job, fresh=order.fresh)
     if plan.tiles and not job.maps_folder.exists():
         store.create_maps(job.maps_folder, CHANNELS, job.grid, job.config.tiles)
     ref = job.save()
-    mapped = frozenset(tile for tile in plan.tiles if _is_mapped(job, tile))
+    mapped = _mapped(job, plan)
     recognised = {tile: counts for tile in plan.tiles if (counts := _counts(job, plan, tile, mapped)) is not None}
-    return Prepared(
-        ref, job.work, plan, job.region_mm2, job.fit_file.exists(), mapped, recognised, dropped and not order.fresh
-    )
+    return Prepared(ref, plan, job.region_mm2, job.fit_file.exists(), mapped, recognised, dropped and not order.fresh)
 
 
 def plan_slide(slide: Slide, order: Order) -> tuple[Job, TilePlan]:
@@ -111,9 +113,11 @@ def _region(slide: Slide, order: Order) -> Region:
     return region_from_tissue([*tissue_polygons(mask, small.downsample_l0), *unknown], whole)
 
 
-def _is_mapped(job: Job, tile: Tile) -> bool:
-    mark = job.mapped_mark(tile)
-    return mark.exists() and not mark.stat().st_size
+def _mapped(job: Job, plan: TilePlan) -> frozenset[Tile]:
+    if not plan.tiles:
+        return frozenset()
+    maps = store.open_maps(job.maps_folder)
+    return frozenset(tile for tile in plan.tiles if is_mapped(job, maps, tile))
 
 
 def _counts(job: Job, plan: TilePlan, tile: Tile, mapped: frozenset[Tile]) -> scratch.Counts | None:
@@ -133,11 +137,12 @@ def _make_room(job: Job, *, fresh: bool) -> bool:
     """
     make_folder(job.out)
     keep_work = not fresh or job.is_mine()
-    left = [old for old in job.out.glob(".*-*") if not old.name.startswith(job.drafts)]
-    left = [old for old in left if old != job.work or not keep_work]
-    for old in left:
-        gone = old.with_name(f".gone-{uuid.uuid4().hex}")
-        with contextlib.suppress(OSError):  # somebody else was faster
-            old.rename(gone)  # at once, so that nobody sees half of it
-        shutil.rmtree(gone, ignore_errors=True)
-    return any(old.name.startswith(".work-") for old in left)
+    scratch_left = [path for path in job.out.glob(".work-*") if path != job.work or not keep_work]
+    remove(put_aside(job.out, lambda path: path.name.startswith(job.drafts) or (path == job.work and keep_work)))
+    return bool(scratch_left)
+
+
+def _refuse_late(order: Order) -> None:
+    """Raise where another run has begun since the order was given: its scratch is not this one's to touch."""
+    if order.root is not None and (latest := run_of(order.root)) and latest != order.run:
+        raise StaleError(f"{order.root}: another run has begun since")

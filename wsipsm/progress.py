@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
@@ -40,7 +41,7 @@ class BarReporter:
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
-        self._rows: dict[str, tuple[TaskID, _Speed]] = {}
+        self._rows: dict[Path, tuple[TaskID, _Speed]] = {}
 
     def said(self, text: str) -> None:
         """Leave one line."""
@@ -51,18 +52,18 @@ class BarReporter:
         if state.note:
             self.said(f"{state.slide_id}: {state.note}")
         row = self._bars.add_task(escape(f"{state.slide_id}: learn"), total=None, facts=f"{state.mm2:.2f} mm²")
-        self._rows[state.slide_id] = row, _Speed(time.monotonic)
+        self._rows[state.out] = row, _Speed(time.monotonic)
 
     def fitting(self, state: SlideState, step: int, steps: int) -> None:
         """Move the bar through self-supervision."""
-        if state.slide_id not in self._rows:  # told from another thread, a little early or late
+        if state.out not in self._rows:  # told from another thread, a little early or late
             return
-        row, _ = self._rows[state.slide_id]
+        row, _ = self._rows[state.out]
         self._bars.update(row, total=steps, completed=step, facts=f"step {step}/{steps}")
 
     def advanced(self, state: SlideState) -> None:
         """Move the bar by one tile."""
-        row, speed = self._rows[state.slide_id]
+        row, speed = self._rows[state.out]
         self._bars.update(
             row,
             description=escape(f"{state.slide_id}: tiles"),
@@ -73,13 +74,13 @@ class BarReporter:
 
     def finishing(self, state: SlideState) -> None:
         """Say that outputs are being written."""
-        row, _ = self._rows[state.slide_id]
+        row, _ = self._rows[state.out]
         self._bars.update(row, description=escape(f"{state.slide_id}: write"), facts=f"{state.cells:,} cells")
 
     def ended(self, state: SlideState) -> None:
         """Close the bar and leave one line."""
-        if state.slide_id in self._rows:
-            self._bars.remove_task(self._rows.pop(state.slide_id)[0])
+        if state.out in self._rows:
+            self._bars.remove_task(self._rows.pop(state.out)[0])
         self._bars.console.print(summary(state), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -88,8 +89,8 @@ class PlainReporter:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._speeds: dict[str, _Speed] = {}
-        self._last: dict[str, float] = {}
+        self._speeds: dict[Path, _Speed] = {}
+        self._last: dict[Path, float] = {}
 
     def said(self, text: str) -> None:
         """Say it."""
@@ -97,7 +98,7 @@ class PlainReporter:
 
     def started(self, state: SlideState) -> None:
         """Say what there is to do."""
-        self._speeds[state.slide_id] = _Speed(time.monotonic)
+        self._speeds[state.out] = _Speed(time.monotonic)
         goes_on = f", {state.tiles_done} of them done" if state.tiles_done else ""
         if state.note:
             self._say(f"{state.slide_id}: {state.note}")
@@ -111,7 +112,7 @@ class PlainReporter:
     def advanced(self, state: SlideState) -> None:
         """Say how many tiles are over."""
         if self._due(state) or state.tiles_done == state.tiles_total:
-            facts = self._speeds[state.slide_id].facts(state)
+            facts = self._speeds[state.out].facts(state)
             self._say(f"{state.slide_id}: {state.tiles_done} of {state.tiles_total} tiles, {facts}")
 
     def finishing(self, state: SlideState) -> None:
@@ -127,9 +128,9 @@ class PlainReporter:
 
     def _due(self, state: SlideState) -> bool:
         now = time.monotonic()
-        if now - self._last.get(state.slide_id, -LINE_SECONDS) < LINE_SECONDS:
+        if now - self._last.get(state.out, -LINE_SECONDS) < LINE_SECONDS:
             return False
-        self._last[state.slide_id] = now
+        self._last[state.out] = now
         return True
 
 
@@ -149,7 +150,7 @@ def summary(state: SlideState) -> str:
     facts = f"{state.cells:,} cells in {state.mm2:.2f} mm²"
     if state.status == "partial":
         return f"{state.slide_id}: {facts}, but {state.error}"
-    return f"{state.slide_id}: {facts}" + (f", {state.seconds:.0f} s" if state.seconds else ", already done")
+    return f"{state.slide_id}: {facts}" + (", already done" if state.found_done else f", {state.seconds:.0f} s")
 
 
 class _Speed:

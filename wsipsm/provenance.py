@@ -100,6 +100,19 @@ def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, An
     write_bytes(path, text.getvalue().encode())
 
 
+def flush(path: Path) -> None:
+    """Wait until a file is on the disk, so that what is written after it does not outlive it where power fails."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def flush_tree(folder: Path) -> None:
+    """Wait until all files below a folder are on the disk."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            flush(path)
+
+
 def make_folder(path: Path) -> Path:
     """Create a folder with its parents and prove that files can be written and replaced in it.
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from wsipsm.config import PseudoMaskConfig
@@ -139,6 +138,8 @@ def fit_clusters(pixels: Floats, config: PseudoMaskConfig, *, mpp: float, seed: 
     FitError
         There are fewer distinct pixels than clusters, or a weighted feature is the same everywhere.
     """
+    from sklearn.cluster import KMeans  # half a second, which a run with a segmenter need not wait
+
     smoothing_px, surroundings_px = config.smoothing_um / mpp, config.surroundings_um / mpp
     low, high = np.percentile(pixels, [_LOW, _HIGH], axis=0)
     weights = np.array([1.0, config.activation_weight, config.eosin_weight])

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from wsipsm.errors import OutputError
+from wsipsm.errors import LockedError, OutputError, describe_error
+from wsipsm.lock import locked_file
 from wsipsm.provenance import make_folder
 
 PREFIX = "wsipsm-stage-"
 _PARTS = frozenset({".vms", ".vmu", ".dcm"})
 _WAIT_SECONDS = 0.2
+_CLOSE_SECONDS = 5.0
 _GB = 10**9
 
 
@@ -29,7 +30,7 @@ def staged(slides: Sequence[Path], folder: Path, *, gigabytes: float, tell: Call
     Parameters
     ----------
     slides : sequence of Path
-        In the order of their turn.
+        In the order of their turn, by which they are asked for later; one may stand there more than once.
     folder : Path
         On the fast disk; several runs may share it.
     gigabytes : float
@@ -44,31 +45,26 @@ def staged(slides: Sequence[Path], folder: Path, *, gigabytes: float, tell: Call
     """
     sweep(make_folder(folder))
     own = folder / f"{PREFIX}{uuid.uuid4().hex[:12]}"
-    lock = FileLock(_lock_of(own), timeout=0)
-    lock.acquire()
-    make_folder(own)
-    stager = Stager(slides, own, budget=int(gigabytes * _GB), tell=tell)
-    try:
-        yield stager
-    finally:
-        stager.close()
-        shutil.rmtree(own, ignore_errors=True)
-        lock.release()
-        _lock_of(own).unlink(missing_ok=True)
+    with locked_file(_lock_of(own)):
+        make_folder(own)
+        stager = Stager(slides, own, budget=int(gigabytes * _GB), tell=tell)
+        try:
+            yield stager
+        finally:
+            stager.close()
+            shutil.rmtree(own, ignore_errors=True)
 
 
 def sweep(folder: Path) -> None:
     """Remove the copies of runs that are no more."""
     for left in folder.glob(f"{PREFIX}*"):
         if left.is_dir():
-            with contextlib.suppress(Timeout), FileLock(_lock_of(left), timeout=0):
+            with contextlib.suppress(LockedError), locked_file(_lock_of(left)):
                 shutil.rmtree(left, ignore_errors=True)
-            if not left.exists():
-                _lock_of(left).unlink(missing_ok=True)
     for lock in folder.glob(f".{PREFIX}*.lock"):
         if not (folder / lock.name.removeprefix(".").removesuffix(".lock")).exists():
-            with contextlib.suppress(Timeout), FileLock(lock, timeout=0):
-                lock.unlink(missing_ok=True)
+            with contextlib.suppress(LockedError), locked_file(lock):
+                pass  # which removes it
 
 
 class Stager:
@@ -76,90 +72,88 @@ class Stager:
 
     def __init__(self, slides: Sequence[Path], folder: Path, *, budget: int, tell: Callable[[str], None]) -> None:
         self._slides, self._folder, self._budget, self._tell = slides, folder, budget, tell
-        self._settled: dict[Path, Path | None] = {}
-        self._sizes: dict[Path, int] = {}
+        self._settled: dict[int, Path | None] = {}
+        self._sizes: dict[int, int] = {}
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="stager", daemon=True)
         self._thread.start()
 
-    def copy_of(self, slide: Path) -> tuple[bool, Path | None]:
-        """Whether it is settled where a slide is read from, and its copy; None where it is read in place."""
+    def copy_of(self, number: int) -> tuple[bool, Path | None]:
+        """Whether it is settled where a turn's slide is read from, and its copy; None where it is read in place."""
         with self._changed:
-            return slide in self._settled, self._settled.get(slide)
+            return number in self._settled, self._settled.get(number)
 
-    @property
-    def copying(self) -> bool:
-        """Whether it has slides left to copy and was not closed."""
-        return self._thread.is_alive()
-
-    def release(self, slide: Path) -> None:
-        """Remove a copy that is needed no more."""
+    def release(self, number: int) -> None:
+        """Remove the copy of a turn that is over."""
         with self._changed:
-            copy = self._settled.get(slide)
+            copy = self._settled.get(number)
         if copy is not None:
             shutil.rmtree(copy.parent, ignore_errors=True)
         with self._changed:
-            self._sizes.pop(slide, None)
+            self._sizes.pop(number, None)
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Stop copying."""
+        """Stop copying; a copy that hangs in the file system is left behind."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._thread.join(timeout=30)
+        self._thread.join(timeout=_CLOSE_SECONDS)
 
     def _work(self) -> None:
         for number, slide in enumerate(self._slides):
             copy = None
             try:
-                copy = self._copy(slide, self._folder / str(number))
-            except (OSError, OutputError) as error:
-                self._tell(f"{slide.name} is read in place: it cannot be copied: {error}")
+                copy = self._copy(slide, number)
+            except Exception as error:  # whatever it is, the slide can still be read where it lies, and must be
+                if not self._closed:
+                    self._tell(f"{slide.name} is read in place: it cannot be copied: {describe_error(error)}")
             with self._changed:
                 if self._closed:
                     return
-                self._settled[slide] = copy
+                self._settled[number] = copy
                 self._changed.notify_all()
 
-    def _copy(self, slide: Path, place: Path) -> Path | None:
+    def _copy(self, slide: Path, number: int) -> Path | None:
         """Copy of a slide in a folder of its own; None where it is read in place."""
+        place = self._folder / str(number)
         parts = _files_of(slide)
         size = sum(part.stat().st_size for part in parts)
         if not parts or size > self._budget:
             reason = "larger than the budget" if parts else "a format of many files"
             self._tell(f"{slide.name} is read in place: {reason}")
             return None
-        if not self._room_for(slide, size):
+        if not self._room_for(number, size):
             return None
         try:
             for part in parts:
                 target = place / part.relative_to(slide.parent)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 self._copy_file(part, target)
-        except OSError:
+        except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             with self._changed:
-                self._sizes.pop(slide, None)
+                self._sizes.pop(number, None)
             raise
         return place / slide.name
 
-    def _room_for(self, slide: Path, size: int) -> bool:
+    def _room_for(self, number: int, size: int) -> bool:
         with self._changed:
             while not self._closed and sum(self._sizes.values()) + size > self._budget:
                 self._changed.wait(_WAIT_SECONDS)
-            self._sizes[slide] = size
+            self._sizes[number] = size
             return not self._closed
 
     def _copy_file(self, source: Path, target: Path) -> None:
-        """Copy in pieces, so that a stop does not wait for gigabytes; the name comes last."""
-        draft = target.with_name(f".{target.name}.part")
+        """Copy in pieces, so that a stop does not wait for gigabytes, with the time of change; the name comes last."""
+        draft, before = target.with_name(f".{target.name}.part"), source.stat()
         with source.open("rb") as reader, draft.open("wb") as writer:
             while not self._closed and (piece := reader.read(16 << 20)):
                 writer.write(piece)
         if self._closed:
             raise OutputError("the run stops")
+        os.utime(draft, ns=(before.st_atime_ns, before.st_mtime_ns))
         draft.rename(target)
 
 

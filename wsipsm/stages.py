@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from wsipsm import cells, labels, scratch, store
 from wsipsm.errors import OutputError, UnreadableSlideError
 from wsipsm.geometry import Box, Image
 from wsipsm.job import Job, JobRef
+from wsipsm.marks import is_mapped, read_mark, write_mark
 from wsipsm.nets.device import limited_threads, pick_device, settle_worker
 from wsipsm.provenance import write_bytes
 from wsipsm.recognizer import CHANNELS, Recognizer, fits, load_recognizer
@@ -90,7 +91,7 @@ def fit(ref: JobRef, *, progress: Callable[[dict[str, Any]], None]) -> Seconds:
         recognizer = _fitted(
             patches,
             job,
-            lambda step, steps, loss: progress({"slide": job.slide_id, "step": step, "steps": steps}),
+            lambda step, steps, loss: progress({"token": job.token, "step": step, "steps": steps}),
         )
     recognizer.fitted_on = fitted_on
     if not job.fit_file.exists():  # another worker's, whose tiles may be under way: another machine's bits may differ
@@ -115,6 +116,9 @@ def _read_patches(slide: Slide, boxes: list[Box], job: Job) -> npt.NDArray[np.ui
             patches.append(slide.read(box, job.grid))
         except UnreadableSlideError as error:
             last_error = error
+    if last_error is not None and slide.path != job.slide:
+        with job.open(in_place=True) as well:  # nothing of a slide may depend on what became of its copy
+            return _read_patches(well, boxes, job)
     if last_error is not None and len(patches) < len(boxes) / 2:
         raise last_error
     return np.stack(patches)
@@ -147,14 +151,20 @@ def map_tile(ref: JobRef, tile: Tile, around_damage: bool = False) -> MapReport:
         The slide is damaged here.
     """
     bench, watch = _workbench(ref), Stopwatch()
-    job, mark = bench.job, bench.job.mapped_mark(tile)
-    if mark.exists() and not mark.stat().st_size:
+    job = bench.job
+    if is_mapped(job, bench.maps, tile):
         return MapReport(0, watch.seconds)
-    slide, recognizer = bench.tools()
     core = job.lattice.core(tile)
     blocks = needed_blocks(job.lattice, tile, job.region, halo_px=job.halo_px)
+    slide, recognizer = bench.tools(in_place=around_damage)
     halos = [block.expand(recognizer.halo_px) for block in blocks]
-    images = _read_blocks(slide, job, halos, around_damage=around_damage)
+    try:
+        images = _read_blocks(slide, job, halos, around_damage=around_damage)
+    except UnreadableSlideError:
+        if slide.path == job.slide:
+            raise
+        slide, _ = bench.tools(in_place=True)  # a copy on a fast disk may be lost while the slide is well
+        images = _read_blocks(slide, job, halos, around_damage=around_damage)
     watch.lap("read")
     maps = np.zeros((len(CHANNELS), *core.shape), np.uint8)
     with limited_threads(1):
@@ -165,8 +175,8 @@ def map_tile(ref: JobRef, tile: Tile, around_damage: bool = False) -> MapReport:
             maps[:, *inside.relative_to(core).slices] = result[:, *inside.relative_to(block).slices]
     watch.lap("network")
     store.write_core(bench.maps, core, maps)
-    missing = [block for block, image in zip(blocks, images, strict=True) if image is None]
-    _write_mark(job, tile, missing)
+    missing = tuple(block for block, image in zip(blocks, images, strict=True) if image is None)
+    write_mark(job, bench.maps, tile, missing)
     watch.lap("store")
     return MapReport(len(missing), watch.seconds)
 
@@ -184,26 +194,6 @@ def _read_blocks(slide: Slide, job: Job, boxes: list[Box], *, around_damage: boo
         except UnreadableSlideError:
             images.append(None)
     return images
-
-
-def _write_mark(job: Job, tile: Tile, missing: list[Box]) -> None:
-    """Say that a tile is mapped, and which blocks are missing; an empty file where none is.
-
-    Where an earlier run had other blocks missing, what was recognised around the tile no longer holds.
-    """
-    mark = job.mapped_mark(tile)
-    content = orjson.dumps([astuple(block) for block in missing]) if missing else b""
-    if mark.exists() and mark.read_bytes() != content:
-        for near in tile.neighbourhood():
-            job.tile_file(near).unlink(missing_ok=True)
-    write_bytes(mark, content)
-
-
-def _missing_blocks(job: Job, tile: Tile) -> list[Box]:
-    """Blocks of a tile and its neighbours that could not be read."""
-    marks = [job.mapped_mark(near) for near in tile.neighbourhood()]
-    contents = [mark.read_bytes() for mark in marks if mark.exists()]
-    return [Box(*block) for content in contents if content for block in orjson.loads(content)]
 
 
 def recognise_tile(ref: JobRef, tile: Tile) -> TileReport:
@@ -226,7 +216,8 @@ def recognise_tile(ref: JobRef, tile: Tile) -> TileReport:
     watch.lap("labels")
     anchors_xy = labels.anchors(found) + np.array([window.x0, window.y0])
     owned = core.contains_points(anchors_xy)
-    for block in _missing_blocks(job, tile):
+    marks = [mark for near in tile.neighbourhood() if (mark := read_mark(job, near)) is not None]
+    for block in (block for mark in marks for block in mark.missing):
         owned &= ~block.expand(job.halo_px).contains_points(anchors_xy)
     owned[owned] = job.region.contains_l0(job.grid.to_l0(anchors_xy[owned] + 0.5))
     ids = anchors_xy[:, 1] * job.grid.width + anchors_xy[:, 0]
@@ -247,14 +238,16 @@ class _Workbench:
         self._lock = threading.Lock()
         self._tools: tuple[Slide, Recognizer] | None = None
 
-    def tools(self) -> tuple[Slide, Recognizer]:
-        """Open slide and loaded network, once however many threads ask."""
+    def tools(self, *, in_place: bool = False) -> tuple[Slide, Recognizer]:
+        """Open slide and loaded network, once however many threads ask; from then on in place, if one asks that."""
         with self._lock:
-            if self._tools is None:
-                recognizer = load_recognizer(self.job.fit_file, device=pick_device(self.job.device))
-                slide = self.job.open()
+            slide, recognizer = self._tools or (None, None)
+            if slide is None or (in_place and slide.path != self.job.slide):
+                slide = self.job.open(in_place=in_place)
                 weakref.finalize(self, slide.close)  # not earlier: a thread may read while the bench is let go
-                self._tools = slide, recognizer
+            if recognizer is None:
+                recognizer = load_recognizer(self.job.fit_file, device=pick_device(self.job.device))
+            self._tools = slide, recognizer
             return self._tools
 
 

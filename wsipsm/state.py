@@ -11,7 +11,10 @@ Status = Literal["waiting", "running", "done", "empty", "partial", "failed", "st
 
 @dataclass
 class SlideState:
-    """Where one slide stands; a row of ``slides.csv``."""
+    """Where one slide stands; a row of ``slides.csv``.
+
+    ``found_done`` says that an earlier run did it; ``seconds`` are that run's then.
+    """
 
     slide: Path
     slide_id: str
@@ -25,6 +28,7 @@ class SlideState:
     error: str = ""
     traceback: str = ""
     note: str = ""
+    found_done: bool = False
 
 
 class Reporter(Protocol):

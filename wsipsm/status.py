@@ -87,15 +87,14 @@ def read_status(out: Path) -> RunStatus:
 
 
 def _seconds_left(rows: list[dict[str, Any]], run: dict[str, Any]) -> float | None:
-    """From the slides that this run worked on; a slide that waits counts as their mean."""
-    worked = [row for row in rows if row["seconds"] > 0 or row["status"] == "running"]
-    planned = [row for row in worked if row["tiles_total"]]
-    done = sum(row["tiles_done"] for row in planned)
-    if not done:
+    """From the tiles that this run did so far; a slide that waits counts as the mean of those that are planned."""
+    done = run.get("tiles", 0)
+    planned = [row for row in rows if row["tiles_total"] and row["status"] != "waiting"]
+    if not done or not planned:
         return None
+    open_tiles = sum(row["tiles_total"] - row["tiles_done"] for row in planned if row["status"] == "running")
     waiting = sum(row["status"] == "waiting" for row in rows)
-    left = sum(row["tiles_total"] for row in planned) - done
-    left += waiting * sum(row["tiles_total"] for row in planned) / len(planned)
+    left = open_tiles + waiting * sum(row["tiles_total"] for row in planned) / len(planned)
     elapsed = (datetime.fromisoformat(run["updated"]) - datetime.fromisoformat(run["began"])).total_seconds()
     return round(float(left * elapsed / done), 1)
 
@@ -114,6 +113,11 @@ def _run_of(out: Path) -> dict[str, Any]:
 
 
 def _is_alive(out: Path, run: dict[str, Any]) -> bool:
-    """Whether the run's process is there: by its lock, or, where locks may not be seen across hosts, by its words."""
+    """Whether the run's process is there: by its lock, or, where that cannot be seen, by its words."""
     silence = (datetime.now(UTC) - datetime.fromisoformat(run["updated"])).total_seconds()
-    return is_locked(out) or (run["host"] != socket.gethostname() and silence < SILENT_SECONDS)
+    try:
+        if is_locked(out):
+            return True
+    except PermissionError:
+        return silence < SILENT_SECONDS
+    return run["host"] != socket.gethostname() and silence < SILENT_SECONDS

@@ -30,6 +30,10 @@ _COLORS: dict[str, list[dict[str, Any]]] = {
 }
 
 
+Maps = zarr.Array[Any]
+"""The maps of a slide: uint8 (channel, y, x), one shard a core."""
+
+
 def create_maps(folder: Path, channels: Sequence[str], grid: Grid, tiles: TilesConfig) -> None:
     """Create the maps of a slide, all zero: uint8 (channel, y, x), one shard a core.
 
@@ -69,19 +73,40 @@ def create_maps(folder: Path, channels: Sequence[str], grid: Grid, tiles: TilesC
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def open_maps(folder: Path) -> zarr.Array[Any]:
+def open_maps(folder: Path) -> Maps:
     """Open the maps of a slide for reading and writing."""
     array = zarr.open_array(str(folder), mode="r+")
     assert isinstance(array, zarr.Array)
     return array
 
 
-def write_core(maps: zarr.Array[Any], core: Box, data: npt.NDArray[np.uint8]) -> None:
+def write_core(maps: Maps, core: Box, data: npt.NDArray[np.uint8]) -> None:
     """Store the (channel, y, x) maps of a core, which is one shard: nobody else writes that file."""
-    maps[:, *core.slices] = data
+    try:
+        maps[:, *core.slices] = data
+    except OSError:
+        raise
+    except Exception:  # whatever decoders make of a file that came half to the disk, and is read where the plane ends
+        _core_file(maps, core).unlink(missing_ok=True)
+        maps[:, *core.slices] = data
 
 
-def read_window(maps: zarr.Array[Any], window: Box) -> npt.NDArray[np.uint8]:
+def core_bytes(maps: Maps, core: Box) -> int:
+    """Bytes of the file that holds the maps of a core; 0 where there is none, as of maps that are all zero."""
+    try:
+        return _core_file(maps, core).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _core_file(maps: Maps, core: Box) -> Path:
+    assert isinstance(maps.store, zarr.storage.LocalStore)
+    assert maps.shards is not None
+    key = maps.metadata.encode_chunk_key((0, core.y0 // maps.shards[1], core.x0 // maps.shards[2]))
+    return maps.store.root / maps.path / key
+
+
+def read_window(maps: Maps, window: Box) -> npt.NDArray[np.uint8]:
     """Read the (channel, y, x) maps of a window, which may leave the plane: they are 0 there."""
     count, height, width = maps.shape
     inside = window.intersect(Box(0, 0, width, height))

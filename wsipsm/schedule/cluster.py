@@ -61,8 +61,12 @@ class Pool:
         Bounds of the stream.
     threads : int
         Tasks that the workers run at a time; 0 while there is none. As of the last `refresh`.
+    workers : frozenset of str
+        Their addresses, as of then.
+    gpu_workers : frozenset of str
+        Those of them with a GPU to share out.
     has_gpu : bool
-        Whether workers have a GPU to share out.
+        Whether a worker had one, at any time: what needs a GPU waits for it then.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class Pool:
     ) -> None:
         self.client, self.config = client, config
         self.threads, self.has_gpu = 0, False
+        self.workers, self.gpu_workers = frozenset[str](), frozenset[str]()
         self._scheduler, self._managed = scheduler, managed
         self._known: set[str] = set()
         self._look_at_jobs = time.monotonic() + JOBS_SECONDS
@@ -78,6 +83,7 @@ class Pool:
     def _greet(self) -> None:
         """Look at a scheduler of others, and at its workers."""
         self._known.clear()
+        self.workers = frozenset()
         if self._scheduler is not None:
             try:
                 theirs: dict[str, str] = self.client.run_on_scheduler(versions)
@@ -100,8 +106,8 @@ class Pool:
         """
         try:
             threads = self.client.nthreads()
-            if new := [address for address in threads if address not in self._known]:
-                self._known |= self._welcome(new)
+            if threads.keys() != self.workers:
+                self._look_at(frozenset(threads))
         except (OSError, TimeoutError) as error:
             raise CommClosedError(str(error)) from None
         self.threads = sum(threads.values())
@@ -110,16 +116,19 @@ class Pool:
             if trouble := all_jobs_ended(self._managed):
                 raise ScheduleError(trouble)
 
-    def _welcome(self, new: list[str]) -> set[str]:
-        """Look at workers that came since; those of them that answer."""
-        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
-        self.has_gpu = any("GPU" in (worker.get("resources") or {}) for worker in workers)
-        if self._scheduler is None and self._managed is None:
-            return set(new)
-        found = worker_versions(self.client, new)
-        for address, theirs in found.items():
-            _refuse_other_versions(f"worker {address}", theirs)
-        return set(found)
+    def _look_at(self, workers: frozenset[str]) -> None:
+        """Look at workers that came; those that do not answer now are asked again."""
+        facts = self.client.scheduler_info(n_workers=-1)["workers"]
+        self.gpu_workers = frozenset(name for name in workers if "GPU" in (facts.get(name, {}).get("resources") or {}))
+        self.has_gpu |= bool(self.gpu_workers)
+        new = sorted(workers - self._known)
+        if new and (self._scheduler is not None or self._managed is not None):
+            found = worker_versions(self.client, new)
+            for address, theirs in found.items():
+                _refuse_other_versions(f"worker {address}", theirs)
+            new = list(found)
+        self._known.update(new)
+        self.workers = workers & self._known
 
     @property
     def dashboard(self) -> str:
@@ -145,9 +154,9 @@ class Pool:
             It did not come back in time, or ``give_up`` said so; or a worker has other versions.
         """
         deadline = time.monotonic() + (self.config.patience_s if self._scheduler else 0)
-        self.close()
         while self._scheduler and time.monotonic() < deadline and not give_up():
-            with contextlib.suppress(_UnreachableError):
+            with contextlib.suppress(_UnreachableError, OSError, TimeoutError, CancelledError):
+                self.close()
                 self.client = _remote_client(self._scheduler, seconds=RETRY_SECONDS)
                 self._greet()
                 return
@@ -281,10 +290,13 @@ def _remote_client(scheduler: str, *, seconds: float) -> Client:
                 f"{scheduler}: expected an address (tcp://host:port) or a scheduler file that exists"
             )
         address = {"address": _address_in(Path(scheduler))}
+    client = None
     try:
         client = Client(**address, timeout=seconds)
         client.wait_for_workers(1, timeout=seconds)
     except (OSError, TimeoutError, ValueError) as error:
+        if client is not None:
+            client.close(timeout=RETRY_SECONDS)
         reason = " ".join(str(error).split())
         raise _UnreachableError(
             f"{scheduler}: no Dask scheduler with workers answers within {seconds:.0f} s: {reason}"

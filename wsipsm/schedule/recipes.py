@@ -17,6 +17,9 @@ from typing import Any
 from wsipsm.config import RecipeConfig, dump_yaml
 from wsipsm.errors import ScheduleError
 
+ASK_SECONDS = 10
+"""How long an answer of a manager is waited for."""
+
 
 @contextlib.contextmanager
 def started(recipe: RecipeConfig) -> Iterator[Any]:
@@ -44,9 +47,11 @@ def all_jobs_ended(cluster: Any) -> str:
     jobs = {str(job.job_id): job for job in getattr(cluster, "workers", {}).values() if getattr(job, "job_id", None)}
     if not jobs:
         return ""
-    asked = subprocess.run(
-        ["squeue", "-h", "-j", ",".join(jobs), "-o", "%i"], capture_output=True, text=True, check=False
-    )
+    command = ["squeue", "-h", "-j", ",".join(jobs), "-o", "%i"]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=ASK_SECONDS)
+    except (subprocess.TimeoutExpired, OSError):  # a manager that is busy is asked again later
+        return ""
     unknown = asked.returncode and "Invalid job id" in asked.stderr
     if asked.stdout.split() or (asked.returncode and not unknown):
         return ""

@@ -16,7 +16,7 @@ from distributed import CancelledError, Client, Future
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
-from wsipsm.errors import WorkerLostError
+from wsipsm.errors import ScheduleError, WorkerLostError
 from wsipsm.schedule.cluster import Pool
 from wsipsm.schedule.stop import GRACE_SECONDS, Stop
 from wsipsm.schedule.task import TOPIC, Failure, Source, Task, call_task
@@ -45,7 +45,12 @@ def run_stream(pool: Pool, source: Source, stop: Stop | None = None) -> None:
         except (CancelledError, CommClosedError) as error:
             source.said(f"the Dask scheduler was lost ({type(error).__name__})")
             under_way = stream.under_way
-            pool.restore(lambda: stop.asked)
+            try:
+                pool.restore(lambda: stop.asked)
+            except ScheduleError:
+                if stop.asked:
+                    return
+                raise
             source.said("connected again; what was under way is done again")
 
 
@@ -58,9 +63,9 @@ def _drive(stream: _Stream, source: Source, stop: Stop) -> None:
             if not stop.asked:
                 stream.fill(source)
                 told.once("waiting for workers", stream.pool.threads == 0)
+                told.once("waiting for workers with a GPU", stream.pool.has_gpu and not stream.pool.gpu_workers)
             told.once(f"{stop.reason}: what is under way has {GRACE_SECONDS:.0f} s to end", stop.asked)
-            over = stop.asked or (stream.pool.threads and not source.waiting())
-            if not stream.running and over:
+            if not stream.running and (stop.asked or source.over()):
                 return
             stream.settle(source)
             source.tick()
@@ -145,7 +150,9 @@ class _Stream:
     def _submit(self, run: _Running) -> None:
         """Start a task, on another worker than those that failed at it."""
         task = run.task
-        others = [name for name in self.pool.client.nthreads() if name not in run.avoided] if run.tries else []
+        on_gpu = task.gpu and self.pool.has_gpu
+        able = self.pool.gpu_workers if on_gpu else self.pool.workers
+        others = sorted(able.difference(run.avoided)) if run.tries else []
         future = self.pool.client.submit(
             call_task,
             task,
@@ -153,7 +160,7 @@ class _Stream:
             pure=False,
             workers=others or None,
             allow_other_workers=bool(others),
-            resources={"GPU": 1} if task.gpu and self.pool.has_gpu else None,
+            resources={"GPU": 1} if on_gpu else None,
         )
         self.running[future] = run
         future.add_done_callback(self._ended.put)

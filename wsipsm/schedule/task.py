@@ -71,8 +71,8 @@ class Source(Protocol):
     def next_task(self) -> Task | None:
         """Give a task that can start now, or None while there is none."""
 
-    def waiting(self) -> bool:
-        """Tell whether a task may come although none is under way."""
+    def over(self) -> bool:
+        """Tell whether no task will come any more."""
 
     def done(self, task: Task, result: Any) -> None:
         """Take the result of a task."""

@@ -66,6 +66,9 @@ def area_mean(source: Image, box: Box, scale_x: float, scale_y: float) -> Image:
     """
     if scale_x == scale_y == 1:
         return np.array(source)
+    if scale_x == scale_y == 2:  # the usual one, from 40x to 20x; OpenCV does it in whole numbers too, halves up
+        half = (box.width, box.height)
+        return np.asarray(cv2.resize(source, half, interpolation=cv2.INTER_AREA), np.uint8)
     rows = _sum_rows(source, box.y0, box.y1, scale_y)
     # Summing down rows runs over contiguous memory, so x is summed as the rows of the transposed array.
     columns = _sum_rows(cv2.transpose(rows), box.x0, box.x1, scale_x)
