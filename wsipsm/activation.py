@@ -20,7 +20,7 @@ from torch import Tensor
 from wsipsm.errors import CheckpointError
 from wsipsm.geometry import Image, Map
 from wsipsm.nets.checkpoint import Checkpoint, load_tensors
-from wsipsm.nets.device import Batches
+from wsipsm.nets.device import Batches, half_precision, on_device
 from wsipsm.nets.encoder import Encoder, EncoderShape, folded
 from wsipsm.stain import Floats
 from wsipsm.staining import SlideStats, Stain, as_stain, relative_planes
@@ -144,12 +144,8 @@ class ActivationNet:
     @torch.inference_mode()
     def _maps(self, blocks: Sequence[Image], stats: SlideStats) -> list[Map]:
         inputs = [input_planes(block, stats)[None] for block in blocks]
-        planes = torch.from_numpy(np.concatenate(inputs) if len(inputs) > 1 else inputs[0])
-        on_gpu = self.device.type == "cuda"
-        if on_gpu:
-            planes = planes.pin_memory().to(self.device, non_blocking=True)
-        with torch.autocast(self.device.type, dtype=torch.float16, enabled=on_gpu):
-            activations = self._fast.activations(planes)
+        with half_precision(self.device):
+            activations = self._fast.activations(on_device(inputs, self.device))
         averaged = average_map(activations, self.weights, self.constants)
         low, high = self.constants.low, self.constants.high
         return list(((averaged - low) / (high - low)).clamp(0, 1).cpu().numpy())

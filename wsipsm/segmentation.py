@@ -12,7 +12,7 @@ import torch
 from wsipsm.errors import CheckpointError
 from wsipsm.geometry import Image, Map
 from wsipsm.nets.checkpoint import Checkpoint, load_tensors
-from wsipsm.nets.device import Batches
+from wsipsm.nets.device import Batches, half_precision, on_device
 from wsipsm.nets.segmenter import Segmenter, SegmenterShape, folded
 from wsipsm.stain import Floats, smooth
 from wsipsm.staining import SlideStats, Stain, as_stain, relative_planes
@@ -95,12 +95,8 @@ class SegmentationNet:
     def _maps(self, blocks: Sequence[Image], stats: SlideStats) -> list[tuple[Map, Map]]:
         height, width = blocks[0].shape[:2]
         inputs = [network_input(block, stats, self.segmenter.shape.stride) for block in blocks]
-        planes = torch.from_numpy(np.concatenate(inputs) if len(inputs) > 1 else inputs[0])
-        on_gpu = self.device.type == "cuda"
-        if on_gpu:
-            planes = planes.pin_memory().to(self.device, non_blocking=True)
-        planes = planes.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, dtype=torch.float16, enabled=on_gpu):
+        planes = on_device(inputs, self.device).contiguous(memory_format=torch.channels_last)
+        with half_precision(self.device):
             output = self._fast(planes)
         inner = output[:, :, :height, :width].float()
         results = torch.stack([torch.sigmoid(inner[:, 0]), inner[:, 1]], dim=1).cpu().numpy()
