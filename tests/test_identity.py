@@ -73,6 +73,7 @@ def test_results_inside_the_input_folder_are_no_input(tmp_path: Path) -> None:
 
     assert slide_paths([tmp_path], skip=tmp_path / "out") == [slide]
     assert slide_paths([f"{tmp_path}/**/*.png"], skip=tmp_path / "out") == [slide]
+    assert slide_paths([tmp_path], skip=tmp_path / "elsewhere") == [slide], "those of another run"
 
 
 @pytest.mark.parametrize("lost", ["cells.geojson.gz", "cells.parquet", "run.json"])

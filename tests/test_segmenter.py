@@ -134,7 +134,7 @@ def test_a_checkpoint_gives_the_network_back(tmp_path: Path) -> None:
 def test_a_checkpoint_of_another_resolution_is_refused(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "model.pt", frozen().checkpoint())
 
-    with pytest.raises(CheckpointError, match=r"trained at 0\.5 um/px, expected 0\.25"):
+    with pytest.raises(CheckpointError, match=r"trained at 0\.5 µm/px, the run asks for 0\.25"):
         load_segmenter(tmp_path / "model.pt", mpp=0.25, device=CPU)
 
 

@@ -53,6 +53,7 @@ def status(
             time.sleep(WATCH_SECONDS)
             found = read_status(out)
             live.update(_table(found))
+    console.print()
 
 
 def doctor(
@@ -122,7 +123,7 @@ def _table(found: Any) -> Any:
     counts = ", ".join(f"{number} {name}" for name, number in sorted(found.slides.items()))
     title = (
         f"{found.state}: {counts}; {found.tiles_done:,} of {found.tiles_total:,} tiles, {found.cells:,} cells in "
-        f"{found.mm2:,.1f} mm²{left}"
+        f"{found.mm2:,.2f} mm²{left}"
     )
     table = Table(title=title, title_justify="left", title_style="bold")
     for name in ("slide", "status", "tiles", "cells", "mm²", "seconds", "error"):

@@ -17,6 +17,9 @@ from wsipsm.state import Reporter, SlideState
 LINE_SECONDS = 5.0
 """Least time between two plain lines of one slide."""
 
+SPEED_SECONDS = 5.0
+"""How long tiles must have come before a speed is told; the first come in a burst."""
+
 
 class Clock(Protocol):
     """Seconds that only grow."""
@@ -163,7 +166,7 @@ class _Speed:
         if self._before < 0:
             self._start, self._before = now, state.tiles_done
         done, seconds = state.tiles_done - self._before, now - self._start
-        if done <= 0 or seconds <= 0:
+        if done <= 0 or seconds < SPEED_SECONDS:
             return f"{state.cells:,} cells"
         left = (state.tiles_total - state.tiles_done) * seconds / done
         speed = state.mm2 * done / state.tiles_total / seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +101,7 @@ def _closeups(slide: Slide, job: Job, density: Density, tiles: Sequence[Tile]) -
     if not density.counts.any():
         return ()
     boxes = pick_closeups(
-        density.counts, bin_px=density.bin_l0 / job.grid.downsample, side_px=CLOSEUP_PX, plane=job.grid.box
+        density.counts, bin_px=density.bin_l0 / job.grid.downsample, side_px=CLOSEUP_PX, plane=_searched(job)
     )
     titles = ("Densest place", "Typical place")
     shown = []
@@ -108,6 +109,13 @@ def _closeups(slide: Slide, job: Job, density: Density, tiles: Sequence[Tile]) -
         with contextlib.suppress(UnreadableSlideError):
             shown.append(_closeup(slide, job, box, tiles, title))
     return tuple(shown)
+
+
+def _searched(job: Job) -> Box:
+    """What the region spans of the grid: a close-up beyond it would show nuclei that nobody looked for."""
+    box, downsample = job.region.bounds_l0, job.grid.downsample
+    x0, y0, x1, y1 = (side / downsample for side in (box.x0, box.y0, box.x1, box.y1))
+    return Box(math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1)).intersect(job.grid.box)
 
 
 def _closeup(slide: Slide, job: Job, box: Box, tiles: Sequence[Tile], title: str) -> CloseUp:

@@ -14,6 +14,8 @@ SUFFIXES = frozenset(
     | {".svs", ".svslide", ".tif", ".tiff", ".vms", ".vmu"}
 )
 _FOLDER_SUFFIX = ".zarr"
+_RESULTS = frozenset({"run.json", "cells.parquet", "labels.ome.zarr"})
+"""What tells a folder of results of a slide."""
 
 
 def slide_paths(inputs: Sequence[str | Path], *, skip: Path | None = None) -> list[Path]:
@@ -22,7 +24,7 @@ def slide_paths(inputs: Sequence[str | Path], *, skip: Path | None = None) -> li
     A file is taken whatever its suffix; folders and patterns give only files with a slide's suffix and ``*.zarr``
     folders. Hidden files are left out, the tile images beside a Hamamatsu ``.vms`` too, and of the many ``.dcm`` files
     of one DICOM series only the largest is given: OpenSlide finds the others from it. What lies in the folder ``skip``,
-    where results go, is no input unless it is named itself.
+    where results go, is no input unless it is named itself, and neither are the results of other runs.
 
     Raises
     ------
@@ -59,6 +61,9 @@ def _some(slides: list[Path], complaint: str) -> list[Path]:
 def _walk(folder: Path) -> list[Path]:
     slides = []
     for root, folders, files in os.walk(folder):
+        if _RESULTS.issubset((*files, *folders)):
+            folders.clear()
+            continue
         slides += [Path(root, name) for name in folders if _is_slide(Path(root, name))]
         folders[:] = [name for name in folders if not name.startswith(".") and not _is_slide(Path(root, name))]
         parts = any(name.lower().endswith((".vms", ".vmu")) for name in files)

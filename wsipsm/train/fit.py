@@ -118,8 +118,8 @@ def load_segmenter(model: Path, *, mpp: float, stain: Stain = "he", device: torc
     _refuse_other_stain(model, net.stain, stain)
     if abs(mpp / net.mpp - 1) > RESOLUTION_TOLERANCE:
         raise CheckpointError(
-            f"{model}: trained at {net.mpp:g} um/px, expected {mpp:g}: use --mpp {net.mpp:g}, a checkpoint trained at "
-            f"{mpp:g}, or --recognizer psm"
+            f"{model}: trained at {net.mpp:g} µm/px, the run asks for {mpp:g}: use --mpp {net.mpp:g}, a checkpoint "
+            f"trained at {mpp:g}, or --recognizer psm"
         )
     return net
 
