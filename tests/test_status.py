@@ -14,6 +14,7 @@ import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 from PIL import Image
 from rich.console import Console
@@ -135,7 +136,8 @@ def test_ctrl_c_ends_watching_and_speaks_of_no_run(finished: Path, tmp_path: Pat
         watching = subprocess.Popen(
             [WSIPSM, "status", tmp_path / "out", "--watch"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-        time.sleep(3)
+        while psutil.Process(watching.pid).num_threads() == 1 and watching.poll() is None:
+            time.sleep(0.05)  # until the table is live, which a thread keeps fresh
         watching.send_signal(signal.SIGINT)
         shown, said = watching.communicate(timeout=30)
 

@@ -11,11 +11,6 @@ from pathlib import Path
 PATTERNS = (".work-*", ".draft-*", ".gone-*")
 
 
-def leftovers(out: Path) -> list[Path]:
-    """Folders of a slide's output folder that are no results."""
-    return [path for pattern in PATTERNS for path in out.glob(pattern)]
-
-
 def put_aside(out: Path, keep: Callable[[Path], bool] = lambda _: False) -> list[Path]:
     """Rename leftovers, at once and out of everybody's way; returns them, to be removed at leisure.
 
@@ -27,7 +22,7 @@ def put_aside(out: Path, keep: Callable[[Path], bool] = lambda _: False) -> list
         Says of a path that it stays.
     """
     aside = []
-    for path in leftovers(out):
+    for path in [path for pattern in PATTERNS for path in out.glob(pattern)]:
         if not keep(path):
             gone = out / f".gone-{uuid.uuid4().hex}"
             with contextlib.suppress(OSError):  # somebody else was faster

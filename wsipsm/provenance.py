@@ -100,17 +100,12 @@ def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, An
     write_bytes(path, text.getvalue().encode())
 
 
-def flush(path: Path) -> None:
-    """Wait until a file is on the disk, so that what is written after it does not outlive it where power fails."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
 def flush_tree(folder: Path) -> None:
-    """Wait until all files below a folder are on the disk."""
+    """Wait until all files below a folder are on the disk, before anything says that they are there."""
     for path in folder.rglob("*"):
         if path.is_file():
-            flush(path)
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 def make_folder(path: Path) -> Path:
