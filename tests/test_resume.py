@@ -15,7 +15,7 @@ import psutil
 from results import QUICK_FIT, cells_of, labels_of, run_slide
 
 WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
-CUT = "tiles.core_px=256"
+CUT = "tiles.core_px=128"
 
 
 def kill_tree(process: subprocess.Popen[bytes]) -> None:
@@ -41,7 +41,7 @@ def test_a_killed_run_goes_on_and_ends_like_an_undisturbed_one(slide: Path, whol
 
     kill_tree(process)
     before = finished_tiles(tmp_path)
-    assert 6 <= len(before) < 25, "killed midway"
+    assert 6 <= len(before) < 100, "killed midway"
     assert not list(tmp_path.glob("*/cells*")), "nothing under a final name"
     again = run_slide(slide, tmp_path, CUT, QUICK_FIT, encoder=whole / "fit.pt")
 
