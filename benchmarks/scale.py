@@ -31,16 +31,14 @@ TEXTURE_PX = 4096
 class Peaks:
     """Peak resident memory of every process of a run, as the system keeps it (VmHWM), until the run ends."""
 
-    def __init__(self, pid: int) -> None:
-        self.root = psutil.Process(pid)
+    def __init__(self) -> None:
         self.client = 0
         self.workers: dict[int, int] = {}
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
 
-    def join(self) -> None:
-        """Wait until the run has ended."""
-        self._thread.join()
+    def watch(self, pid: int) -> None:
+        """Look at them until the client ends."""
+        self.root = psutil.Process(pid)
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
         with contextlib.suppress(psutil.NoSuchProcess, OSError):
@@ -59,27 +57,27 @@ def peak(pid: int) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
 
 
-def run(slides: Path, out: Path, *settings: str) -> tuple[float, Peaks, list[dict[str, Any]]]:
-    """Wall seconds, peak memory and every ``run.json`` of a run."""
+def run(slides: Path, out: Path, *settings: str, peaks: Peaks | None = None) -> tuple[float, list[dict[str, Any]]]:
+    """Wall seconds and every ``run.json`` of a run."""
     command = [WSIPSM, "run", str(slides), "-o", str(out), *[part for one in settings for part in ("--set", one)]]
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    peaks = Peaks(process.pid)
+    if peaks is not None:
+        peaks.watch(process.pid)
     if process.wait():
         raise SystemExit(f"{command} ended with {process.returncode}")
     seconds = time.perf_counter() - start
-    peaks.join()
-    return seconds, peaks, [json.loads(path.read_text()) for path in sorted(out.glob("*/run.json"))]
+    return seconds, [json.loads(path.read_text()) for path in sorted(out.glob("*/run.json"))]
 
 
 def workers(slide: Path, folder: Path) -> None:
-    """One worker against two."""
+    """One worker against two; nobody watches them, for that would take a part of the second core."""
     archive, walls = folder / "archive", []
     archive.mkdir()
     for number in range(8):
         os.link(slide, archive / f"slide-{number}.tiff")
     for number in (1, 2):
-        seconds, _, records = run(archive, folder / f"workers-{number}", f"schedule.workers={number}")
+        seconds, records = run(archive, folder / f"workers-{number}", f"schedule.workers={number}")
         walls.append(seconds)
         spent = Counter[str]()
         for record in records:
@@ -99,7 +97,7 @@ def resume(slide: Path, folder: Path) -> None:
     settings = ("tiles.core_px=256", "tiles.block_px=256")
     options = [part for one in settings for part in ("--set", one)]
     out, killed = folder / "resume", folder / "killed"
-    whole, _, _ = run(slide, out, *settings)
+    whole, _ = run(slide, out, *settings)
     imports = min(timed([sys.executable, "-c", "import wsipsm.cli, wsipsm.pipeline"]) for _ in range(3))
     again = min(timed([WSIPSM, "run", str(slide), "-o", str(out), *options]) for _ in range(3))
     print(f"finished slide of 1024 tiles, run again: {again:.1f} s, imports alone {imports:.1f} s (asked: 3 s besides)")
@@ -161,7 +159,8 @@ def memory(folder: Path, texture: object, sides: list[int]) -> None:
     largest = {}
     for side in sides:
         slide = write_endless(folder / f"side-{side}.tiff", texture, side, mpp=0.25)
-        seconds, peaks, (record,) = run(slide, folder / f"memory-{side}")
+        peaks = Peaks()
+        seconds, (record,) = run(slide, folder / f"memory-{side}", peaks=peaks)
         largest[side] = max(peaks.workers.values())
         print(
             f"{side} px, {slide.stat().st_size / 1e9:.2f} GB file: {record['counts']['cells']:,} cells, "

@@ -52,9 +52,10 @@ def write(
     folder: Path, batches: list[Cells], config: OutputConfig | None = None, offset_l0: tuple[int, int] = (0, 0)
 ) -> list[Path]:
     first = 1
-    with GeoJsonWriter(folder, config=config or OutputConfig(), slide_id="a slide", offset_l0=offset_l0) as writer:
+    with GeoJsonWriter(folder, config=config or OutputConfig(), offset_l0=offset_l0) as writer:
         for cells in batches:
-            writer.write(cells, np.arange(first, first + len(cells)))
+            labels = np.arange(first, first + len(cells))
+            writer.write(cells, labels, cell_uuids("a slide", labels))
             first += len(cells)
     return writer.files
 
@@ -190,8 +191,8 @@ def test_a_failure_leaves_the_earlier_files_alone(tmp_path: Path) -> None:
 
 def write_and_fail(folder: Path, cells: Cells) -> None:
     config = OutputConfig(max_objects_per_file=2)
-    with GeoJsonWriter(folder, config=config, slide_id="a slide", offset_l0=(0, 0)) as writer:
-        writer.write(cells, np.arange(len(cells)))
+    with GeoJsonWriter(folder, config=config, offset_l0=(0, 0)) as writer:
+        writer.write(cells, np.arange(len(cells)), cell_uuids("a slide", np.arange(len(cells))))
         raise RuntimeError("power cut")
 
 

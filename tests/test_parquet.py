@@ -36,12 +36,17 @@ def numbers(count: int, first: int = 1) -> npt.NDArray[np.int64]:
     return np.arange(first, first + count)
 
 
+def numbered(count: int, first: int = 1) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """Labels, and UUIDs made of them."""
+    return numbers(count, first), cell_uuids("s", numbers(count, first))
+
+
 def test_geopandas_reads_back_what_was_written(tmp_path: Path) -> None:
     cells, path = squares(5, x0=100.5), tmp_path / "cells.parquet"
 
-    with GeoParquetWriter(path, slide_id="s") as writer:
-        writer.write(cells.take(np.arange(2)), numbers(2))
-        writer.write(cells.take(np.arange(2, 5)), numbers(3, 3))
+    with GeoParquetWriter(path) as writer:
+        writer.write(cells.take(np.arange(2)), *numbered(2))
+        writer.write(cells.take(np.arange(2, 5)), *numbered(3, 3))
 
     frame = geopandas.read_parquet(path)
     assert frame.crs is None
@@ -59,8 +64,8 @@ def test_geopandas_reads_back_what_was_written(tmp_path: Path) -> None:
 def test_the_metadata_says_geoparquet(tmp_path: Path) -> None:
     path = tmp_path / "cells.parquet"
 
-    with GeoParquetWriter(path, slide_id="s") as writer:
-        writer.write(squares(3, x0=-7), numbers(3))
+    with GeoParquetWriter(path) as writer:
+        writer.write(squares(3, x0=-7), *numbered(3))
 
     geo = json.loads(pq.read_metadata(path).metadata[b"geo"])
     assert geo["version"] == "1.1.0"
@@ -77,9 +82,9 @@ def test_the_metadata_says_geoparquet(tmp_path: Path) -> None:
 
 def test_a_reader_can_read_a_window(tmp_path: Path) -> None:
     path = tmp_path / "cells.parquet"
-    with GeoParquetWriter(path, slide_id="s") as writer:
+    with GeoParquetWriter(path) as writer:
         for first in range(0, 3 * GROUP_CELLS, 5_000):
-            writer.write(squares(5_000, x0=20 * first), numbers(5_000, first))
+            writer.write(squares(5_000, x0=20 * first), *numbered(5_000, first))
 
     window = geopandas.read_parquet(path, bbox=(1_000, 0, 1_100, 10))
 
@@ -89,8 +94,8 @@ def test_a_reader_can_read_a_window(tmp_path: Path) -> None:
 
 
 def test_no_cell_gives_an_empty_table(tmp_path: Path) -> None:
-    with GeoParquetWriter(tmp_path / "cells.parquet", slide_id="s") as writer:
-        writer.write(squares(0), numbers(0))
+    with GeoParquetWriter(tmp_path / "cells.parquet") as writer:
+        writer.write(squares(0), *numbered(0))
 
     frame = geopandas.read_parquet(tmp_path / "cells.parquet")
     assert len(frame) == 0
@@ -99,8 +104,8 @@ def test_no_cell_gives_an_empty_table(tmp_path: Path) -> None:
 
 def test_a_failure_leaves_the_earlier_file_alone(tmp_path: Path) -> None:
     path = tmp_path / "cells.parquet"
-    with GeoParquetWriter(path, slide_id="s") as writer:
-        writer.write(squares(2), numbers(2))
+    with GeoParquetWriter(path) as writer:
+        writer.write(squares(2), *numbered(2))
     before = path.read_bytes()
 
     with pytest.raises(RuntimeError, match="power cut"):
@@ -111,22 +116,22 @@ def test_a_failure_leaves_the_earlier_file_alone(tmp_path: Path) -> None:
 
 
 def write_and_fail(path: Path) -> None:
-    with GeoParquetWriter(path, slide_id="s") as writer:
-        writer.write(squares(9), numbers(9))
+    with GeoParquetWriter(path) as writer:
+        writer.write(squares(9), *numbered(9))
         raise RuntimeError("power cut")
 
 
 def test_the_same_cells_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        with GeoParquetWriter(tmp_path / name, slide_id="s") as writer:
-            writer.write(squares(50), numbers(50))
+        with GeoParquetWriter(tmp_path / name) as writer:
+            writer.write(squares(50), *numbered(50))
 
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 def test_outlines_are_valid_wkb(tmp_path: Path) -> None:
-    with GeoParquetWriter(tmp_path / "cells.parquet", slide_id="s") as writer:
-        writer.write(squares(4), numbers(4))
+    with GeoParquetWriter(tmp_path / "cells.parquet") as writer:
+        writer.write(squares(4), *numbered(4))
 
     wkb = pq.read_table(tmp_path / "cells.parquet", columns=["geometry"])["geometry"].to_pylist()
 

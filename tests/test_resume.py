@@ -48,3 +48,18 @@ def test_a_killed_run_goes_on_and_ends_like_an_undisturbed_one(slide: Path, whol
     assert cells_of(again).equals(cells_of(whole))
     np.testing.assert_array_equal(labels_of(again), labels_of(whole))
     assert not list(again.glob(".*")), "no scratch left"
+
+
+def test_the_client_of_a_run_does_without_pytorch(slide: Path, tmp_path: Path) -> None:
+    """It takes a second to import and half a gigabyte; only workers compute."""
+    code = (
+        "import sys; from wsipsm.cli import main\n"
+        "try: main()\n"
+        "finally: assert not {'torch', 'sklearn', 'skimage', 'zarr', 'tiatoolbox'} & sys.modules.keys()\n"
+    )
+    command = [sys.executable, "-c", code, "run", slide, "-o", tmp_path, "--workers", "1"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert len(cells_of(tmp_path / slide.stem)) > 500

@@ -10,7 +10,8 @@ import pytest
 
 from wsipsm.cells import COLUMNS, Cells, Measured, no_cells
 from wsipsm.errors import OutputError
-from wsipsm.scratch import Counts, load_anchors, load_counts, load_tile, save_tile
+from wsipsm.reports import Counts
+from wsipsm.scratch import load_anchors, load_counts, load_tile, save_tile
 
 LABELS = np.array([[0, 1, 1], [2, 2, 0]], np.int32)
 IDS = np.array([1, 3_000_000_000_000])

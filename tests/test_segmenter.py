@@ -12,13 +12,13 @@ from skimage.io import imread
 
 from wsipsm.config import Config, SegmenterConfig
 from wsipsm.errors import CheckpointError, FitError
-from wsipsm.models import shipped_model
+from wsipsm.models import SHIPPED_MPP, shipped_model
 from wsipsm.nets.checkpoint import load_checkpoint, save_checkpoint
 from wsipsm.nets.segmenter import Segmenter, SegmenterShape, folded
 from wsipsm.recognizer import CHANNELS, SegmenterRecognizer, fits, load_recognizer
 from wsipsm.samples import he_field
 from wsipsm.segmentation import DECISION, SegmentationNet, evidence_of, network_input
-from wsipsm.staining import SlideStats, measure_slide
+from wsipsm.staining import SlideStats, Stain, measure_slide
 from wsipsm.train.fit import fit_segmenter, load_segmenter
 
 CPU = torch.device("cpu")
@@ -187,6 +187,14 @@ def test_the_shipped_checkpoint_is_small_and_says_what_it_learnt_from(shipped: S
     assert sum(p.numel() for p in shipped.segmenter.parameters()) < 2_000_000
     assert {"inputs", "config", "seed"} <= set(shipped.provenance)
     assert load_checkpoint(shipped_model()).kind == "segmenter"
+
+
+@pytest.mark.parametrize("stain", ["he", "unknown"])
+def test_the_shipped_checkpoints_are_what_the_package_says_without_reading_them(stain: Stain) -> None:
+    net = SegmentationNet.of_checkpoint(load_checkpoint(shipped_model(stain)), device=CPU)
+
+    assert net.mpp == SHIPPED_MPP
+    assert net.stain == stain
 
 
 def test_a_recogniser_gives_maps_of_the_block_inside_its_halo(tmp_path: Path, field: np.ndarray) -> None:

@@ -17,11 +17,13 @@ from slidegen import read_rgb
 
 from wsipsm.config import load_config
 from wsipsm.errors import StaleError
-from wsipsm.finish import Tally, finish
+from wsipsm.finish import finish
+from wsipsm.job import Prepared
 from wsipsm.ledger import look_up
 from wsipsm.lock import locked_trees
 from wsipsm.order import Order
-from wsipsm.prepare import Prepared, prepare
+from wsipsm.prepare import prepare
+from wsipsm.reports import Tally
 from wsipsm.samples import he_field
 from wsipsm.stages import fit, map_tile, recognise_tile
 

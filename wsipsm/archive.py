@@ -15,16 +15,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from wsipsm.calls import finish, fit, map_tile, prepare, recognise_tile
 from wsipsm.errors import UnreadableSlideError, describe_error
-from wsipsm.finish import FinishReport, Tally, finish
-from wsipsm.job import JobRef
+from wsipsm.job import JobRef, Prepared
 from wsipsm.leftovers import put_aside, remove
 from wsipsm.order import Order
-from wsipsm.prepare import Prepared, prepare
 from wsipsm.provenance import is_disk_full
+from wsipsm.reports import Counts, FinishReport, MapReport, Seconds, Tally, TileReport
 from wsipsm.schedule import Failure, Stop, Task
-from wsipsm.scratch import Counts
-from wsipsm.stages import MapReport, Seconds, TileReport, fit, map_tile, recognise_tile
 from wsipsm.state import Reporter, SlideState, Status
 from wsipsm.tiles import Tile
 
@@ -50,6 +48,11 @@ class SlideRun:
     def over(self) -> bool:
         """Whether nothing is left to do."""
         return self._phase == "over"
+
+    @property
+    def finishing(self) -> bool:
+        """Whether only the finishing pass is left."""
+        return self._phase == "finish"
 
     def next_task(self) -> Task | None:
         """Task that can start now; finding cells goes before making more maps."""
@@ -232,8 +235,13 @@ class Archive:
         self._cleaner = ThreadPoolExecutor(1, thread_name_prefix="cleaner")
 
     def next_task(self) -> Task | None:
-        """Task of the earliest slide that has one; else the next slide is begun."""
-        for run in self._active:
+        """Task of the earliest slide that has one; else the next slide is begun.
+
+        A finishing pass is one worker's: once no slide is left to begin, they wait for all tiles, and the last ones go
+        side by side.
+        """
+        active = self._active if self._waiting else sorted(self._active, key=lambda run: run.finishing)
+        for run in active:
             if (task := run.next_task()) is not None:
                 return self._given(task, run)
         return self._begun()

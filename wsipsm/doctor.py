@@ -14,8 +14,8 @@ import psutil
 
 from wsipsm.config import ScheduleConfig, load_config
 from wsipsm.errors import OutputError, WsipsmError
+from wsipsm.gpus import gpu_names
 from wsipsm.lock import is_locked, locked
-from wsipsm.nets.device import gpu_names
 from wsipsm.pipeline import Request, run
 from wsipsm.provenance import make_folder, versions
 from wsipsm.samples import HE_FIELD_MPP, he_field

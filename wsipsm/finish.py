@@ -13,7 +13,6 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -25,70 +24,25 @@ import orjson
 
 from wsipsm import scratch, store
 from wsipsm.annotations import write_regions
-from wsipsm.cells import CLASS_NAMES, Cells
+from wsipsm.cells import CLASS_NAMES, Cells, cell_uuids
 from wsipsm.geojson import GeoJsonWriter
 from wsipsm.geometry import Box
 from wsipsm.job import Job, JobRef
 from wsipsm.labels import DECISION
 from wsipsm.lock import locked
+from wsipsm.outputs import OUTPUTS
 from wsipsm.parquet import GeoParquetWriter
 from wsipsm.provenance import file_hash, file_mark, flush_tree, make_folder, versions, write_json
 from wsipsm.recognizer import CHANNELS
+from wsipsm.reports import FinishReport, Tally
 from wsipsm.slide import Slide, qupath_origin
 from wsipsm.snapshot import Density, save_overview
 from wsipsm.tiles import Tile
-
-OUTPUTS = (
-    "cells.geojson.gz",
-    "cells-[0-9]*.geojson.gz",
-    "import.groovy",
-    "cells.parquet",
-    "labels.ome.zarr",
-    "overview.png",
-    "tissue.geojson",
-    "fit.pt",
-    "run.json",
-)
-"""What a finished slide's folder may hold, as glob patterns; ``run.json`` is the last to appear."""
 
 TISSUE_COLOR = (60, 180, 75)
 
 PUBLISH_SECONDS = 60
 """How long one worker waits for another that moves the same slide's files to their final names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What is known of a run before it is finished.
-
-    Attributes
-    ----------
-    stage_seconds : dict
-        Worker seconds by stage.
-    seconds : float
-        Wall seconds so far.
-    tiles : int
-        Tiles of the plan.
-    failed : dict
-        Reason by tile.
-    mended, lost : int
-        Outlines kept unsimplified, and cells without a valid outline.
-    """
-
-    stage_seconds: dict[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
-    tiles: int = 0
-    failed: dict[str, str] = field(default_factory=dict)
-    mended: int = 0
-    lost: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class FinishReport:
-    """How many cells left, and how long it took."""
-
-    cells: int
-    seconds: float
 
 
 def finish(ref: JobRef, tally: Tally) -> FinishReport:
@@ -118,12 +72,6 @@ def finish(ref: JobRef, tally: Tally) -> FinishReport:
     return FinishReport(sum(classes.values()), seconds)
 
 
-def outputs_complete(out: Path) -> bool:
-    """Whether everything that a finished slide always has is still there."""
-    always = ("cells.parquet", "labels.ome.zarr", "overview.png", "tissue.geojson", "run.json")
-    return all((out / name).exists() for name in always) and any(out.glob("cells*.geojson.gz"))
-
-
 def _done_tiles(job: Job) -> list[Tile]:
     """Tiles with a result, in row-major order."""
     return sorted(Tile.parse(path.stem) for path in (job.work / "tiles").glob("*.npz"))
@@ -134,17 +82,16 @@ def _write_cells(job: Job, draft: Path, density: Density) -> dict[str, int]:
     config = job.config.output
     classes = np.zeros(len(CLASS_NAMES), np.int64)
     with ExitStack() as stack:
-        geojson = stack.enter_context(
-            GeoJsonWriter(draft, config=config, slide_id=job.slide_id, offset_l0=job.offset_l0)
-        )
-        table = stack.enter_context(GeoParquetWriter(draft / "cells.parquet", slide_id=job.slide_id))
+        geojson = stack.enter_context(GeoJsonWriter(draft, config=config, offset_l0=job.offset_l0))
+        table = stack.enter_context(GeoParquetWriter(draft / "cells.parquet"))
         arrays = stack.enter_context(
             store.LabelsWriter(draft / "labels.ome.zarr", config.arrays, grid=job.grid, tiles=job.config.tiles)
         )
         maps = store.open_maps(job.maps_folder) if set(config.arrays) - {"instances"} else None
         for tile, cells, numbers, labels in _numbered(job):
-            geojson.write(cells, numbers)
-            table.write(cells, numbers)
+            uuids = cell_uuids(job.slide_id, numbers)
+            geojson.write(cells, numbers, uuids)
+            table.write(cells, numbers, uuids)
             density.add(cells)
             classes += np.bincount(cells.class_, minlength=len(CLASS_NAMES))
             core = job.lattice.core(tile)

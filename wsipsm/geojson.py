@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from wsipsm.cells import CLASS_COLORS, CLASS_NAMES, Cells, cell_uuids
+from wsipsm.cells import CLASS_COLORS, CLASS_NAMES, Cells
 from wsipsm.config import OutputConfig
 
 IMPORT_SCRIPT = "import.groovy"
@@ -61,8 +61,6 @@ class GeoJsonWriter:
         An existing folder.
     config : OutputConfig
         Geometry, object type and objects per file.
-    slide_id : str
-        What the UUIDs are made from, with the label.
     offset_l0 : (int, int)
         Origin (x, y) of the frame to write in, level-0 px.
 
@@ -72,11 +70,10 @@ class GeoJsonWriter:
         After the block: ``cells.geojson.gz``, or ``cells-001.geojson.gz`` and so on and ``import.groovy``.
     """
 
-    def __init__(self, folder: Path, *, config: OutputConfig, slide_id: str, offset_l0: tuple[int, int]) -> None:
+    def __init__(self, folder: Path, *, config: OutputConfig, offset_l0: tuple[int, int]) -> None:
         self.files: list[Path] = []
         self._folder = folder
         self._config = config
-        self._slide_id = slide_id
         self._offset_l0 = offset_l0
         self._parts: list[_Part] = []
 
@@ -93,8 +90,8 @@ class GeoJsonWriter:
             for part in self._parts:
                 part.discard()
 
-    def write(self, cells: Cells, labels: npt.NDArray[np.integer[Any]]) -> None:
-        """Add cells and their (N,) labels; where possible they stay in one file."""
+    def write(self, cells: Cells, labels: npt.NDArray[np.integer[Any]], uuids: Sequence[str]) -> None:
+        """Add cells, their (N,) labels and their N UUIDs; where possible they stay in one file."""
         most = self._config.max_objects_per_file
         room = self._parts[-1].room
         step = len(cells) if len(cells) <= room else most
@@ -104,11 +101,10 @@ class GeoJsonWriter:
                 self._parts[-1].close()
                 self._begin_part()
             features = _features(cells.take(chosen), labels[chosen], self._config, self._offset_l0)
-            uuids = cell_uuids(self._slide_id, labels[chosen])
             self._parts[-1].add(
                 [
                     orjson.dumps({"type": "Feature", "id": uuid} | feature, option=orjson.OPT_SERIALIZE_NUMPY)
-                    for uuid, feature in zip(uuids, features, strict=True)
+                    for uuid, feature in zip(uuids[start : start + step], features, strict=True)
                 ]
             )
 

@@ -18,8 +18,9 @@ from wsipsm.models import shipped_model
 from wsipsm.order import open_nearest
 from wsipsm.provenance import write_json
 from wsipsm.region import Region
+from wsipsm.reports import Counts
 from wsipsm.slide import Slide
-from wsipsm.tiles import Lattice, Tile
+from wsipsm.tiles import Lattice, Tile, TilePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,37 @@ class JobRef:
         if job.token != self.token:
             raise StaleError(f"{self.work}: another run has taken over this slide; its results are the other's now")
         return job
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A slide that can be worked on.
+
+    Attributes
+    ----------
+    ref : JobRef
+        Its job, saved.
+    plan : TilePlan
+        Its tiles.
+    mm2 : float
+        Area of its region.
+    fitted : bool
+        Whether the recogniser is there.
+    mapped : frozenset of Tile
+        Tiles whose maps are stored without a gap.
+    recognised : dict
+        What is known of tiles that are over for good: cells, outlines mended, cells lost.
+    begun_afresh : bool
+        Whether scratch of other settings or of another slide was dropped.
+    """
+
+    ref: JobRef
+    plan: TilePlan
+    mm2: float
+    fitted: bool
+    mapped: frozenset[Tile]
+    recognised: dict[Tile, Counts]
+    begun_afresh: bool = False
 
 
 def _to_table(job: Job) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import orjson
 
-from wsipsm.finish import outputs_complete
 from wsipsm.leftovers import put_aside, remove
 from wsipsm.order import Order
+from wsipsm.outputs import outputs_complete
 from wsipsm.provenance import file_mark
 from wsipsm.slide import fingerprint_of
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from wsipsm.cells import CLASS_NAMES, COLUMNS, Cells, cell_uuids
+from wsipsm.cells import CLASS_NAMES, COLUMNS, Cells
 from wsipsm.errors import InputError, OutputError
 
 GROUP_CELLS = 20_000
@@ -50,14 +51,11 @@ class GeoParquetWriter:
     ----------
     path : Path
         Where the file goes.
-    slide_id : str
-        What the UUIDs are made from, with the label.
     """
 
-    def __init__(self, path: Path, *, slide_id: str) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
         self._temporary = path.with_name(f".{path.name}.part")
-        self._slide_id = slide_id
         self._waiting: list[pa.Table] = []
         self._bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
 
@@ -76,8 +74,8 @@ class GeoParquetWriter:
         finally:
             self._temporary.unlink(missing_ok=True)
 
-    def write(self, cells: Cells, labels: npt.NDArray[np.integer[Any]]) -> None:
-        """Add cells and their (N,) labels."""
+    def write(self, cells: Cells, labels: npt.NDArray[np.integer[Any]], uuids: Sequence[str]) -> None:
+        """Add cells, their (N,) labels and their N UUIDs."""
         if len(cells) == 0:
             return
         polygons = cells.polygons()
@@ -90,7 +88,7 @@ class GeoParquetWriter:
         )
         columns = {
             "label": labels.astype(np.int64),
-            "uuid": cell_uuids(self._slide_id, labels),
+            "uuid": uuids,
             "geometry": shapely.to_wkb(polygons),
             "bbox": pa.StructArray.from_arrays(list(bounds.T.copy()), fields=list(_SCHEMA.field("bbox").type)),
             "centroid_x": cells.centroid_l0[:, 0],

@@ -23,21 +23,19 @@ from pathlib import Path
 from wsipsm.annotations import read_regions
 from wsipsm.archive import Archive, Stager
 from wsipsm.config import Config, RecipeConfig, RecognizerConfig, load_config
-from wsipsm.errors import CheckpointError, DiskFullError, StoppedError, WsipsmError, describe_error
+from wsipsm.errors import CheckpointError, ConfigError, DiskFullError, StoppedError, WsipsmError, describe_error
+from wsipsm.gpus import gpu_count
 from wsipsm.ledger import Entry, is_owner, long_id, look_up
 from wsipsm.lock import locked_trees
 from wsipsm.manifest import Row, is_manifest, read_manifest
-from wsipsm.models import shipped_model
-from wsipsm.nets.device import gpu_count, pick_device
+from wsipsm.models import SHIPPED_MPP, fits_resolution, shipped_model
 from wsipsm.order import Order
-from wsipsm.prepare import plan_slide
 from wsipsm.provenance import file_hash, make_folder
 from wsipsm.schedule import Stop, connect, run_stream
 from wsipsm.slide import open_slide, slide_paths
 from wsipsm.stager import staged
 from wsipsm.state import Reporter, SlideState
 from wsipsm.tables import TableKeeper
-from wsipsm.train.fit import load_encoder, load_segmenter
 
 SECONDS_PER_MPX = 2.0
 """Worker seconds for a megapixel of grid, measured on one core of a 2-core EPYC machine; for estimates only."""
@@ -200,8 +198,8 @@ def orders_of(request: Request) -> list[Order]:
     """
     if request.roi is not None:
         read_regions(request.roi)
-    if request.scheduler is None and request.recipe is None:
-        pick_device(request.device)
+    if request.device == "cuda" and request.scheduler is None and request.recipe is None and not gpu_count():
+        raise ConfigError("--device cuda: no CUDA device is visible; use --device auto or cpu")
 
     @cache
     def config_of(name: str) -> Config:
@@ -332,6 +330,8 @@ def _say_stop(stop: Stop) -> None:
 
 
 def _estimate(order: Order) -> Estimate:
+    from wsipsm.prepare import plan_slide
+
     try:
         with open_slide(order.slide, mpp=order.slide_mpp) as slide:
             job, plan = plan_slide(slide, order)
@@ -347,13 +347,22 @@ def _estimate(order: Order) -> Estimate:
 
 def _check_checkpoint(path: Path | None, recognizer: RecognizerConfig, mpp: float) -> str | None:
     """Hash of the checkpoint that a method takes; None where a network is learnt on each slide."""
+    if recognizer.method == "psm" and path is None:
+        return None
+    if path is not None or not fits_resolution(mpp, SHIPPED_MPP):  # else it fits, and PyTorch takes a second to import
+        _refuse_unfit(path or shipped_model(recognizer.stain), recognizer, mpp)
+    return file_hash(path or shipped_model(recognizer.stain))
+
+
+def _refuse_unfit(path: Path, recognizer: RecognizerConfig, mpp: float) -> None:
+    from wsipsm.nets.device import pick_device
+    from wsipsm.train.fit import load_encoder, load_segmenter
+
     device, stain = pick_device("cpu"), recognizer.stain
     try:
         if recognizer.method == "segmenter":
-            path = path or shipped_model(stain)
             load_segmenter(path, mpp=mpp, stain=stain, device=device)
-        elif path is not None:
+        else:
             load_encoder(path, stain=stain, device=device)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
-    return file_hash(path) if path is not None else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import shapely
@@ -12,7 +11,7 @@ from wsipsm import scratch, store
 from wsipsm.annotations import read_regions
 from wsipsm.errors import OutputError, StaleError
 from wsipsm.geometry import Box
-from wsipsm.job import Job, JobRef
+from wsipsm.job import Job, Prepared
 from wsipsm.leftovers import put_aside, remove
 from wsipsm.lock import run_of
 from wsipsm.marks import is_mapped
@@ -20,40 +19,10 @@ from wsipsm.order import Order
 from wsipsm.provenance import make_folder
 from wsipsm.recognizer import CHANNELS
 from wsipsm.region import Region, region_from_roi, region_from_tissue
+from wsipsm.reports import Counts
 from wsipsm.slide import Slide, qupath_origin
 from wsipsm.tiles import Tile, TilePlan, plan_tiles
 from wsipsm.tissue import tissue_mask, tissue_polygons
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A slide that can be worked on.
-
-    Attributes
-    ----------
-    ref : JobRef
-        Its job, saved.
-    plan : TilePlan
-        Its tiles.
-    mm2 : float
-        Area of its region.
-    fitted : bool
-        Whether the recogniser is there.
-    mapped : frozenset of Tile
-        Tiles whose maps are stored without a gap.
-    recognised : dict
-        What is known of tiles that are over for good: cells, outlines mended, cells lost.
-    begun_afresh : bool
-        Whether scratch of other settings or of another slide was dropped.
-    """
-
-    ref: JobRef
-    plan: TilePlan
-    mm2: float
-    fitted: bool
-    mapped: frozenset[Tile]
-    recognised: dict[Tile, scratch.Counts]
-    begun_afresh: bool = False
 
 
 def prepare(order: Order) -> Prepared:
@@ -120,7 +89,7 @@ def _mapped(job: Job, plan: TilePlan) -> frozenset[Tile]:
     return frozenset(tile for tile in plan.tiles if is_mapped(job, maps, tile))
 
 
-def _counts(job: Job, plan: TilePlan, tile: Tile, mapped: frozenset[Tile]) -> scratch.Counts | None:
+def _counts(job: Job, plan: TilePlan, tile: Tile, mapped: frozenset[Tile]) -> Counts | None:
     """Counts of a tile that need not be looked at again: it is whole, and so are the maps that it saw."""
     if not mapped.issuperset(plan.needs(tile)):
         return None

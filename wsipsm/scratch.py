@@ -18,6 +18,7 @@ import numpy.typing as npt
 from wsipsm.cells import COLUMNS, Cells, Measured
 from wsipsm.errors import OutputError
 from wsipsm.geometry import Labels
+from wsipsm.reports import Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +38,6 @@ class TileResult:
     labels: npt.NDArray[np.int32]
     ids: npt.NDArray[np.int64]
     cells: Cells
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What is told of a tile: cells that it owns, outlines kept unsimplified, and cells without a valid outline."""
-
-    cells: int = 0
-    mended: int = 0
-    lost: int = 0
 
 
 def save_tile(path: Path, measured: Measured, *, labels: Labels, ids: npt.NDArray[np.int64]) -> None:

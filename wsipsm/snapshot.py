@@ -93,7 +93,7 @@ def save_overview(path: Path, *, slide: Slide, job: Job, density: Density, tiles
         )
     )
     content = io.BytesIO()
-    PilImage.fromarray(picture).save(content, "png")
+    PilImage.fromarray(picture).save(content, "png", compress_level=4)  # twice as fast as 6, 1 % larger
     write_bytes(path, content.getvalue())
 
 

@@ -11,7 +11,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,38 +25,12 @@ from wsipsm.marks import is_mapped, read_mark, write_mark
 from wsipsm.nets.device import limited_threads, pick_device, settle_worker
 from wsipsm.provenance import write_bytes
 from wsipsm.recognizer import CHANNELS, Recognizer, fits, load_recognizer
+from wsipsm.reports import Counts, MapReport, Seconds, TileReport
 from wsipsm.slide import Slide
 from wsipsm.tiles import Tile, needed_blocks
 from wsipsm.train.fit import fit_segmenter, fit_slide
 from wsipsm.train.patches import patch_boxes
 from wsipsm.train.pretrain import Progress
-
-Seconds = dict[str, float]
-"""Wall seconds by what they were spent on."""
-
-
-@dataclass(frozen=True, slots=True)
-class TileReport:
-    """What became of one tile, and where the time went."""
-
-    counts: scratch.Counts
-    seconds: Seconds
-
-
-@dataclass(frozen=True, slots=True)
-class MapReport:
-    """What became of the maps of one tile.
-
-    Attributes
-    ----------
-    unreadable : int
-        Blocks that the slide did not give.
-    seconds : dict
-        Where the time went.
-    """
-
-    unreadable: int
-    seconds: Seconds
 
 
 class Stopwatch:
@@ -225,7 +198,7 @@ def recognise_tile(ref: JobRef, tile: Tile) -> TileReport:
     watch.lap("cells")
     scratch.save_tile(path, measured, labels=found[core.relative_to(window).slices], ids=ids)
     watch.lap("store")
-    return TileReport(scratch.Counts(len(measured.cells), measured.mended, measured.lost), watch.seconds)
+    return TileReport(Counts(len(measured.cells), measured.mended, measured.lost), watch.seconds)
 
 
 class _Workbench:

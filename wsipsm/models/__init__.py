@@ -6,6 +6,17 @@ from pathlib import Path
 
 from wsipsm.errors import CheckpointError
 
+SHIPPED_MPP = 0.5
+"""Micrometres per pixel that they were trained at."""
+
+RESOLUTION_TOLERANCE = 0.1
+"""By what part a run may be coarser or finer than what a segmenter was trained at."""
+
+
+def fits_resolution(mpp: float, trained: float) -> bool:
+    """Whether a segmenter is of use at so many micrometres per pixel."""
+    return abs(mpp / trained - 1) <= RESOLUTION_TOLERANCE
+
 
 def shipped_model(stain: str = "he") -> Path:
     """Segmenter for H&E slides, or for ``unknown`` stains.

@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 import cv2
@@ -15,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from wsipsm.errors import ConfigError, DeviceMemoryError
+from wsipsm.gpus import gpu_count
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -22,20 +22,8 @@ Result = TypeVar("Result")
 GPU_BATCH = 8
 """Blocks that a GPU gets at a time, as long as its memory bears it."""
 
-_KEPT_BYTES = 1 << 28
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-
-
-def gpu_count() -> int:
-    """CUDA devices of this machine."""
-    # Asking CUDA costs a second and a half, and there is none without its driver.
-    driver = sys.platform != "linux" or any(Path(name).exists() for name in ("/dev/nvidiactl", "/dev/dxg"))
-    return torch.cuda.device_count() if driver else 0
-
-
-def gpu_names() -> list[str]:
-    """Names of the CUDA devices of this machine."""
-    return [torch.cuda.get_device_name(number) for number in range(gpu_count())]
+_KEPT_BYTES, _PAD_BYTES = 1 << 28, 1 << 26
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
 
 def pick_device(name: str) -> torch.device:
@@ -63,12 +51,14 @@ def settle_worker() -> None:
     A worker is one of many on its machine, and OpenCV's threads would wait for those of the next worker. Memory of one
     block is kept for the next, where the C library is glibc: with the 64 kB that Dask sets for its workers, every
     feature map is handed back to the system and faulted in again, which makes the network three times as slow
-    (measured: 0.63 against 0.19 s per megapixel).
+    (measured: 0.63 against 0.19 s per megapixel). A heap of 64 MB, which every thread but the first has, is handed back
+    whole, unless more than that is to be kept.
     """
     cv2.setNumThreads(1)
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
         libc.mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
+        libc.mallopt(_M_TOP_PAD, _PAD_BYTES)
 
 
 @contextlib.contextmanager

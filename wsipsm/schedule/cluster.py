@@ -44,8 +44,6 @@ _SETTINGS = {
     "distributed.admin.tick.limit": "60s",
     "distributed.admin.system-monitor.interval": "5s",
     "distributed.scheduler.active-memory-manager.start": False,
-    # With an arena for each thread the C library hands back what one block had, and faults it in for the next.
-    "distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 1,
 }
 """Of Dask, for the client and for the workers that it starts."""
 

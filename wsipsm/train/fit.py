@@ -10,6 +10,7 @@ import torch
 from wsipsm.activation import ActivationNet
 from wsipsm.config import Config
 from wsipsm.errors import CheckpointError, FitError
+from wsipsm.models import fits_resolution
 from wsipsm.nets.checkpoint import load_checkpoint
 from wsipsm.pseudomask import feature_halo_px, features, fit_clusters
 from wsipsm.recognizer import PsmRecognizer, SegmenterRecognizer
@@ -17,9 +18,6 @@ from wsipsm.segmentation import SegmentationNet
 from wsipsm.stain import Floats, optical_density, tissue_pixels
 from wsipsm.staining import MIN_TISSUE_PX, SlideStats, Stain, measure_slide
 from wsipsm.train.pretrain import Patches, Progress, pretrain
-
-RESOLUTION_TOLERANCE = 0.1
-"""How far the grid's resolution may be from the one that a segmenter was trained at."""
 
 
 def fit_slide(
@@ -116,7 +114,7 @@ def load_segmenter(model: Path, *, mpp: float, stain: Stain = "he", device: torc
     """
     net = SegmentationNet.of_checkpoint(load_checkpoint(model, kinds=("segmenter", "segmenter-fit")), device=device)
     _refuse_other_stain(model, net.stain, stain)
-    if abs(mpp / net.mpp - 1) > RESOLUTION_TOLERANCE:
+    if not fits_resolution(mpp, net.mpp):
         raise CheckpointError(
             f"{model}: trained at {net.mpp:g} µm/px, the run asks for {mpp:g}: use --mpp {net.mpp:g}, a checkpoint "
             f"trained at {mpp:g}, or --recognizer psm"

@@ -1,0 +1,75 @@
+"""What workers tell of a slide's tiles and of its end, and what they are told of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+Seconds = dict[str, float]
+"""Wall seconds by what they were spent on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What is told of a tile: cells that it owns, outlines kept unsimplified, and cells without a valid outline."""
+
+    cells: int = 0
+    mended: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MapReport:
+    """What became of the maps of one tile.
+
+    Attributes
+    ----------
+    unreadable : int
+        Blocks that the slide did not give.
+    seconds : dict
+        Where the time went.
+    """
+
+    unreadable: int
+    seconds: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class TileReport:
+    """What became of one tile, and where the time went."""
+
+    counts: Counts
+    seconds: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What is known of a run before it is finished.
+
+    Attributes
+    ----------
+    stage_seconds : dict
+        Worker seconds by stage.
+    seconds : float
+        Wall seconds so far.
+    tiles : int
+        Tiles of the plan.
+    failed : dict
+        Reason by tile.
+    mended, lost : int
+        Outlines kept unsimplified, and cells without a valid outline.
+    """
+
+    stage_seconds: Seconds = field(default_factory=dict)
+    seconds: float = 0.0
+    tiles: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    mended: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FinishReport:
+    """How many cells left, and how long it took."""
+
+    cells: int
+    seconds: float
