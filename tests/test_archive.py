@@ -22,7 +22,7 @@ from test_damage import damage
 from wsipsm.config import load_config
 from wsipsm.pipeline import Request, run
 from wsipsm.samples import he_field
-from wsipsm.state import Quiet
+from wsipsm.state import Quiet, SlideState
 from wsipsm.status import read_status
 
 WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
@@ -150,3 +150,28 @@ def test_a_finished_archive_is_not_done_again(archive: Path, undisturbed: Path) 
 
     assert [state.status for state in states].count("done") == GOOD
     assert {path: path.stat().st_mtime_ns for path in undisturbed.glob("*/run.json")} == before
+
+
+def test_the_last_slides_are_finished_after_all_tiles(slide: Path, tmp_path: Path) -> None:
+    """A finishing pass is one worker's: the other workers would have nothing to do meanwhile."""
+    for name in ("a", "b"):
+        os.link(slide, tmp_path / f"{name}.tiff")
+    left: list[int] = []
+
+    class Watching(Quiet):
+        def __init__(self) -> None:
+            self.states = dict[str, SlideState]()
+
+        def started(self, state: SlideState) -> None:
+            self.states[state.slide_id] = state
+
+        def finishing(self, state: SlideState) -> None:
+            left.append(sum(state.tiles_total - state.tiles_done for state in self.states.values()))
+
+    config = load_config("he", (*SETTINGS, "schedule.workers=1", "schedule.processes=false"))
+    states = run(Request([str(tmp_path / "*.tiff")], tmp_path / "out", config), Watching())
+
+    assert [state.status for state in states] == ["done", "done"]
+    assert [state.tiles_total for state in states] == [25, 25]
+    assert len(left) == 2
+    assert max(left) <= 8, "those that wait for the last three maps, which are in flight"
