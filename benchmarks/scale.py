@@ -1,6 +1,7 @@
 """How a run scales: ``python benchmarks/scale.py --data ../shared/data/monuseg``.
 
 ``workers``  an archive of 8 slides with one worker and with two, one thread each
+``ceiling``  two runs of one worker side by side against one alone: what the machine gives without any sharing
 ``resume``   a slide of 1024 tiles: finished and run again; killed at half and run again
 ``memory``   peak memory of a worker on slides of 8k, 32k and 64k px side (64k: 4 gigapixels)
 """
@@ -18,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,18 @@ def workers(slide: Path, folder: Path) -> None:
         text = ", ".join(f"{name} {value:.0f}" for name, value in spent.items())
         print(f"{number} workers: {seconds:.0f} s; worker seconds {sum(spent.values()):.0f}: {text}", flush=True)
     print(f"2 workers are {walls[0] / walls[1]:.2f} times as fast as 1 (asked: 1.8)")
+
+
+def ceiling(slide: Path, folder: Path) -> None:
+    """One run of one worker alone, and two that know nothing of each other side by side: what the machine gives."""
+    archive = folder / "part"
+    archive.mkdir()
+    for number in range(2):
+        os.link(slide, archive / f"slide-{number}.tiff")
+    alone, _ = run(archive, folder / "alone", "schedule.workers=1")
+    with ThreadPoolExecutor(2) as threads:
+        both = threads.map(lambda name: run(archive, folder / name, "schedule.workers=1")[0], ("left", "right"))
+    print(f"two runs side by side do {2 * alone / max(both):.2f} times the work of one in the same time", flush=True)
 
 
 def marks(work: Path) -> dict[Path, int]:
@@ -177,16 +191,18 @@ def memory(folder: Path, texture: object, sides: list[int]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data/monuseg"))
-    parser.add_argument("--parts", nargs="+", default=["workers", "resume", "memory"])
+    parser.add_argument("--parts", nargs="+", default=["workers", "ceiling", "resume", "memory"])
     parser.add_argument("--sides", type=int, nargs="+", default=[8192, 32768, 65536])
     options = parser.parse_args()
     texture = mosaic([read_rgb(path) for path in sorted((options.data / "images").iterdir())], TEXTURE_PX)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if {"workers", "resume"} & set(options.parts):
+        if {"workers", "ceiling", "resume"} & set(options.parts):
             slide = write_endless(folder / "slide.tiff", texture, 16384, mpp=0.25)
             if "workers" in options.parts:
                 workers(slide, folder)
+            if "ceiling" in options.parts:
+                ceiling(slide, folder)
             if "resume" in options.parts:
                 resume(slide, folder)
         if "memory" in options.parts:
