@@ -54,7 +54,7 @@ def test_the_job_script_is_what_slurm_gets(tmp_path: Path) -> None:
         "-t 24:00:00",
         "--no-requeue",
     ]
-    assert lines[-2] == "export OMP_NUM_THREADS=1"
+    assert lines[-2] == "export OMP_NUM_THREADS=1 MALLOC_ARENA_MAX=1"
     command = lines[-1].split()
     assert command[:3] == [sys.executable, "-m", "distributed.cli.dask_worker"]
     assert command[command.index("--nworkers") + 1] == "8"

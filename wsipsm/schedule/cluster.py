@@ -44,6 +44,8 @@ _SETTINGS = {
     "distributed.admin.tick.limit": "60s",
     "distributed.admin.system-monitor.interval": "5s",
     "distributed.scheduler.active-memory-manager.start": False,
+    # With an arena for each thread, which keep what they freed, the largest slides take a sixth more memory.
+    "distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 1,
 }
 """Of Dask, for the client and for the workers that it starts."""
 
