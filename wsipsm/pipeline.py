@@ -349,9 +349,10 @@ def _check_checkpoint(path: Path | None, recognizer: RecognizerConfig, mpp: floa
     """Hash of the checkpoint that a method takes; None where a network is learnt on each slide."""
     if recognizer.method == "psm" and path is None:
         return None
+    model = path or shipped_model(recognizer.stain)
     if path is not None or not fits_resolution(mpp, SHIPPED_MPP):  # else it fits, and PyTorch takes a second to import
-        _refuse_unfit(path or shipped_model(recognizer.stain), recognizer, mpp)
-    return file_hash(path or shipped_model(recognizer.stain))
+        _refuse_unfit(model, recognizer, mpp)
+    return file_hash(model)
 
 
 def _refuse_unfit(path: Path, recognizer: RecognizerConfig, mpp: float) -> None:
