@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import uuid
 
 import numpy as np
 import numpy.typing as npt
@@ -248,11 +249,14 @@ def test_nothing_in_nothing_out() -> None:
     assert len(measured.cells.polygons()) == 0
 
 
-def test_uuids_differ_by_slide_and_label_and_are_valid() -> None:
-    uuids = cell_uuids("a", np.arange(100)) + cell_uuids("b", np.arange(100))
+def test_uuids_differ_by_slide_grid_and_place_and_are_valid() -> None:
+    fine, coarse, anchors = Grid(100, 50, 1.0, 0.25), Grid(50, 25, 2.0, 0.5), np.arange(100)
 
-    assert len(set(uuids)) == 200
-    assert cell_uuids("a", np.arange(3)) == uuids[:3]
+    uuids = [one for slide in "ab" for grid in (fine, coarse) for one in cell_uuids(slide, grid, anchors)]
+
+    assert len(set(uuids)) == 400
+    assert cell_uuids("a", fine, anchors[:3]) == uuids[:3]
+    assert {uuid.UUID(one).version for one in uuids} == {5}
 
 
 @settings(max_examples=150, deadline=None)

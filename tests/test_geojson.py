@@ -48,6 +48,11 @@ def row_of_squares(count: int) -> Cells:
     return some_cells(labels)
 
 
+def uuids_of(labels: npt.NDArray[np.int64]) -> list[str]:
+    """UUIDs made of labels."""
+    return cell_uuids("a slide", Grid(1000, 1000, 1.0, 0.25), labels)
+
+
 def write(
     folder: Path, batches: list[Cells], config: OutputConfig | None = None, offset_l0: tuple[int, int] = (0, 0)
 ) -> list[Path]:
@@ -55,7 +60,7 @@ def write(
     with GeoJsonWriter(folder, config=config or OutputConfig(), offset_l0=offset_l0) as writer:
         for cells in batches:
             labels = np.arange(first, first + len(cells))
-            writer.write(cells, labels, cell_uuids("a slide", labels))
+            writer.write(cells, labels, uuids_of(labels))
             first += len(cells)
     return writer.files
 
@@ -116,7 +121,7 @@ def test_a_known_cell_is_written_as_it_is(tmp_path: Path) -> None:
     assert files == [tmp_path / "cells.geojson.gz"]
     (feature,) = read_as_qupath(files[0])
     assert shapely.equals(shapely.Polygon(feature["geometry"]["coordinates"][0]), shapely.box(2, 0, 8, 3))
-    assert feature["id"] == cell_uuids("a slide", np.array([1]))[0]
+    assert feature["id"] == uuids_of(np.array([1]))[0]
     measurements = feature["properties"]["measurements"]
     assert measurements["Area µm^2"] == pytest.approx(18 * 0.0625, abs=0.01)
     assert measurements["Perimeter µm"] == 18 * 0.25
@@ -192,7 +197,7 @@ def test_a_failure_leaves_the_earlier_files_alone(tmp_path: Path) -> None:
 def write_and_fail(folder: Path, cells: Cells) -> None:
     config = OutputConfig(max_objects_per_file=2)
     with GeoJsonWriter(folder, config=config, offset_l0=(0, 0)) as writer:
-        writer.write(cells, np.arange(len(cells)), cell_uuids("a slide", np.arange(len(cells))))
+        writer.write(cells, np.arange(len(cells)), uuids_of(np.arange(len(cells))))
         raise RuntimeError("power cut")
 
 

@@ -1,4 +1,4 @@
-"""Which slide a folder of results belongs to, and what is an input."""
+"""Which slide a folder of results belongs to, what is an input, and which cell a UUID means."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import os
 import shutil
 from pathlib import Path
 
+import geopandas
 import pytest
 import shapely
 from PIL import Image
-from results import PSM, QUICK_FIT
+from results import PSM, QUICK_FIT, cells_of
 from slidegen import read_rgb
 
 from wsipsm.config import load_config
@@ -74,6 +75,48 @@ def test_results_inside_the_input_folder_are_no_input(tmp_path: Path) -> None:
     assert slide_paths([tmp_path], skip=tmp_path / "out") == [slide]
     assert slide_paths([f"{tmp_path}/**/*.png"], skip=tmp_path / "out") == [slide]
     assert slide_paths([tmp_path], skip=tmp_path / "elsewhere") == [slide], "those of another run"
+
+
+def uuids_in_roi(folder: Path, *settings: str) -> tuple[geopandas.GeoDataFrame, geopandas.GeoDataFrame]:
+    """Cells of a field by UUID, and those of a part of it by the same network and constants, with settings."""
+    (whole,) = run_fields(folder / "whole", field(folder / "s.png", 0))
+    roi = folder / "roi.geojson"
+    roi.write_text(json.dumps(shapely.geometry.mapping(shapely.box(80, 80, 330, 330))))
+    config = load_config("he", (PSM, QUICK_FIT, "schedule.workers=1", "schedule.processes=false", *settings))
+    request = Request(
+        [str(whole.slide)], folder / "part", config, slide_mpp=0.25, roi=roi, checkpoint=whole.out / "fit.pt"
+    )
+    (part,) = run(request, Quiet())
+    return cells_of(whole.out).set_index("uuid"), cells_of(part.out).set_index("uuid")
+
+
+def test_a_cell_has_the_same_uuid_in_a_region_and_on_the_whole_slide(tmp_path: Path) -> None:
+    every, some = uuids_in_roi(tmp_path)
+
+    same_outline = {outline.wkb: uuid for uuid, outline in every.geometry.items()}
+    assert 15 < len(some) < len(every)
+    assert [same_outline[outline.wkb] for outline in some.geometry] == list(some.index)
+
+
+def test_a_cell_keeps_its_uuid_where_smaller_ones_are_left_out(tmp_path: Path) -> None:
+    every, large = uuids_in_roi(tmp_path, "cells.min_area_um2=30")
+
+    assert len(large) > 5
+    assert set(large.index) <= set(every.index[every["area_um2"] >= 30])
+    assert large.geometry.geom_equals(every.geometry[large.index]).all()
+
+
+def test_slides_of_one_stem_share_no_uuid(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("slide,mpp,out\na/s.png,0.25,one\nb/s.png,0.25,two\n")
+    field(tmp_path / "a" / "s.png", 0)
+    field(tmp_path / "b" / "s.png", 300)
+
+    states = run_fields(tmp_path / "out", tmp_path / "m.csv")
+
+    assert [state.slide_id for state in states] == ["s", "s"]
+    one, two = (set(cells_of(state.out)["uuid"]) for state in states)
+    assert min(len(one), len(two)) > 20
+    assert not one & two
 
 
 @pytest.mark.parametrize("lost", ["cells.geojson.gz", "cells.parquet", "run.json"])

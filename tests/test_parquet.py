@@ -13,6 +13,7 @@ import pytest
 import shapely
 
 from wsipsm.cells import COLUMNS, Cells, cell_uuids
+from wsipsm.geometry import Grid
 from wsipsm.parquet import GROUP_CELLS, GeoParquetWriter
 
 
@@ -36,9 +37,14 @@ def numbers(count: int, first: int = 1) -> npt.NDArray[np.int64]:
     return np.arange(first, first + count)
 
 
+def uuids_of(labels: npt.NDArray[np.int64]) -> list[str]:
+    """UUIDs made of labels."""
+    return cell_uuids("s", Grid(1000, 1000, 1.0, 0.25), labels)
+
+
 def numbered(count: int, first: int = 1) -> tuple[npt.NDArray[np.int64], list[str]]:
     """Labels, and UUIDs made of them."""
-    return numbers(count, first), cell_uuids("s", numbers(count, first))
+    return numbers(count, first), uuids_of(numbers(count, first))
 
 
 def test_geopandas_reads_back_what_was_written(tmp_path: Path) -> None:
@@ -52,7 +58,7 @@ def test_geopandas_reads_back_what_was_written(tmp_path: Path) -> None:
     assert frame.crs is None
     assert frame.geometry.geom_equals(geopandas.GeoSeries(list(cells.polygons()))).all()
     assert frame["label"].tolist() == [1, 2, 3, 4, 5]
-    assert frame["uuid"].tolist() == cell_uuids("s", numbers(5))
+    assert frame["uuid"].tolist() == uuids_of(numbers(5))
     assert frame["class"].tolist() == ["Nucleus", "Positive", "Negative", "Nucleus", "Positive"]
     np.testing.assert_array_equal(frame[["centroid_x", "centroid_y"]], cells.centroid_l0)
     for name in COLUMNS:

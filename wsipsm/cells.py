@@ -45,7 +45,8 @@ class Cells:
     Attributes
     ----------
     anchor : (N,) int64
-        Linear grid index ``y * grid.width + x`` of the cell's first pixel in scan order: its identity on the slide.
+        Linear grid index ``y * grid.width + x`` of the cell's first pixel in scan order: its identity on the slide,
+        from which its UUID is made.
     vertices_l0 : (V, 2) float64
         Closed exterior rings, one a cell, (x, y) in level-0 px.
     ring_offsets : (N + 1,) int64
@@ -137,16 +138,34 @@ def concatenate(parts: list[Cells]) -> Cells:
     )
 
 
-def cell_uuids(slide_id: str, labels: npt.NDArray[np.integer[Any]]) -> list[str]:
-    """UUIDs of cells (version 5, RFC 9562 section 5.5), the same in every export and in every run.
+def cell_uuids(fingerprint: str, grid: Grid, anchors: npt.NDArray[np.int64]) -> list[str]:
+    """UUIDs of cells (version 5, RFC 9562 section 5.5), from the slide's content and the place of each cell alone.
+
+    A cell that begins at the same grid pixel has the same UUID in every export and in every run, whatever region,
+    folder, size of tiles or smallest area that run had; no two cells of one run share one.
+
+    Parameters
+    ----------
+    fingerprint : str
+        Of the slide, see `Slide.fingerprint`; the name and the folder of its file do not enter.
+    grid : Grid
+        The working plane; its ``downsample`` enters, as what lies where on level 0 follows from it.
+    anchors : (N,) int64
+        Linear grid indices as in `Cells.anchor`.
 
     Examples
     --------
-    >>> cell_uuids("a", np.array([1])) == cell_uuids("a", np.array([1])) != cell_uuids("b", np.array([1]))
-    True
+    >>> grid = Grid(100, 50, 2.0, 0.5)
+    >>> cell_uuids("a", grid, np.array([203]))
+    ['a1c23ab4-b51f-5f33-a9c2-0edfc9ac862c']
+    >>> cell_uuids("a", grid, np.array([203])) == cell_uuids("b", grid, np.array([203]))
+    False
     """
-    slide = uuid.uuid5(_UUID_ROOT, slide_id)
-    return [str(uuid.uuid5(slide, str(label))) for label in labels.tolist()]
+    plane = uuid.uuid5(_UUID_ROOT, f"{fingerprint}/{grid.downsample}")
+    rows, columns = np.divmod(anchors, grid.width)
+    return [
+        str(uuid.uuid5(plane, f"{column}/{row}")) for column, row in zip(columns.tolist(), rows.tolist(), strict=True)
+    ]
 
 
 def measure_cells(

@@ -52,7 +52,7 @@ def finish(ref: JobRef, tally: Tally) -> FinishReport:
     try:
         with job.open() as slide:
             density = Density.over(job.grid)
-            classes = _write_cells(job, draft, density)
+            classes = _write_cells(job, draft, density, fingerprint=slide.fingerprint())
             write_regions(
                 job.region.polygons.geoms,
                 draft / "tissue.geojson",
@@ -77,7 +77,7 @@ def _done_tiles(job: Job) -> list[Tile]:
     return sorted(Tile.parse(path.stem) for path in (job.work / "tiles").glob("*.npz"))
 
 
-def _write_cells(job: Job, draft: Path, density: Density) -> dict[str, int]:
+def _write_cells(job: Job, draft: Path, density: Density, *, fingerprint: str) -> dict[str, int]:
     """Write GeoJSON, GeoParquet and labels in one walk; returns cells by class."""
     config = job.config.output
     classes = np.zeros(len(CLASS_NAMES), np.int64)
@@ -89,7 +89,7 @@ def _write_cells(job: Job, draft: Path, density: Density) -> dict[str, int]:
         )
         maps = store.open_maps(job.maps_folder) if set(config.arrays) - {"instances"} else None
         for tile, cells, numbers, labels in _numbered(job):
-            uuids = cell_uuids(job.slide_id, numbers)
+            uuids = cell_uuids(fingerprint, job.grid, cells.anchor)
             geojson.write(cells, numbers, uuids)
             table.write(cells, numbers, uuids)
             density.add(cells)
