@@ -88,7 +88,7 @@ def score_image(image: np.ndarray, truth: np.ndarray, config: Config, net: Activ
     found = found[around:-around, around:-around].repeat(2, 0).repeat(2, 1)
     mask = evidence >= labels.DECISION
     f1 = 2 * (mask & grid_truth).sum() / (mask.sum() + grid_truth.sum())
-    smooth = cv2.GaussianBlur(hematoxylin.astype(np.float32), (0, 0), 1.5)
+    smooth = cv2.GaussianBlur(hematoxylin.view(np.int8).astype(np.float32), (0, 0), 1.5)
     return *score(truth, found), f1, auc(grid_truth, activation), auc(grid_truth, smooth)
 
 

@@ -28,13 +28,14 @@ ANY_SIZE = CellsConfig(min_area_um2=0)
 
 
 def flat_maps(shape: tuple[int, int], value: int = 100) -> dict[str, npt.NDArray[np.uint8]]:
-    return {name: np.full(shape, value, np.uint8) for name in ("hematoxylin", "eosin", "evidence")}
+    return {name: np.full(shape, value, np.uint8) for name in ("nuclear_stain", "counterstain", "evidence")}
 
 
 def random_maps(shape: tuple[int, int], seed: int = 0) -> dict[str, npt.NDArray[np.uint8]]:
     rng = np.random.default_rng(seed)
     return {
-        name: rng.integers(0, 256, shape).astype(np.uint8) for name in ("hematoxylin", "eosin", "evidence", "unused")
+        name: rng.integers(0, 256, shape).astype(np.uint8)
+        for name in ("nuclear_stain", "counterstain", "evidence", "unused")
     }
 
 
@@ -157,9 +158,14 @@ def test_shapes_agree_with_regionprops() -> None:
     np.testing.assert_array_equal(cells.columns["area_um2"], [prop.area * 0.25 for prop in props])
     np.testing.assert_allclose(cells.columns["eccentricity"], [prop.eccentricity for prop in props], atol=2e-6)
     np.testing.assert_allclose(cells.centroid_l0, [np.add(prop.centroid, 0.5)[::-1] for prop in props], rtol=1e-12)
-    for column, name, step in (("hematoxylin_od_mean", "hematoxylin", 0.01), ("confidence", "evidence", 1 / 255)):
-        means = [maps[name][labels == prop.label].mean() * step for prop in props]
-        np.testing.assert_allclose(cells.columns[column], means, rtol=1e-6)
+    density = {name: maps[name].astype(int) - 256 * (maps[name] > 127) for name in ("nuclear_stain", "counterstain")}
+    for column, plane, step in (
+        ("nuclear_od_mean", density["nuclear_stain"], 0.02),
+        ("counterstain_od_mean", density["counterstain"], 0.02),
+        ("confidence", maps["evidence"], 1 / 255),
+    ):
+        means = [plane[labels == prop.label].mean() * step for prop in props]
+        np.testing.assert_allclose(cells.columns[column], means, rtol=1e-6, atol=1e-7)
 
 
 def test_solidity_counts_the_pixels_of_the_hull() -> None:
@@ -229,7 +235,17 @@ def test_only_kept_cells_are_measured_and_a_window_may_leave_the_plane() -> None
 
     assert cells.anchor.tolist() == [0]
     assert cells.polygons()[0].equals(shapely.box(0, 0, 4, 4))
-    assert cells.columns["hematoxylin_od_mean"].tolist() == [1.0]
+    assert cells.columns["nuclear_od_mean"].tolist() == [2.0]
+
+
+def test_a_mean_density_is_that_of_noise_around_zero() -> None:
+    noise = np.random.default_rng(0).integers(-20, 21, (12, 12)).astype(np.int8)
+    maps = flat_maps(noise.shape) | {"counterstain": noise.view(np.uint8)}
+
+    labels, grid = np.ones(noise.shape, np.int32), Grid(12, 12, 1.0, 0.5)
+    cells = measure_cells(labels, maps, window=grid.box, grid=grid, keep=np.ones(1, bool), config=ANY_SIZE).cells
+
+    assert cells.columns["counterstain_od_mean"][0] == pytest.approx(0.02 * noise.astype(float).mean())
 
 
 def test_take_and_concatenate_undo_each_other() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import tempfile
@@ -27,7 +28,7 @@ def some_cells(labels: npt.NDArray[np.int32], downsample: float = 2.0, x0: int =
     height, width = labels.shape
     maps = {
         name: np.random.default_rng(0).integers(0, 256, labels.shape).astype(np.uint8)
-        for name in ("hematoxylin", "eosin", "evidence")
+        for name in ("nuclear_stain", "counterstain", "evidence")
     }
     measured = measure_cells(
         labels,
@@ -54,10 +55,14 @@ def uuids_of(labels: npt.NDArray[np.int64]) -> list[str]:
 
 
 def write(
-    folder: Path, batches: list[Cells], config: OutputConfig | None = None, offset_l0: tuple[int, int] = (0, 0)
+    folder: Path,
+    batches: list[Cells],
+    config: OutputConfig | None = None,
+    offset_l0: tuple[int, int] = (0, 0),
+    stain: str = "he",
 ) -> list[Path]:
     first = 1
-    with GeoJsonWriter(folder, config=config or OutputConfig(), offset_l0=offset_l0) as writer:
+    with GeoJsonWriter(folder, config=config or OutputConfig(), offset_l0=offset_l0, stain=stain) as writer:
         for cells in batches:
             labels = np.arange(first, first + len(cells))
             writer.write(cells, labels, uuids_of(labels))
@@ -128,6 +133,15 @@ def test_a_known_cell_is_written_as_it_is(tmp_path: Path) -> None:
     assert measurements["Label"] == 1
 
 
+def test_stains_that_nobody_named_are_numbered(tmp_path: Path) -> None:
+    (path,) = write(tmp_path, [row_of_squares(1)], stain="unknown")
+
+    (feature,) = json.loads(gzip.decompress(path.read_bytes()))["features"]
+    names = list(feature["properties"]["measurements"])
+    assert names[4:6] == ["Stain 1 OD mean", "Stain 2 OD mean"]
+    assert not {"Hematoxylin OD mean", "Eosin OD mean"} & set(names)
+
+
 @pytest.mark.parametrize("object_type", ["detection", "annotation", "cell"])
 @pytest.mark.parametrize("objects", ["polygons", "points"])
 def test_every_kind_of_object_is_legal(tmp_path: Path, object_type: Any, objects: Any) -> None:
@@ -196,7 +210,7 @@ def test_a_failure_leaves_the_earlier_files_alone(tmp_path: Path) -> None:
 
 def write_and_fail(folder: Path, cells: Cells) -> None:
     config = OutputConfig(max_objects_per_file=2)
-    with GeoJsonWriter(folder, config=config, offset_l0=(0, 0)) as writer:
+    with GeoJsonWriter(folder, config=config, offset_l0=(0, 0), stain="he") as writer:
         writer.write(cells, np.arange(len(cells)), uuids_of(np.arange(len(cells))))
         raise RuntimeError("power cut")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import geopandas
 import numpy as np
@@ -13,7 +14,9 @@ import pytest
 import shapely
 
 from wsipsm.cells import COLUMNS, Cells, cell_uuids
+from wsipsm.config import RecognizerConfig
 from wsipsm.geometry import Grid
+from wsipsm.measurements import measurements
 from wsipsm.parquet import GROUP_CELLS, GeoParquetWriter
 
 
@@ -50,7 +53,7 @@ def numbered(count: int, first: int = 1) -> tuple[npt.NDArray[np.int64], list[st
 def test_geopandas_reads_back_what_was_written(tmp_path: Path) -> None:
     cells, path = squares(5, x0=100.5), tmp_path / "cells.parquet"
 
-    with GeoParquetWriter(path) as writer:
+    with GeoParquetWriter(path, stain="he") as writer:
         writer.write(cells.take(np.arange(2)), *numbered(2))
         writer.write(cells.take(np.arange(2, 5)), *numbered(3, 3))
 
@@ -61,16 +64,29 @@ def test_geopandas_reads_back_what_was_written(tmp_path: Path) -> None:
     assert frame["uuid"].tolist() == uuids_of(numbers(5))
     assert frame["class"].tolist() == ["Nucleus", "Positive", "Negative", "Nucleus", "Positive"]
     np.testing.assert_array_equal(frame[["centroid_x", "centroid_y"]], cells.centroid_l0)
-    for name in COLUMNS:
-        np.testing.assert_array_equal(frame[name].to_numpy(), cells.columns[name], strict=True)
+    for name, written in measurements("he").items():
+        np.testing.assert_array_equal(frame[written.column].to_numpy(), cells.columns[name], strict=True)
     assert frame["label"].dtype == np.int64
     assert [entry.name for entry in tmp_path.iterdir()] == ["cells.parquet"]
+
+
+def test_every_stain_of_a_configuration_has_names_and_unknown_ones_are_numbered(tmp_path: Path) -> None:
+    kinds = get_args(RecognizerConfig.model_fields["stain"].annotation)
+    for stain in kinds:
+        with GeoParquetWriter(tmp_path / stain, stain=stain) as writer:
+            writer.write(squares(2), *numbered(2))
+
+    names = {stain: [name for name in pq.read_schema(tmp_path / stain).names if "od_mean" in name] for stain in kinds}
+    assert names == {
+        "he": ["hematoxylin_od_mean", "eosin_od_mean"],
+        "unknown": ["stain_1_od_mean", "stain_2_od_mean"],
+    }
 
 
 def test_the_metadata_says_geoparquet(tmp_path: Path) -> None:
     path = tmp_path / "cells.parquet"
 
-    with GeoParquetWriter(path) as writer:
+    with GeoParquetWriter(path, stain="he") as writer:
         writer.write(squares(3, x0=-7), *numbered(3))
 
     geo = json.loads(pq.read_metadata(path).metadata[b"geo"])
@@ -88,7 +104,7 @@ def test_the_metadata_says_geoparquet(tmp_path: Path) -> None:
 
 def test_a_reader_can_read_a_window(tmp_path: Path) -> None:
     path = tmp_path / "cells.parquet"
-    with GeoParquetWriter(path) as writer:
+    with GeoParquetWriter(path, stain="he") as writer:
         for first in range(0, 3 * GROUP_CELLS, 5_000):
             writer.write(squares(5_000, x0=20 * first), *numbered(5_000, first))
 
@@ -100,17 +116,19 @@ def test_a_reader_can_read_a_window(tmp_path: Path) -> None:
 
 
 def test_no_cell_gives_an_empty_table(tmp_path: Path) -> None:
-    with GeoParquetWriter(tmp_path / "cells.parquet") as writer:
+    with GeoParquetWriter(tmp_path / "cells.parquet", stain="he") as writer:
         writer.write(squares(0), *numbered(0))
 
     frame = geopandas.read_parquet(tmp_path / "cells.parquet")
     assert len(frame) == 0
-    assert {"label", "uuid", "geometry", "class", *COLUMNS} <= set(frame.columns)
+    assert {"label", "uuid", "geometry", "class", *(one.column for one in measurements("he").values())} <= set(
+        frame.columns
+    )
 
 
 def test_a_failure_leaves_the_earlier_file_alone(tmp_path: Path) -> None:
     path = tmp_path / "cells.parquet"
-    with GeoParquetWriter(path) as writer:
+    with GeoParquetWriter(path, stain="he") as writer:
         writer.write(squares(2), *numbered(2))
     before = path.read_bytes()
 
@@ -122,21 +140,21 @@ def test_a_failure_leaves_the_earlier_file_alone(tmp_path: Path) -> None:
 
 
 def write_and_fail(path: Path) -> None:
-    with GeoParquetWriter(path) as writer:
+    with GeoParquetWriter(path, stain="he") as writer:
         writer.write(squares(9), *numbered(9))
         raise RuntimeError("power cut")
 
 
 def test_the_same_cells_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        with GeoParquetWriter(tmp_path / name) as writer:
+        with GeoParquetWriter(tmp_path / name, stain="he") as writer:
             writer.write(squares(50), *numbered(50))
 
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 def test_outlines_are_valid_wkb(tmp_path: Path) -> None:
-    with GeoParquetWriter(tmp_path / "cells.parquet") as writer:
+    with GeoParquetWriter(tmp_path / "cells.parquet", stain="he") as writer:
         writer.write(squares(4), *numbered(4))
 
     wkb = pq.read_table(tmp_path / "cells.parquet", columns=["geometry"])["geometry"].to_pylist()

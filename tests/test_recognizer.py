@@ -82,14 +82,17 @@ def test_a_block_twice_gives_the_same_bits(recognizer: PsmRecognizer, field: npt
     np.testing.assert_array_equal(recognizer.block(view), recognizer.block(view.copy()))
 
 
-def test_stain_maps_are_hundredths_of_optical_density(recognizer: PsmRecognizer, field: npt.NDArray[np.uint8]) -> None:
+def test_stain_maps_are_fiftieths_of_optical_density_of_either_sign(
+    recognizer: PsmRecognizer, field: npt.NDArray[np.uint8]
+) -> None:
     halo = recognizer.halo_px
 
     maps = dict(zip(CHANNELS, recognizer.block(field), strict=True))
 
     inner = field[halo:-halo, halo:-halo]
-    for name, plane in zip(("hematoxylin", "eosin"), unmix(optical_density(inner)), strict=True):
-        np.testing.assert_allclose(maps[name] / 100, plane.clip(0, 2.55), atol=0.0051)
+    for name, plane in zip(("nuclear_stain", "counterstain"), unmix(optical_density(inner)), strict=True):
+        assert plane.min() < -0.02
+        np.testing.assert_allclose(maps[name].view(np.int8) / 50, plane, atol=0.0101)
 
 
 @settings(max_examples=15, deadline=None)

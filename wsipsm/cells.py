@@ -22,18 +22,19 @@ CLASS_NAMES = ("Nucleus", "Positive", "Negative")
 CLASS_COLORS = ((60, 140, 255), (200, 60, 50), (60, 90, 200))
 """One RGB colour a class."""
 
-OD_PER_STEP = 0.01
-"""Optical density of one step of the uint8 stain maps."""
+OD_PER_STEP = 0.02
+"""Optical density of one step of the stain maps, whose bytes are int8: noise around 0 must not be cut off."""
 
-MEANS = {
-    "hematoxylin_od_mean": ("hematoxylin", OD_PER_STEP),
-    "eosin_od_mean": ("eosin", OD_PER_STEP),
-    "confidence": ("evidence", 1 / 255),
-}
-"""Columns that are means over the cell: which map, and what one step of it is worth."""
-
-COLUMNS = ("area_um2", "perimeter_um", "eccentricity", "solidity", *MEANS)
-"""Names of all measurements, in the order of the exports."""
+COLUMNS = (
+    "area_um2",
+    "perimeter_um",
+    "eccentricity",
+    "solidity",
+    "nuclear_od_mean",
+    "counterstain_od_mean",
+    "confidence",
+)
+"""All measurements, in the order of the exports; see :mod:`wsipsm.measurements` for the names they leave under."""
 
 _UUID_ROOT = uuid.uuid5(uuid.NAMESPACE_DNS, "wsipsm")
 
@@ -186,7 +187,8 @@ def measure_cells(
     labels : (y, x) int
         Labels 1 to N, 0 is background.
     maps : dict of (y, x) uint8
-        ``hematoxylin`` and ``eosin`` in steps of ``OD_PER_STEP`` optical density; ``evidence``, 255 is surely nucleus.
+        ``nuclear_stain`` and ``counterstain``, whose bytes are int8 steps of ``OD_PER_STEP`` optical density;
+        ``evidence``, 255 is surely nucleus.
     window : Box
         Where the arrays lie in the grid; it may reach beyond it.
     grid : Grid
@@ -210,9 +212,7 @@ def measure_cells(
     order = np.argsort(anchor)
     order = order[~illegal[order]]
     rings = legal.take(order)
-    columns = _shapes(pieces, exact, grid) | {
-        name: pieces.mean(maps[source]) * step for name, (source, step) in MEANS.items()
-    }
+    columns = _shapes(pieces, exact, grid) | _means(pieces, maps)
     columns = {name: values[order] for name, values in columns.items()}
     columns["perimeter_um"] = shapely.length(rings.polygons()) * (grid.mpp / grid.downsample)
     cells = Cells(
@@ -231,4 +231,12 @@ def _shapes(pieces: Pieces, exact: Rings, grid: Grid) -> dict[str, npt.NDArray[n
         "area_um2": np.multiply(pieces.area, grid.mpp**2, dtype=np.float64),
         "eccentricity": pieces.eccentricities(),
         "solidity": pieces.area / outlines.hull_areas(exact),
+    }
+
+
+def _means(pieces: Pieces, maps: Mapping[str, npt.NDArray[np.uint8]]) -> dict[str, npt.NDArray[np.float64]]:
+    return {
+        "nuclear_od_mean": pieces.mean(maps["nuclear_stain"].view(np.int8)) * OD_PER_STEP,
+        "counterstain_od_mean": pieces.mean(maps["counterstain"].view(np.int8)) * OD_PER_STEP,
+        "confidence": pieces.mean(maps["evidence"]) / 255,
     }

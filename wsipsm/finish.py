@@ -79,11 +79,11 @@ def _done_tiles(job: Job) -> list[Tile]:
 
 def _write_cells(job: Job, draft: Path, density: Density, *, fingerprint: str) -> dict[str, int]:
     """Write GeoJSON, GeoParquet and labels in one walk; returns cells by class."""
-    config = job.config.output
+    config, stain = job.config.output, job.config.recognizer.stain
     classes = np.zeros(len(CLASS_NAMES), np.int64)
     with ExitStack() as stack:
-        geojson = stack.enter_context(GeoJsonWriter(draft, config=config, offset_l0=job.offset_l0))
-        table = stack.enter_context(GeoParquetWriter(draft / "cells.parquet"))
+        geojson = stack.enter_context(GeoJsonWriter(draft, config=config, offset_l0=job.offset_l0, stain=stain))
+        table = stack.enter_context(GeoParquetWriter(draft / "cells.parquet", stain=stain))
         arrays = stack.enter_context(
             store.LabelsWriter(draft / "labels.ome.zarr", config.arrays, grid=job.grid, tiles=job.config.tiles)
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -19,19 +19,9 @@ import orjson
 
 from wsipsm.cells import CLASS_COLORS, CLASS_NAMES, Cells
 from wsipsm.config import OutputConfig
+from wsipsm.measurements import Measurement, measurements
 
 IMPORT_SCRIPT = "import.groovy"
-
-_MEASUREMENTS = {
-    "area_um2": ("Area µm^2", 2),
-    "perimeter_um": ("Perimeter µm", 2),
-    "eccentricity": ("Eccentricity", 4),
-    "solidity": ("Solidity", 4),
-    "hematoxylin_od_mean": ("Hematoxylin OD mean", 4),
-    "eosin_od_mean": ("Eosin OD mean", 4),
-    "confidence": ("Confidence", 4),
-}
-"""Column to name in QuPath and decimals."""
 
 _HEAD, _TAIL = b'{"type":"FeatureCollection","features":[', b"]}"
 
@@ -63,6 +53,8 @@ class GeoJsonWriter:
         Geometry, object type and objects per file.
     offset_l0 : (int, int)
         Origin (x, y) of the frame to write in, level-0 px.
+    stain : str
+        ``recognizer.stain`` of the run, from which the measurements have their names.
 
     Attributes
     ----------
@@ -70,11 +62,12 @@ class GeoJsonWriter:
         After the block: ``cells.geojson.gz``, or ``cells-001.geojson.gz`` and so on and ``import.groovy``.
     """
 
-    def __init__(self, folder: Path, *, config: OutputConfig, offset_l0: tuple[int, int]) -> None:
+    def __init__(self, folder: Path, *, config: OutputConfig, offset_l0: tuple[int, int], stain: str) -> None:
         self.files: list[Path] = []
         self._folder = folder
         self._config = config
         self._offset_l0 = offset_l0
+        self._measurements = measurements(stain)
         self._parts: list[_Part] = []
 
     def __enter__(self) -> Self:
@@ -100,13 +93,17 @@ class GeoJsonWriter:
             if self._parts[-1].room < len(chosen):
                 self._parts[-1].close()
                 self._begin_part()
-            features = _features(cells.take(chosen), labels[chosen], self._config, self._offset_l0)
+            features = self._features(cells.take(chosen), labels[chosen])
             self._parts[-1].add(
                 [
                     orjson.dumps({"type": "Feature", "id": uuid} | feature, option=orjson.OPT_SERIALIZE_NUMPY)
                     for uuid, feature in zip(uuids[start : start + step], features, strict=True)
                 ]
             )
+
+    def _features(self, cells: Cells, labels: npt.NDArray[np.integer[Any]]) -> Iterator[dict[str, Any]]:
+        rows = _measured(cells, labels, self._measurements)
+        return _features(cells, rows, self._config, self._offset_l0)
 
     def _begin_part(self) -> None:
         path = self._folder / f".cells-{len(self._parts) + 1:03d}.part"
@@ -144,14 +141,12 @@ class _Part:
 
 
 def _features(
-    cells: Cells, labels: npt.NDArray[np.integer[Any]], config: OutputConfig, offset_l0: tuple[int, int]
+    cells: Cells, rows: Iterator[dict[str, float]], config: OutputConfig, offset_l0: tuple[int, int]
 ) -> Iterator[dict[str, Any]]:
     """Content of the features, besides type and id."""
     classes = [{"name": name, "color": color} for name, color in zip(CLASS_NAMES, CLASS_COLORS, strict=True)]
     outlines, centres = _outlines(cells, offset_l0), np.round(cells.centroid_l0 - offset_l0, 1) + 0.0
-    for outline, centre, class_, row in zip(
-        outlines, centres, cells.class_.tolist(), _measurements(cells, labels), strict=True
-    ):
+    for outline, centre, class_, row in zip(outlines, centres, cells.class_.tolist(), rows, strict=True):
         feature: dict[str, Any] = {
             "geometry": {"type": "Point", "coordinates": centre} if config.objects == "points" else outline,
             "properties": {
@@ -171,12 +166,11 @@ def _outlines(cells: Cells, offset_l0: tuple[int, int]) -> Iterator[dict[str, An
         yield {"type": "Polygon", "coordinates": [vertices[start:stop]]}
 
 
-def _measurements(cells: Cells, labels: npt.NDArray[np.integer[Any]]) -> Iterator[dict[str, float]]:
-    columns = [
-        np.round(cells.columns[column].astype(np.float64), decimals).tolist()
-        for column, (_, decimals) in _MEASUREMENTS.items()
-    ]
-    names = [*(name for name, _ in _MEASUREMENTS.values()), "Label"]
+def _measured(
+    cells: Cells, labels: npt.NDArray[np.integer[Any]], written: Mapping[str, Measurement]
+) -> Iterator[dict[str, float]]:
+    columns = [np.round(cells.columns[name].astype(np.float64), one.decimals).tolist() for name, one in written.items()]
+    names = [*(one.title for one in written.values()), "Label"]
     for row in zip(*columns, labels.tolist(), strict=True):
         yield dict(zip(names, row, strict=True))
 

@@ -14,35 +14,37 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from wsipsm.cells import CLASS_NAMES, COLUMNS, Cells
+from wsipsm.cells import CLASS_NAMES, Cells
 from wsipsm.errors import InputError, OutputError
+from wsipsm.measurements import measurements
 
 GROUP_CELLS = 20_000
 """Small batches are gathered into row groups of at least this many cells."""
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
-_SCHEMA = pa.schema(
-    [
-        pa.field("label", pa.int64(), nullable=False),
-        pa.field("uuid", pa.string(), nullable=False),
-        pa.field("geometry", pa.binary(), nullable=False),
-        pa.field(
-            "bbox", pa.struct([pa.field(corner, pa.float64(), nullable=False) for corner in _CORNERS]), nullable=False
-        ),
-        pa.field("centroid_x", pa.float64(), nullable=False),
-        pa.field("centroid_y", pa.float64(), nullable=False),
-        *(pa.field(name, pa.float32(), nullable=False) for name in COLUMNS),
-        pa.field("class", pa.string(), nullable=False),
-    ]
-)
+_BBOX = pa.struct([pa.field(corner, pa.float64(), nullable=False) for corner in _CORNERS])
+
+
+def _schema(stain: str) -> pa.Schema:
+    columns = {
+        "label": pa.int64(),
+        "uuid": pa.string(),
+        "geometry": pa.binary(),
+        "bbox": _BBOX,
+        "centroid_x": pa.float64(),
+        "centroid_y": pa.float64(),
+        **{one.column: pa.float32() for one in measurements(stain).values()},
+        "class": pa.string(),
+    }
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns.items()])
 
 
 class GeoParquetWriter:
     """Writes cells as they come; use it in a ``with`` statement.
 
     Columns: ``label`` int64, ``uuid``, ``geometry`` (WKB polygon), ``bbox``, ``centroid_x`` and ``centroid_y``, all in
-    level-0 px; the float32 measurements of ``cells.COLUMNS``; ``class``. Batches in tile order make row groups of
+    level-0 px; the float32 measurements, named by the stain; ``class``. Batches in tile order make row groups of
     neighbouring cells, so that a reader can skip what its window does not meet.
 
     The file gets its name when the block ends. A block left by an exception leaves nothing.
@@ -51,16 +53,20 @@ class GeoParquetWriter:
     ----------
     path : Path
         Where the file goes.
+    stain : str
+        ``recognizer.stain`` of the run, from which the measurements have their names.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, stain: str) -> None:
         self._path = path
         self._temporary = path.with_name(f".{path.name}.part")
+        self._schema = _schema(stain)
+        self._names = {name: one.column for name, one in measurements(stain).items()}
         self._waiting: list[pa.Table] = []
         self._bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
 
     def __enter__(self) -> Self:
-        self._writer = pq.ParquetWriter(self._temporary, _SCHEMA, compression="zstd")
+        self._writer = pq.ParquetWriter(self._temporary, self._schema, compression="zstd")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -90,13 +96,13 @@ class GeoParquetWriter:
             "label": labels.astype(np.int64),
             "uuid": uuids,
             "geometry": shapely.to_wkb(polygons),
-            "bbox": pa.StructArray.from_arrays(list(bounds.T.copy()), fields=list(_SCHEMA.field("bbox").type)),
+            "bbox": pa.StructArray.from_arrays(list(bounds.T.copy()), fields=list(_BBOX)),
             "centroid_x": cells.centroid_l0[:, 0],
             "centroid_y": cells.centroid_l0[:, 1],
-            **cells.columns,
+            **{self._names[name]: values for name, values in cells.columns.items()},
             "class": np.array(CLASS_NAMES, object)[cells.class_],
         }
-        self._waiting.append(pa.table(columns, schema=_SCHEMA))
+        self._waiting.append(pa.table(columns, schema=self._schema))
         if sum(table.num_rows for table in self._waiting) >= GROUP_CELLS:
             self._flush()
 

@@ -27,7 +27,7 @@ from wsipsm.staining import SlideStats
 
 Array = TypeVar("Array", bound=npt.NDArray[Any])
 
-CHANNELS = ("activation", "evidence", "hematoxylin", "eosin")
+CHANNELS = ("activation", "evidence", "nuclear_stain", "counterstain")
 """Maps of a block, in order; with a segmenter the first is its probability of nucleus."""
 
 
@@ -91,7 +91,8 @@ class SegmenterRecognizer(Recognizer):
         -------
         list of (4, y, x) uint8
             In the order of ``CHANNELS``: probability of nucleus, 255 is 1; evidence, see
-            :func:`wsipsm.segmentation.evidence_of`; haematoxylin and eosin in steps of ``OD_PER_STEP`` optical density.
+            :func:`wsipsm.segmentation.evidence_of`; nuclear stain and counterstain, whose bytes are int8 steps of
+            ``OD_PER_STEP`` optical density.
         """
         found = self.net.maps_of(images, self.stats)
         return [self._channels(image, *maps) for image, maps in zip(images, found, strict=True)]
@@ -99,13 +100,13 @@ class SegmenterRecognizer(Recognizer):
     def _channels(self, image: Image, probability: Map, depth: Map) -> npt.NDArray[np.uint8]:
         smoothing_px = self.config.depth_smoothing_um / self.net.mpp
         found = evidence_of(depth, threshold=self.config.threshold, smoothing_px=smoothing_px)
-        hematoxylin, eosin = unmix(optical_density(_crop(image, self.halo_px)), self.stats.vectors)
+        nuclear, counter = unmix(optical_density(_crop(image, self.halo_px)), self.stats.vectors)
         return np.stack(
             [
                 _bytes(_crop(probability, self.halo_px) * 255),
                 _crop(found, self.halo_px),
-                _bytes(hematoxylin / OD_PER_STEP),
-                _bytes(eosin / OD_PER_STEP),
+                _signed_bytes(nuclear / OD_PER_STEP),
+                _signed_bytes(counter / OD_PER_STEP),
             ]
         )
 
@@ -160,7 +161,7 @@ class PsmRecognizer(Recognizer):
         -------
         list of (4, y, x) uint8
             In the order of ``CHANNELS``: activation, 255 is 1; evidence, see :func:`wsipsm.pseudomask.evidence`;
-            haematoxylin and eosin in steps of ``OD_PER_STEP`` optical density.
+            nuclear stain and counterstain, whose bytes are int8 steps of ``OD_PER_STEP`` optical density.
         """
         found = self.net.maps_of(images, self.stats)
         return [self._channels(image, activation) for image, activation in zip(images, found, strict=True)]
@@ -168,13 +169,13 @@ class PsmRecognizer(Recognizer):
     def _channels(self, image: Image, activation: Map) -> npt.NDArray[np.uint8]:
         inner = _crop(image, self.net.halo_px)
         halo = self.clusters.halo_px
-        hematoxylin, eosin = unmix(optical_density(_crop(inner, halo)), self.stats.vectors)
+        nuclear, counter = unmix(optical_density(_crop(inner, halo)), self.stats.vectors)
         return np.stack(
             [
                 _bytes(_crop(activation, halo) * 255),
                 evidence(self.features(inner, activation), self.clusters),
-                _bytes(hematoxylin / OD_PER_STEP),
-                _bytes(eosin / OD_PER_STEP),
+                _signed_bytes(nuclear / OD_PER_STEP),
+                _signed_bytes(counter / OD_PER_STEP),
             ]
         )
 
@@ -240,3 +241,7 @@ def _crop(array: Array, margin: int) -> Array:
 
 def _bytes(plane: Floats) -> npt.NDArray[np.uint8]:
     return np.clip(np.rint(plane), 0, 255).astype(np.uint8)
+
+
+def _signed_bytes(plane: Floats) -> npt.NDArray[np.uint8]:
+    return np.clip(np.rint(plane), -128, 127).astype(np.int8).view(np.uint8)
