@@ -20,7 +20,7 @@ LAYERS = (
     ("progress", "train_progress", "tables", "events", "evaluation"),
     ("archive",),
     ("ledger", "calls"),
-    ("finish", "stages", "prepare"),
+    ("export", "finish", "stages", "prepare"),
     ("snapshot", "train", "paper", "marks"),
     ("job",),
     ("recognizer", "order"),

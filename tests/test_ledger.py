@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -107,17 +106,6 @@ def test_fresh_does_everything_again_without_a_reason(tmp_path: Path) -> None:
     _, begun = run_field(slide, tmp_path / "out", fresh=True)
 
     assert begun == [""]
-
-
-def test_other_outputs_are_made_of_the_same_cells_afresh(tmp_path: Path) -> None:
-    slide = field(tmp_path / "s.png", 0)
-    first, _ = run_field(slide, tmp_path / "out")
-
-    second, begun = run_field(slide, tmp_path / "out", "output.objects=points")
-
-    assert len(begun) == 1
-    assert second.cells == first.cells
-    assert json.loads((tmp_path / "out" / "s" / "run.json").read_text())["config"]["output"]["objects"] == "points"
 
 
 def test_a_slide_that_cannot_be_looked_at_fails_alone(tmp_path: Path) -> None:

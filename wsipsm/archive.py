@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from wsipsm.calls import finish, fit, map_tile, prepare, recognise_tile
-from wsipsm.errors import UnreadableSlideError, describe_error
+from wsipsm.calls import export, finish, fit, map_tile, prepare, recognise_tile
+from wsipsm.errors import OutputError, UnreadableSlideError, describe_error
 from wsipsm.job import JobRef, Prepared
 from wsipsm.leftovers import put_aside, remove
 from wsipsm.order import Order
@@ -40,7 +40,8 @@ class SlideRun:
         self._damaged: dict[Tile, str] = {}
         self._seconds: Seconds = {}
         self._mended = self._lost = 0
-        self._phase: Literal["prepare", "fit", "tiles", "finish", "over"] = "prepare"
+        self._phase: Literal["export", "prepare", "fit", "tiles", "finish", "over"]
+        self._phase = "export" if order.remake else "prepare"
         self._issued = False
         state.status = "running"
 
@@ -66,6 +67,8 @@ class SlideRun:
         if self.over or self._issued:
             return None
         self._issued = True
+        if self._phase == "export":
+            return Task(self._key("export"), export, (self.order,))
         if self._phase == "prepare":
             return Task(self._key("prepare"), prepare, (self.order,))
         if self._phase == "fit":
@@ -93,8 +96,14 @@ class SlideRun:
             self._begin_tiles()
 
     def failed(self, task: Task, failure: Failure) -> None:
-        """Take a failure: of a tile, it costs the cells that depend on it; of anything else, the slide."""
+        """Take a failure: of a tile, it costs the cells that depend on it; of anything else, the slide.
+
+        Where stored cells cannot be read, they are found again.
+        """
         reason = describe_error(failure.error)
+        if task.call is export and type(failure.error) is OutputError:  # not one of a folder that another has
+            self._begin_afresh(f"outputs cannot be made from stored cells ({reason}): begun afresh")
+            return
         self.state.error, self.state.traceback = reason, failure.traceback
         if task.call is recognise_tile:
             self._failed[task.args[1]] = reason
@@ -132,6 +141,10 @@ class SlideRun:
             self._begin_tiles()
         else:
             self._phase, self._issued = "fit" if found.plan.tiles else "finish", False
+
+    def _begin_afresh(self, why: str) -> None:
+        self.state.note, self.state.cells, self.state.tiles_done = why, 0, 0
+        self._phase, self._issued = "prepare", False
 
     def _begin_tiles(self) -> None:
         whole = [tile for tile, needs in self._missing.items() if not needs]
@@ -288,7 +301,9 @@ class Archive:
 
     def _given(self, task: Task, run: SlideRun) -> Task:
         self._owner[task.key] = run
-        if task.call is finish:
+        if task.call is export:
+            self.reporter.started(run.state)
+        if task.call in {export, finish}:
             self.reporter.finishing(run.state)
         return task
 

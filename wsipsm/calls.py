@@ -1,4 +1,4 @@
-"""What the client asks of workers for one slide: five calls.
+"""What the client asks of workers for one slide: six calls.
 
 The client imports this and not what the calls need: PyTorch and the readers of pixels are imported where a call runs.
 """
@@ -47,3 +47,10 @@ def finish(ref: JobRef, tally: Tally) -> FinishReport:
     from wsipsm.finish import finish as call
 
     return call(ref, tally)
+
+
+def export(order: Order) -> FinishReport:
+    """Call :func:`wsipsm.export.export`."""
+    from wsipsm.export import export as call
+
+    return call(order)

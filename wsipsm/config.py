@@ -6,20 +6,39 @@ A default lives here and nowhere else; ``configs/he.yaml`` lists every key with 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from wsipsm.errors import ConfigError
 
+Purpose = Literal["segmenter", "psm", "learning", "training", "export", "schedule"]
+"""What a key can change: the cells of a run by either method, or by a network learnt on the slide; a training; the
+files made from the cells; nothing but how work is handed out."""
+
+RUNS: frozenset[Purpose] = frozenset({"segmenter", "psm"})
+
 
 class Section(BaseModel):
-    """Base of all sections: immutable, and an unknown key is an error."""
+    """Base of all sections: immutable, and an unknown key is an error; each says what its keys are for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    purposes: ClassVar[frozenset[Purpose]] = RUNS | {"training"}
+    """What the keys are for, unless ``other_purposes`` says otherwise."""
+    other_purposes: ClassVar[Mapping[str, frozenset[Purpose]]] = {}
+
+    def keys_for(self, purposes: Collection[Purpose]) -> dict[str, Any]:
+        """Keys for one of the purposes and their values, JSON-ready."""
+        return {
+            key: value
+            for key, value in self.model_dump(mode="json").items()
+            if not self.other_purposes.get(key, self.purposes).isdisjoint(purposes)
+        }
 
 
 AnySection = TypeVar("AnySection", bound=Section)
@@ -65,6 +84,8 @@ class TissueConfig(Section):
 class TilesConfig(Section):
     """Units of work."""
 
+    other_purposes = {"core_px": frozenset({"schedule"}), "order": frozenset({"schedule"})}
+
     core_px: int = Field(default=1024, ge=64)
     """Side of a core in grid pixels: what one tile alone writes; a whole multiple or a whole part of block_px."""
     block_px: int = Field(default=512, ge=32)
@@ -88,6 +109,9 @@ class TilesConfig(Section):
 
 class EncoderConfig(Section):
     """Self-supervised activation network."""
+
+    purposes = frozenset({"learning", "training"})
+    other_purposes = dict.fromkeys(("seed", "patches", "patch_px"), RUNS | {"training"})  # of the slide's constants too
 
     seed: int = Field(default=0, ge=0)
     """Seed of patches, initial weights and batches."""
@@ -117,6 +141,8 @@ class EncoderConfig(Section):
 class PseudoMaskConfig(Section):
     """Clustering of pixels."""
 
+    purposes = frozenset({"psm", "training"})
+
     clusters: int = Field(default=2, ge=2, le=8)
     """k of k-means; nuclei are the cluster of the strongest activation and haematoxylin."""
     smoothing_um: float = Field(default=0.35, ge=0, le=2)
@@ -138,6 +164,8 @@ _MEMBER_SEEDS = 1_000_003
 
 class LabelsConfig(Section):
     """Instances in what the segmenter found."""
+
+    purposes = frozenset({"segmenter", "training"})
 
     max_diameter_um: float = Field(default=32, gt=0, le=64)
     """Largest extent of a cell before its growth, micrometres; also sets the halo."""
@@ -163,6 +191,8 @@ class LabelsConfig(Section):
 class PseudoLabelsConfig(LabelsConfig):
     """Instances in the pseudo mask."""
 
+    purposes = frozenset({"psm", "training"})
+
     min_area_um2: float = Field(default=6, gt=0)
     """Smallest cell before its growth, square micrometres."""
     sharpen_um: float = Field(default=1.5, ge=0, le=8)
@@ -174,7 +204,10 @@ class PseudoLabelsConfig(LabelsConfig):
 
 
 class SegmenterConfig(Section):
-    """The network that learns from pseudo labels; read by `wsipsm train`."""
+    """The network that learns from pseudo labels; read by `wsipsm train`, two keys by a run."""
+
+    purposes = frozenset({"training"})
+    other_purposes = dict.fromkeys(("threshold", "depth_smoothing_um"), frozenset({"segmenter", "training"}))
 
     seed: int = Field(default=0, ge=0)
     """Seed of fields, initial weights and batches."""
@@ -275,6 +308,8 @@ class RecognizerConfig(Section):
 class CellsConfig(Section):
     """What is recorded of a cell."""
 
+    purposes = RUNS
+
     min_area_um2: float = Field(default=6, ge=0)
     """Smaller cells are dropped, square micrometres."""
     outline_tolerance_px: float = Field(default=0.2, ge=0, le=4)
@@ -283,6 +318,8 @@ class CellsConfig(Section):
 
 class OutputConfig(Section):
     """What is written."""
+
+    purposes = frozenset({"export"})
 
     objects: Literal["polygons", "points"] = "polygons"
     """Geometry of the GeoJSON objects."""
@@ -298,6 +335,8 @@ class OutputConfig(Section):
 
 class ScheduleConfig(Section):
     """Dask."""
+
+    purposes = frozenset({"schedule"})
 
     workers: int | None = Field(default=None, ge=1)
     """Local worker processes; by default one a CPU core."""
@@ -342,6 +381,20 @@ class Config(Section):
     def rules(self) -> LabelsConfig:
         """Rules of instances that go with the method of recognition."""
         return self.labels if self.recognizer.method == "segmenter" else self.pseudolabels
+
+    def result_keys(self, *, learns: bool = True) -> dict[str, dict[str, Any]]:
+        """Keys that can change the cells of the configured method, by section, JSON-ready.
+
+        Parameters
+        ----------
+        learns : bool
+            Whether a network is learnt on each slide where the method knows that; false where a checkpoint is given.
+        """
+        purposes: set[Purpose] = {self.recognizer.method}
+        if self.recognizer.method == "psm" and learns:
+            purposes.add("learning")
+        sections: dict[str, Section] = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: keys for name, section in sections.items() if (keys := section.keys_for(purposes))}
 
 
 def load_config(name_or_file: str = "he", overrides: tuple[str, ...] = ()) -> Config:

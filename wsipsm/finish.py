@@ -7,7 +7,6 @@ written into a draft folder and moved to its final name at the end, ``run.json``
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import time
 import uuid
@@ -30,7 +29,7 @@ from wsipsm.geometry import Box
 from wsipsm.job import Job, JobRef
 from wsipsm.labels import DECISION
 from wsipsm.lock import locked
-from wsipsm.outputs import OUTPUTS
+from wsipsm.outputs import replace_outputs
 from wsipsm.parquet import GeoParquetWriter
 from wsipsm.provenance import file_hash, file_mark, flush_tree, make_folder, versions, write_json
 from wsipsm.recognizer import CHANNELS
@@ -210,12 +209,7 @@ def _publish(draft: Path, ref: JobRef) -> None:
         ref.load()  # whoever took over meanwhile publishes its own
         if _published_by(out) == ref.token:
             return
-        for pattern in reversed(OUTPUTS):
-            for old in out.glob(pattern):
-                shutil.rmtree(old) if old.is_dir() else old.unlink()
-        for pattern in OUTPUTS:
-            for new in sorted(draft.glob(pattern)):
-                os.replace(new, out / new.name)
+        replace_outputs(draft, out)
 
 
 def _published_by(out: Path) -> str:

@@ -84,22 +84,22 @@ class GeoJsonWriter:
                 part.discard()
 
     def write(self, cells: Cells, labels: npt.NDArray[np.integer[Any]], uuids: Sequence[str]) -> None:
-        """Add cells, their (N,) labels and their N UUIDs; where possible they stay in one file."""
-        most = self._config.max_objects_per_file
-        room = self._parts[-1].room
-        step = len(cells) if len(cells) <= room else most
-        for start in range(0, len(cells), max(step, 1)):
-            chosen = np.arange(start, min(start + step, len(cells)))
-            if self._parts[-1].room < len(chosen):
+        """Add cells, their (N,) labels and their N UUIDs; a file is filled before the next one is begun."""
+        start = 0
+        while start < len(cells):
+            if self._parts[-1].room == 0:
                 self._parts[-1].close()
                 self._begin_part()
+            stop = min(start + self._parts[-1].room, len(cells))
+            chosen = np.arange(start, stop)
             features = self._features(cells.take(chosen), labels[chosen])
             self._parts[-1].add(
                 [
                     orjson.dumps({"type": "Feature", "id": uuid} | feature, option=orjson.OPT_SERIALIZE_NUMPY)
-                    for uuid, feature in zip(uuids[start : start + step], features, strict=True)
+                    for uuid, feature in zip(uuids[start:stop], features, strict=True)
                 ]
             )
+            start = stop
 
     def _features(self, cells: Cells, labels: npt.NDArray[np.integer[Any]]) -> Iterator[dict[str, Any]]:
         rows = _measured(cells, labels, self._measurements)

@@ -116,13 +116,13 @@ class Job:
         return self.work / "tiles" / f"{tile.name}.npz"
 
     def at(self, *, out: Path, digest: str) -> Job:
-        """Return the job with its output folder, and inside it the scratch folder of this digest."""
-        return replace(self, out=out, work=out / f".work-{digest}")
+        """Return the job with its output folder, and inside it the scratch folder of this digest and size of cores."""
+        return replace(self, out=out, work=out / f".work-{digest}-{self.config.tiles.core_px}")
 
     @property
     def digest(self) -> str:
-        """Hash of everything that the scratch depends on."""
-        return self.work.name.removeprefix(".work-")
+        """Hash of everything that the cells depend on."""
+        return self.work.name.removeprefix(".work-").partition("-")[0]
 
     def save(self) -> JobRef:
         """Write the job into its scratch folder, which is this run's from now on; returns what tasks carry."""

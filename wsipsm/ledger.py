@@ -14,7 +14,7 @@ import orjson
 
 from wsipsm.leftovers import put_aside, remove
 from wsipsm.order import Order
-from wsipsm.outputs import outputs_complete
+from wsipsm.outputs import missing_outputs
 from wsipsm.provenance import file_mark
 from wsipsm.slide import fingerprint_of
 
@@ -39,9 +39,9 @@ class Entry:
     order : Order
         With a folder of its own where another slide has the one it asked for.
     finished : Finished or None
-        Its results, where nothing is left to do.
+        Its results, where no cell is left to find; with ``order.remake`` files are to be made from them.
     note : str
-        Why a finished slide is begun afresh, for people; else empty.
+        Why a finished slide is begun afresh, or which of its outputs are made again, for people; else empty.
     """
 
     order: Order
@@ -66,17 +66,25 @@ def look_up(order: Order) -> Entry:
         return (
             look_up(replace(order, slide_id=own, out=order.out.parent / own)) if own != order.slide_id else Entry(order)
         )
-    if record is None:
+    if record is None or order.fresh:
         return Entry(order)
-    if order.fresh:
+    return _left_to_do(order, record, fingerprint)
+
+
+def _left_to_do(order: Order, record: dict[str, Any], fingerprint: str) -> Entry:
+    """Entry of a slide whose folder holds the record of an earlier run."""
+    if record.get("digest") != order.digest(fingerprint):
+        return Entry(order, note=_why_afresh(record, fingerprint, order))
+    if record.get("status") == "partial":  # goes on with the scratch
         return Entry(order)
-    digest = order.digest(fingerprint)
-    same = record.get("digest") == digest
-    same_outputs = record.get("config", {}).get("output") == order.config.output.model_dump(mode="json")
-    if same and same_outputs and outputs_complete(order.out) and (found := _finished(record)) is not None:
-        remove(put_aside(order.out))  # of a worker that was killed over this slide while another finished it
-        return Entry(order, found)
-    return Entry(order, note="" if same else _why_afresh(record, fingerprint, order))
+    found, lacking = _finished(record), _lacking(record, order)
+    if found is None or lacking:
+        return Entry(order, note=f"{lacking or 'run.json was changed by hand'}: begun afresh")
+    remove(put_aside(order.out))  # of a worker that was killed over this slide while another finished it
+    if changed := _to_make_again(record, order):
+        note = f"outputs made again from stored cells: {', '.join(changed)}"
+        return Entry(replace(order, remake=True), found, note)
+    return Entry(order, found)
 
 
 def is_owner(order: Order) -> bool:
@@ -135,15 +143,36 @@ def _why_afresh(record: dict[str, Any], fingerprint: str, order: Order) -> str:
     known = record.get("slide")
     if isinstance(known, dict) and known.get("fingerprint") != fingerprint:
         return "the slide changed since the last run: begun afresh"
-    mine, theirs = order.config.model_dump(mode="json"), record.get("config")
+    mine, theirs = order.result_keys, record.get("config")
     if isinstance(theirs, dict):
-        keys = [
-            f"{section}.{key}" for section in mine for key in mine[section] if section not in {"schedule", "output"}
-        ]
-        other = [k for k in keys if _value(theirs, k) != _value(mine, k)]
-        if other:
+        keys = [f"{section}.{key}" for section in mine for key in mine[section]]
+        if other := [key for key in keys if _value(theirs, key) != _value(mine, key)]:
             return f"the configuration changed since the last run ({', '.join(other[:5])}): begun afresh"
     return "the checkpoint, the region, the resolution or the version changed since the last run: begun afresh"
+
+
+def _lacking(record: dict[str, Any], order: Order) -> str:
+    """What is wanted of a finished slide and cannot be made of its stored cells; empty where there is nothing."""
+    if lost := [name for name in missing_outputs(order.out) if name != "cells.geojson.gz"]:
+        return f"{', '.join(lost)} of the last run is missing"
+    stored = _output(record).get("arrays", [])
+    if extra := [name for name in order.config.output.arrays if name not in stored]:
+        return f"output.arrays asks for {', '.join(extra)}, which the last run did not store"
+    return ""
+
+
+def _to_make_again(record: dict[str, Any], order: Order) -> list[str]:
+    """Output options that changed since a finished slide's files were made, or the file that is missing."""
+    mine, made = order.config.output.keys_for({"export"}), _output(record)
+    changed = [f"output.{key}" for key in mine if key != "arrays" and made.get(key) != mine[key]]
+    return changed or [name for name in missing_outputs(order.out) if name == "cells.geojson.gz"]
+
+
+def _output(record: dict[str, Any]) -> dict[str, Any]:
+    """Output options that a finished slide's files were made with; empty where the record does not say."""
+    config = record.get("config")
+    output = config.get("output") if isinstance(config, dict) else None
+    return output if isinstance(output, dict) else {}
 
 
 def _value(table: dict[str, Any], dotted: str) -> Any:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from wsipsm.config import Config
 from wsipsm.errors import InputError, UnreadableSlideError
@@ -47,6 +48,8 @@ class Order:
         Folder that the run holds and that the slide's folder lies in.
     run : str
         Name of the run that holds it.
+    remake : bool
+        The cells are stored, only files made from them are wanted.
     """
 
     slide: Path
@@ -63,15 +66,21 @@ class Order:
     token: str = ""
     root: Path | None = None
     run: str = ""
+    remake: bool = False
 
     def open(self) -> Slide:
         """Open the slide, or its staged copy; errors as `open_slide`."""
         return open_nearest(self.slide, self.staged, mpp=self.slide_mpp)
 
+    @property
+    def result_keys(self) -> dict[str, dict[str, Any]]:
+        """Keys of the configuration that can change the cells."""
+        return self.config.result_keys(learns=self.checkpoint_sha256 is None)
+
     def digest(self, fingerprint: str) -> str:
         """Hash of all that the cells of the slide depend on."""
         return result_hash(
-            self.config,
+            self.result_keys,
             slide=fingerprint,
             slide_mpp=self.slide_mpp,
             roi=hashlib.sha256(self.roi.read_bytes()).hexdigest() if self.roi else None,

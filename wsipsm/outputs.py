@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
+GEOJSON = ("cells.geojson.gz", "cells-[0-9]*.geojson.gz", "import.groovy")
+"""What of a finished slide is GeoJSON."""
+
 OUTPUTS = (
-    "cells.geojson.gz",
-    "cells-[0-9]*.geojson.gz",
-    "import.groovy",
+    *GEOJSON,
     "cells.parquet",
     "labels.ome.zarr",
     "overview.png",
@@ -18,7 +22,18 @@ OUTPUTS = (
 """What a finished slide's folder may hold, as glob patterns; ``run.json`` is the last to appear."""
 
 
-def outputs_complete(out: Path) -> bool:
-    """Whether everything that a finished slide always has is still there."""
+def missing_outputs(out: Path) -> list[str]:
+    """Names of what a finished slide always has and this one lacks."""
     always = ("cells.parquet", "labels.ome.zarr", "overview.png", "tissue.geojson", "run.json")
-    return all((out / name).exists() for name in always) and any(out.glob("cells*.geojson.gz"))
+    missing = [name for name in always if not (out / name).exists()]
+    return missing if any(out.glob("cells*.geojson.gz")) else ["cells.geojson.gz", *missing]
+
+
+def replace_outputs(draft: Path, out: Path, patterns: Sequence[str] = OUTPUTS) -> None:
+    """Move a draft's files to their final names; earlier ones go first, the last pattern's before all."""
+    for pattern in reversed(patterns):
+        for old in out.glob(pattern):
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+    for pattern in patterns:
+        for new in sorted(draft.glob(pattern)):
+            os.replace(new, out / new.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -138,6 +138,37 @@ def read_outlines(path: Path) -> npt.NDArray[np.object_]:
     except (OSError, LookupError, ValueError, shapely.errors.ShapelyError) as error:
         raise OutputError(f"{path}: outlines cannot be read: {' '.join(str(error).split())[:120]}") from None
     return polygons
+
+
+def read_cells(path: Path, *, stain: str) -> Iterator[tuple[Cells, npt.NDArray[np.int64], list[str]]]:
+    """Cells of a table as `GeoParquetWriter` left it, with labels and UUIDs, a row group at a time.
+
+    Their anchors are not stored: they are -1.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be read, or is another table.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group)
+                yield _cells(table, stain), table["label"].to_numpy(), table["uuid"].to_pylist()
+    except (OSError, LookupError, ValueError, shapely.errors.ShapelyError) as error:
+        raise OutputError(f"{path}: cells cannot be read: {' '.join(str(error).split())[:120]}") from None
+
+
+def _cells(table: pa.Table, stain: str) -> Cells:
+    polygons = shapely.from_wkb(table["geometry"].to_numpy())
+    return Cells(
+        anchor=np.full(len(polygons), -1),
+        vertices_l0=shapely.get_coordinates(polygons),
+        ring_offsets=np.concatenate([[0], np.cumsum(shapely.get_num_coordinates(polygons))]),
+        centroid_l0=np.stack([table["centroid_x"].to_numpy(), table["centroid_y"].to_numpy()], axis=1),
+        columns={name: table[one.column].to_numpy() for name, one in measurements(stain).items()},
+        class_=np.array([CLASS_NAMES.index(name) for name in table["class"].to_pylist()], np.uint8),
+    )
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

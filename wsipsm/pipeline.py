@@ -25,7 +25,7 @@ from wsipsm.archive import Archive, Stager
 from wsipsm.config import Config, RecipeConfig, RecognizerConfig, load_config
 from wsipsm.errors import CheckpointError, ConfigError, DiskFullError, StoppedError, WsipsmError, describe_error
 from wsipsm.gpus import gpu_count
-from wsipsm.ledger import Entry, is_owner, long_id, look_up
+from wsipsm.ledger import Entry, Finished, is_owner, long_id, look_up
 from wsipsm.lock import locked_trees
 from wsipsm.manifest import Row, is_manifest, read_manifest
 from wsipsm.models import SHIPPED_MPP, fits_resolution, shipped_model
@@ -278,15 +278,19 @@ def _look_up(
                 told.ended(state)
                 continue
             state.slide_id, state.out, state.note = entry.order.slide_id, entry.order.out, entry.note
-            found = entry.finished
-            if found is None:
+            if entry.finished is not None:
+                _take_over(state, entry.finished)
+            if entry.finished is None or entry.order.remake:
                 left.append((entry.order, state))
                 continue
-            state.status, state.cells, state.mm2 = found.status, found.cells, found.mm2
-            state.tiles_total = state.tiles_done = found.tiles
-            state.seconds, state.found_done = found.seconds, True
+            state.status, state.found_done = entry.finished.status, True
             told.ended(state)
     return left
+
+
+def _take_over(state: SlideState, found: Finished) -> None:
+    state.cells, state.mm2, state.seconds = found.cells, found.mm2, found.seconds
+    state.tiles_total = state.tiles_done = found.tiles
 
 
 def _entry(order: Order) -> Entry | Exception:

@@ -17,25 +17,27 @@ from typing import Any
 import orjson
 
 from wsipsm import __version__
-from wsipsm.config import Config
 from wsipsm.errors import DiskFullError, OutputError
 
 PACKAGES = ("dask", "distributed", "numpy", "openslide-python", "scikit-learn", "shapely", "torch", "zarr")
 """Packages whose versions are recorded with a run."""
 
 
-def result_hash(config: Config, **inputs: Any) -> str:
-    """Sixteen hexadecimal digits that change when the scratch of a run could.
+RESULT_VERSION = 1
+"""Raised by hand whenever the same slide and settings give other cells, measurements or UUIDs than before."""
+
+
+def result_hash(keys: Mapping[str, Any], **inputs: Any) -> str:
+    """Sixteen hexadecimal digits that change when the cells of a run could.
 
     Parameters
     ----------
-    config : Config
-        Its ``schedule`` and ``output`` sections and the order of tiles are left out: no scratch depends on them.
+    keys : mapping
+        `Config.result_keys`.
     **inputs
         JSON-ready facts: the slide's fingerprint, a resolution override, the region, an encoder's hash.
     """
-    table = config.model_dump(mode="json", exclude={"schedule": True, "output": True, "tiles": {"order"}})
-    content = orjson.dumps({"version": __version__, "config": table, **inputs}, option=orjson.OPT_SORT_KEYS)
+    content = orjson.dumps({"version": RESULT_VERSION, "config": keys, **inputs}, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(content).hexdigest()[:16]
 
 

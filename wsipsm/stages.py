@@ -99,10 +99,9 @@ def _read_patches(slide: Slide, boxes: list[Box], job: Job) -> npt.NDArray[np.ui
 
 def _constants_key(fingerprint: str, job: Job) -> str:
     """What the constants of a slide depend on; where it is the same, an earlier fit is taken as it is."""
-    config = job.config
-    used = config.segmenter if config.recognizer.method == "segmenter" else config.pseudomask
-    table = [fingerprint, job.grid.mpp, config.recognizer.model_dump(mode="json"), used.model_dump(mode="json")]
-    settings = orjson.dumps(table)
+    keys = job.config.result_keys()
+    used = keys["segmenter" if job.config.recognizer.method == "segmenter" else "pseudomask"]
+    settings = orjson.dumps([fingerprint, job.grid.mpp, keys["recognizer"], used])
     return hashlib.sha256(settings).hexdigest()
 
 
