@@ -7,7 +7,9 @@ import pytest
 import yaml
 
 from wsipsm.config import Config, load_config, packaged_configs, parse_config
-from wsipsm.errors import ConfigError
+from wsipsm.errors import ConfigError, WsipsmError
+from wsipsm.pipeline import Request, run
+from wsipsm.state import Quiet
 
 
 def test_he_lists_every_key_with_its_default() -> None:
@@ -71,3 +73,20 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         load_config(str(tmp_path / "none.yaml"))
+
+
+@pytest.mark.parametrize("of_a_manifest", [False, True])
+def test_cores_below_the_halo_are_refused_before_any_slide_is_opened(tmp_path: Path, of_a_manifest: bool) -> None:
+    (tmp_path / "s.tif").write_bytes(b"no slide")
+    (tmp_path / "small.yaml").write_text("tiles: {core_px: 64, block_px: 64}")
+    (tmp_path / "m.csv").write_text(f"slide,config\ns.tif,{tmp_path / 'small.yaml'}\n")
+    name, inputs = ("he", tmp_path / "m.csv") if of_a_manifest else (str(tmp_path / "small.yaml"), tmp_path / "s.tif")
+
+    with pytest.raises(WsipsmError, match=r"tiles\.core_px=64 is less than the halo of 97 px"):
+        run(Request([str(inputs)], tmp_path / "out", load_config(name)), Quiet())
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_configuration_error_is_not_tried_again() -> None:
+    assert ConfigError.final

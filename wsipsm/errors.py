@@ -38,6 +38,8 @@ class WsipsmError(Exception):
 class ConfigError(WsipsmError, ValueError):
     """A configuration that cannot be understood."""
 
+    final = True
+
 
 class InputError(WsipsmError, FileNotFoundError):
     """An input that names no slide."""

@@ -23,8 +23,16 @@ from pathlib import Path
 from wsipsm.annotations import read_regions
 from wsipsm.archive import Archive, Stager
 from wsipsm.config import Config, RecipeConfig, RecognizerConfig, load_config
-from wsipsm.errors import CheckpointError, ConfigError, DiskFullError, StoppedError, WsipsmError, describe_error
+from wsipsm.errors import (
+    CheckpointError,
+    ConfigError,
+    DiskFullError,
+    StoppedError,
+    WsipsmError,
+    describe_error,
+)
 from wsipsm.gpus import gpu_count
+from wsipsm.labels import halo_px
 from wsipsm.ledger import Entry, Finished, is_owner, long_id, look_up
 from wsipsm.lock import locked_trees
 from wsipsm.manifest import Row, is_manifest, read_manifest
@@ -36,6 +44,7 @@ from wsipsm.slide import open_slide, slide_paths
 from wsipsm.stager import staged
 from wsipsm.state import Reporter, SlideState
 from wsipsm.tables import TableKeeper
+from wsipsm.tiles import refuse_small_cores
 
 SECONDS_PER_MPX = 2.0
 """Worker seconds for a megapixel of grid, measured on one core of a 2-core EPYC machine; for estimates only."""
@@ -196,6 +205,7 @@ def orders_of(request: Request) -> list[Order]:
     WsipsmError
         A path, a manifest, a region, a configuration or a checkpoint that cannot be used.
     """
+    _refuse_small_cores(request.config)
     if request.roi is not None:
         read_regions(request.roi)
     if request.device == "cuda" and request.scheduler is None and request.recipe is None and not gpu_count():
@@ -203,7 +213,9 @@ def orders_of(request: Request) -> list[Order]:
 
     @cache
     def config_of(name: str) -> Config:
-        return load_config(name, tuple(request.settings))
+        config = load_config(name, tuple(request.settings))
+        _refuse_small_cores(config)
+        return config
 
     @cache
     def checkpoint_hash(recognizer: RecognizerConfig, mpp: float) -> str | None:
@@ -235,6 +247,10 @@ def orders_of(request: Request) -> list[Order]:
             )
         )
     return _apart(orders, named)
+
+
+def _refuse_small_cores(config: Config) -> None:
+    refuse_small_cores(config.tiles.core_px, halo_px(config.rules, config.grid.mpp))
 
 
 def _rows(request: Request, check_config: Callable[[str], None]) -> list[Row]:

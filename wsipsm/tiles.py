@@ -136,17 +136,22 @@ def plan_tiles(lattice: Lattice, region: Region, config: TilesConfig, *, halo_px
     ConfigError
         The halo reaches beyond the neighbouring cores.
     """
-    if halo_px > lattice.core_px:
-        raise ConfigError(
-            f"tiles.core_px={lattice.core_px} is less than the halo of {halo_px} px; take larger cores, "
-            "or a smaller labels.max_diameter_um"
-        )
+    refuse_small_cores(lattice.core_px, halo_px)  # again: a slide may be up to 3 % finer than asked for
     tiles = lattice.tiles()
     near = touches(region, [lattice.core(tile).expand(halo_px) for tile in tiles], lattice.grid)
     chosen = [tile for tile, hit in zip(tiles, near, strict=True) if hit]
     if config.order == "random":
         chosen = [chosen[i] for i in np.random.default_rng(seed).permutation(len(chosen))]
     return TilePlan(tuple(chosen))
+
+
+def refuse_small_cores(core_px: int, halo_px: int) -> None:
+    """Raise ConfigError where the halo reaches beyond the neighbouring cores; both in grid px."""
+    if halo_px > core_px:
+        raise ConfigError(
+            f"tiles.core_px={core_px} is less than the halo of {halo_px} px; take larger cores, "
+            "or a smaller labels.max_diameter_um (pseudolabels.max_diameter_um with the pseudo mask)"
+        )
 
 
 def needed_blocks(lattice: Lattice, tile: Tile, region: Region, *, halo_px: int) -> list[Box]:
