@@ -15,10 +15,17 @@ import numpy as np
 import psutil
 import pytest
 from dask_processes import start_scheduler, start_worker, stop
+from PIL import Image
 from results import PSM, QUICK_FIT, cells_of, labels_of, run_slide
+from slidegen import read_rgb
 from test_resume import finished_tiles
 
 import wsipsm
+from wsipsm.config import load_config
+from wsipsm.errors import StoppedError
+from wsipsm.pipeline import Request, run
+from wsipsm.samples import he_field
+from wsipsm.state import Quiet, SlideState
 from wsipsm.status import read_status
 
 WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
@@ -62,6 +69,23 @@ def test_a_signal_ends_what_is_under_way_and_leaves_the_rest_for_later(
 
     assert cells_of(again).equals(cells_of(whole))
     np.testing.assert_array_equal(labels_of(again), labels_of(whole))
+
+
+class Terminator(Quiet):
+    """Sends SIGTERM to this process once a slide is begun."""
+
+    def started(self, state: SlideState) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize(("fresh", "how"), [(False, "the same command"), (True, "the same command without --fresh")])
+def test_a_stopped_run_says_how_what_is_done_is_kept(tmp_path: Path, fresh: bool, how: str) -> None:
+    Image.fromarray(read_rgb(he_field())[:320, :320]).save(tmp_path / "s.png")
+    config = load_config("he", ("schedule.workers=1", "schedule.processes=false"))
+    request = Request([str(tmp_path / "s.png")], tmp_path / "out", config, slide_mpp=0.25, fresh=fresh)
+
+    with pytest.raises(StoppedError, match=f"stopped by SIGTERM; {how} goes on where it was"):
+        run(request, Terminator())
 
 
 def test_a_second_run_on_the_same_output_is_refused_while_the_first_goes_on(

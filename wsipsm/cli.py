@@ -14,7 +14,7 @@ from wsipsm import __version__
 from wsipsm.cli_archive import register as register_archive
 from wsipsm.cli_evaluate import register as register_evaluate
 from wsipsm.cli_train import register as register_train
-from wsipsm.errors import StoppedError, WsipsmError
+from wsipsm.errors import StoppedError, WsipsmError, how_to_go_on
 
 app = typer.Typer(
     name="wsipsm",
@@ -276,6 +276,7 @@ def _refuse(message: str, code: int = EXIT_NOTHING) -> NoReturn:
 
 def main() -> None:
     """Run the command line; a mistake of usage or an error of ours is one line and exit code 1."""
+    advice = how_to_go_on(fresh="--fresh" in sys.argv)
     try:
         code = app(standalone_mode=False)
     except click.UsageError as error:
@@ -283,7 +284,7 @@ def main() -> None:
     except click.Abort:
         _refuse("stopped")
     except KeyboardInterrupt:
-        _refuse("stopped at once; the same command goes on where it was", EXIT_SIGNAL + signal.SIGINT)
+        _refuse(f"stopped at once; {advice}", EXIT_SIGNAL + signal.SIGINT)
     except StoppedError as error:
         _refuse(str(error), EXIT_SIGNAL + error.signal)
     except WsipsmError as error:
@@ -291,7 +292,7 @@ def main() -> None:
     except OSError as error:
         _refuse(f"{error.filename or 'input'}: {error.strerror or error}")
     if code == EXIT_SIGNAL + signal.SIGINT:
-        print("wsipsm: stopped; the same command goes on where it was", file=sys.stderr)
+        print(f"wsipsm: stopped; {advice}", file=sys.stderr)
     raise SystemExit(code or 0)
 
 

@@ -139,6 +139,11 @@ class StaleError(OutputError):
     final = True
 
 
+def how_to_go_on(*, fresh: bool) -> str:
+    """Say how to take up again what was stopped; ``--fresh`` would drop what is done by now."""
+    return f"the same command{' without --fresh' if fresh else ''} goes on where it was"
+
+
 def describe_error(error: BaseException) -> str:
     """One line that says what went wrong; an error that is not ours is named by its class."""
     text = " ".join(str(error).split())

@@ -30,6 +30,7 @@ from wsipsm.errors import (
     StoppedError,
     WsipsmError,
     describe_error,
+    how_to_go_on,
 )
 from wsipsm.gpus import gpu_count
 from wsipsm.labels import halo_px
@@ -170,7 +171,7 @@ def run(request: Request, reporter: Reporter) -> list[SlideState]:
                 _work(request, left, told, stop)
         finally:
             told.write(ended=True)
-    _say_stop(stop)
+    _say_stop(stop, how_to_go_on(fresh=request.fresh))
     return states
 
 
@@ -342,11 +343,11 @@ def _staged(request: Request, left: Sequence[tuple[Order, SlideState]], told: Ta
         yield stager
 
 
-def _say_stop(stop: Stop) -> None:
+def _say_stop(stop: Stop, advice: str) -> None:
     if stop.signal:
-        raise StoppedError(f"{stop.reason}; the same command goes on where it was", stop.signal)
+        raise StoppedError(f"{stop.reason}; {advice}", stop.signal)
     if stop.asked:
-        raise DiskFullError(f"{stop.reason}; make room, then the same command goes on where it was")
+        raise DiskFullError(f"{stop.reason}; make room, then {advice}")
 
 
 def _estimate(order: Order) -> Estimate:
