@@ -119,6 +119,26 @@ def test_slides_of_one_stem_share_no_uuid(tmp_path: Path) -> None:
     assert not one & two
 
 
+def test_results_in_the_folder_of_the_slides_are_no_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ``wsipsm run . -o .`` leaves them; a slide may lie in a folder of its own name, beside its results."""
+    slides = [field(tmp_path / "a.png", 0), field(tmp_path / "s" / "s.png", 200)]
+    monkeypatch.chdir(tmp_path)
+
+    first = run_fields(Path(), Path())
+    (tmp_path / "a" / "run.json").unlink()  # killed while it wrote the results
+
+    assert [(state.status, state.out) for state in first] == [("done", tmp_path / "a"), ("done", tmp_path / "s")]
+    assert (tmp_path / "s" / "overview.png").exists()
+    found = {given: slide_paths([given], skip=Path()) for given in (".", "a*.png", "**/*", str(tmp_path))}
+    assert {given: [path.resolve() for path in paths] for given, paths in found.items()} == {
+        ".": slides,
+        "a*.png": slides[:1],
+        "**/*": slides,
+        str(tmp_path): slides,
+    }
+    assert slide_paths([tmp_path / "s"], skip=tmp_path) == slides[1:], "a folder in the output folder"
+
+
 @pytest.mark.parametrize("lost", ["cells.geojson.gz", "cells.parquet", "run.json"])
 def test_results_that_are_not_complete_are_made_again(tmp_path: Path, lost: str) -> None:
     slide = field(tmp_path / "s.png", 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -166,13 +167,103 @@ def test_tables_that_cannot_be_written_are_said_once_and_end_nothing(tmp_path: P
 
 
 def test_bars_tell_slides_of_one_name_apart() -> None:
-    states = [SlideState(Path("s.svs"), "s1", Path(place) / "s1", "running", 4) for place in ("a", "b")]
-    with reporter(Console(file=io.StringIO(), force_terminal=True)) as bars:
-        for state in states:
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    first, second = (SlideState(Path("s.svs"), "s", Path(place) / "s", "running", 4) for place in ("a", "b"))
+    with reporter(console) as bars:
+        for state in (first, second):
             bars.started(state)
-        bars.ended(states[0])
-        bars.advanced(states[1])
-        bars.ended(states[1])
+        first.cells, first.status = 11, "done"
+        bars.ended(first)
+        second.cells, second.tiles_done = 22, 1
+        bars.advanced(second)
+        console.file.truncate(0)
+        bars.finishing(second)
+        bars._bars.refresh()
+        shown = console.file.getvalue()
+        bars.ended(second)
+
+    assert "s: write" in shown, "the bar of the second is there after the first has ended"
+    assert "22 cells" in shown
+    assert "s: learn" not in shown, "the bar of the first is closed"
+    assert console.file.getvalue().count("22 cells in 0.00 mm²") == 1
+
+
+HEADER = "slide,slide_id,status,tiles_done,tiles_total,cells,mm2,seconds,error,out\n"
+GOOD_ROW = "a.svs,a,done,4,4,90,0.5,3.25,,out/a\n"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "b.svs,b,running,many,9,1,0.5,2,,out/b\n",
+        'b.svs,b,running,1,9,1,"0,5",2,,out/b\n',
+        "b.svs,b,running,1,9,nan,0.5,2,,out/b\n",
+        "b.svs,b,running,1,9,1,inf,2,,out/b\n",
+        "b.svs,b,run",
+        "b.svs,b\n",
+    ],
+)
+def test_a_row_that_cannot_be_read_is_shown_as_unknown(tmp_path: Path, row: str) -> None:
+    (tmp_path / "slides.csv").write_text(HEADER + GOOD_ROW + row)
+
+    found = read_status(tmp_path)
+    printed = subprocess.run([WSIPSM, "status", tmp_path], capture_output=True, text=True, check=True).stdout
+
+    assert found.slides == {"done": 1, "unknown": 1}
+    assert (found.tiles_done, found.tiles_total, found.cells, found.mm2) == (4, 4, 90, 0.5)
+    assert found.rows[1]["slide_id"] == "b"
+    assert "1 unknown" in printed
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "no row"),
+        (HEADER.encode(), "no row"),
+        (b"slide,slide_id\na.svs,a\n", "no column status, tiles_done"),
+        ((HEADER + GOOD_ROW).replace(",", ";").encode(), "no column slide"),
+    ],
+)
+def test_a_table_that_is_none_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "slides.csv").write_bytes(content)
+
+    with pytest.raises(InputError, match=f"slides.csv: {message}.*somebody changed the table; delete it") as caught:
+        read_status(tmp_path)
+
+    assert "\n" not in str(caught.value)
+
+
+def test_a_table_that_a_spreadsheet_program_wrote_is_read(tmp_path: Path) -> None:
+    row = GOOD_ROW.replace("3.25,,", "3.25,0.25 \u00b5m,")
+    for encoding in ("utf-8-sig", "latin-1"):
+        (tmp_path / "slides.csv").write_bytes((HEADER + row).encode(encoding))
+
+        assert read_status(tmp_path).slides == {"done": 1}
+        assert read_status(tmp_path).rows[0]["slide"] == "a.svs"
+
+
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize(
+    "record",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"ended": false, "began": "then", "updated": "now", "tiles": 1, "host": "h"}',
+        '{"ended": false, "began": "2026-01-01", "updated": "2026-01-01", "tiles": 1, "host": "h"}',
+        '{"ended": false, "began": "2026-01-01T00:00:00+00:00", "updated": "2026-01-01T00:00:00+00:00", "host": "h"}',
+    ],
+)
+def test_a_record_of_the_run_that_cannot_be_read_is_passed_over(tmp_path: Path, record: str, held: bool) -> None:
+    (tmp_path / "slides.csv").write_text(HEADER + "b.svs,b,running,1,9,1,0.5,2,,out/b\n")
+    (tmp_path / ".wsipsm.run.json").write_text(record)
+
+    with locked(tmp_path) if held else contextlib.nullcontext():
+        found = read_status(tmp_path)
+
+    assert found.state == ("running" if held else "interrupted")
+    assert found.run == {}
+    assert found.seconds_left is None
 
 
 def test_a_run_is_seen_running_and_then_interrupted(slide: Path, tmp_path: Path) -> None:

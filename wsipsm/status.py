@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import socket
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -13,10 +15,15 @@ import orjson
 
 from wsipsm.errors import InputError
 from wsipsm.lock import is_locked
-from wsipsm.tables import RUN_FILE, SLIDES_FILE, read_rows
+from wsipsm.tables import RUN_FILE, SLIDE_COLUMNS, SLIDES_FILE, read_rows
 
 SILENT_SECONDS = 60
 """After how long without a word a run that did not end is taken for dead, where its lock cannot be seen."""
+
+UNKNOWN = "unknown"
+"""Status of a row that is not whole, or has a word where a number belongs: somebody edited the table."""
+
+_NUMBERS = {"tiles_done": int, "tiles_total": int, "cells": int, "mm2": float, "seconds": float}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,7 @@ class RunStatus:
     state : str
         ``running``, ``ended``, or ``interrupted``: killed, or stopped with slides left.
     slides : dict
-        Number of slides by status.
+        Number of slides by status; ``unknown`` where a row of the table cannot be read.
     tiles_done, tiles_total : int
         Over slides whose tiles are planned.
     cells : int
@@ -40,7 +47,7 @@ class RunStatus:
     rows : list of dict
         The table of slides.
     run : dict
-        Host, process, version, and when the run began and last wrote.
+        Host, process, version, and when the run began and last wrote; empty where that is not to be had.
     """
 
     state: str
@@ -64,15 +71,13 @@ def read_status(out: Path) -> RunStatus:
     Raises
     ------
     InputError
-        No run wrote into it.
+        No run wrote into it, or its table is no longer one.
     """
-    if not (out / SLIDES_FILE).is_file():
-        raise InputError(f"{out}: no {SLIDES_FILE} here: expected the output folder of wsipsm run")
-    rows = [_typed(row) for row in read_rows(out / SLIDES_FILE)]
+    rows = [_typed(row) for row in _rows_of(out / SLIDES_FILE)]
     run = _run_of(out)
     counts = Counter(str(row["status"]) for row in rows)
     open_slides = [row for row in rows if row["status"] in {"waiting", "running", "stopped"}]
-    running = not run.get("ended", True) and _is_alive(out, run)
+    running = not run.get("ended", False) and _is_alive(out, run)
     return RunStatus(
         state="running" if running else "interrupted" if open_slides else "ended",
         slides=dict(counts),
@@ -99,25 +104,43 @@ def _seconds_left(rows: list[dict[str, Any]], run: dict[str, Any]) -> float | No
     return round(float(left * elapsed / done), 1)
 
 
+def _rows_of(table: Path) -> list[dict[str, Any]]:
+    if not table.is_file():
+        raise InputError(f"{table.parent}: no {table.name} here: expected the output folder of wsipsm run")
+    rows = read_rows(table)
+    if not rows or (lost := [name for name in SLIDE_COLUMNS if name not in rows[0]]):
+        got = f"no column {', '.join(lost)}" if rows else "no row"
+        raise InputError(f"{table}: {got}: somebody changed the table; delete it, and wsipsm run makes it anew")
+    return rows
+
+
 def _typed(row: dict[str, Any]) -> dict[str, Any]:
-    kinds = {"tiles_done": int, "tiles_total": int, "cells": int, "mm2": float, "seconds": float}
-    return {name: kinds[name](value or 0) if name in kinds else value for name, value in row.items()}
+    """Row with its numbers as such; where that cannot be, zeros, and the status ``unknown``."""
+    texts = {name: row[name] or "" for name in SLIDE_COLUMNS}
+    try:
+        numbers = {name: kind(texts[name] or 0) for name, kind in _NUMBERS.items()}
+        whole = None not in row.values() and all(map(math.isfinite, numbers.values()))
+    except ValueError:
+        whole = False
+    return texts | (numbers if whole else {**dict.fromkeys(_NUMBERS, 0), "status": UNKNOWN})
 
 
 def _run_of(out: Path) -> dict[str, Any]:
-    try:
+    """Record of the run itself; empty where there is none, or none that can be read."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         found: dict[str, Any] = orjson.loads((out / RUN_FILE).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found
+        times = [datetime.fromisoformat(found[name]) for name in ("began", "updated")]
+        if all(time.tzinfo for time in times) and isinstance(found["tiles"], int) and isinstance(found["host"], str):
+            return found
+    return {}
 
 
 def _is_alive(out: Path, run: dict[str, Any]) -> bool:
     """Whether the run's process is there: by its lock, or, where that cannot be seen, by its words."""
-    silence = (datetime.now(UTC) - datetime.fromisoformat(run["updated"])).total_seconds()
     try:
         if is_locked(out):
             return True
+        elsewhere = bool(run) and run["host"] != socket.gethostname()
     except PermissionError:
-        return silence < SILENT_SECONDS
-    return run["host"] != socket.gethostname() and silence < SILENT_SECONDS
+        elsewhere = bool(run)
+    return elsewhere and (datetime.now(UTC) - datetime.fromisoformat(run["updated"])).total_seconds() < SILENT_SECONDS

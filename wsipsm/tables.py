@@ -99,7 +99,8 @@ class TableKeeper:
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """Rows of a table; none where there is no such file."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        # What a spreadsheet program made of the table must not end a run: a mark at its begin, letters in its own code.
+        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
             csv.field_size_limit(1 << 30)
             return list(csv.DictReader(file))
     except OSError:

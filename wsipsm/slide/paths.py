@@ -5,17 +5,19 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from wsipsm.errors import InputError
+from wsipsm.outputs import OUTPUTS
 
 SUFFIXES = frozenset(
     {".bif", ".bmp", ".btf", ".czi", ".dcm", ".jp2", ".jpeg", ".jpg", ".mrxs", ".ndpi", ".png", ".qptiff", ".scn"}
     | {".svs", ".svslide", ".tif", ".tiff", ".vms", ".vmu"}
 )
 _FOLDER_SUFFIX = ".zarr"
-_RESULTS = frozenset({"run.json", "cells.parquet", "labels.ome.zarr"})
-"""What tells a folder of results of a slide."""
+_RESULTS_TABLE = "cells.parquet"
+"""What tells a folder of results, of a run that was killed while it wrote them too: no picture is there without it."""
 
 
 def slide_paths(inputs: Sequence[str | Path], *, skip: Path | None = None) -> list[Path]:
@@ -23,8 +25,9 @@ def slide_paths(inputs: Sequence[str | Path], *, skip: Path | None = None) -> li
 
     A file is taken whatever its suffix; folders and patterns give only files with a slide's suffix and ``*.zarr``
     folders. Hidden files are left out, the tile images beside a Hamamatsu ``.vms`` too, and of the many ``.dcm`` files
-    of one DICOM series only the largest is given: OpenSlide finds the others from it. What lies in the folder ``skip``,
-    where results go, is no input unless it is named itself, and neither are the results of other runs.
+    of one DICOM series only the largest is given: OpenSlide finds the others from it. The folder ``skip``, where
+    results go, is not searched from above, but it is where it, or a folder in it, is the input. The results of runs
+    are no slides wherever they lie.
 
     Raises
     ------
@@ -37,19 +40,28 @@ def slide_paths(inputs: Sequence[str | Path], *, skip: Path | None = None) -> li
 
 def _slides_of(given: str | Path, skip: Path | None) -> list[Path]:
     path = Path(given)
-
-    def kept(slides: Iterable[Path]) -> list[Path]:
-        results = os.path.realpath(skip) if skip else None
-        return [one for one in slides if results is None or not Path(os.path.realpath(one)).is_relative_to(results)]
-
     if path.is_file() or (path.is_dir() and path.suffix.lower() == _FOLDER_SUFFIX):
         return [path]
     if path.is_dir():
-        return _some(_one_per_series(kept(_walk(path))), f"{path}: no slide in this folder or below it")
+        slides = _outside(skip, path, _walk(path))
+        return _some(_one_per_series(slides), f"{path}: no slide in this folder or below it")
     if glob.has_magic(str(given)):
         matches = map(Path, sorted(glob.glob(str(given), recursive=True)))
-        return _some(_one_per_series(kept(filter(_is_slide, matches))), f"{given}: the pattern matches no slide")
+        root = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))
+        slides = _outside(skip, root, filter(_is_slide, matches))
+        return _some(_one_per_series(slides), f"{given}: the pattern matches no slide")
     raise InputError(f"{given}: no such file or folder")
+
+
+def _outside(skip: Path | None, root: Path, slides: Iterable[Path]) -> Iterable[Path]:
+    """Slides found below ``root`` that do not lie in ``skip``; all where the search began in there."""
+    if skip is None or _is_below(root, skip):
+        return slides
+    return [slide for slide in slides if not _is_below(slide, skip)]
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def _some(slides: list[Path], complaint: str) -> list[Path]:
@@ -61,11 +73,10 @@ def _some(slides: list[Path], complaint: str) -> list[Path]:
 def _walk(folder: Path) -> list[Path]:
     slides = []
     for root, folders, files in os.walk(folder):
-        if _RESULTS.issubset((*files, *folders)):
-            folders.clear()
-            continue
         slides += [Path(root, name) for name in folders if _is_slide(Path(root, name))]
-        folders[:] = [name for name in folders if not name.startswith(".") and not _is_slide(Path(root, name))]
+        folders[:] = [
+            name for name in folders if not name.startswith(".") and not name.lower().endswith(_FOLDER_SUFFIX)
+        ]
         parts = any(name.lower().endswith((".vms", ".vmu")) for name in files)
         skipped = {".jpg", ".jpeg"} if parts else set()
         slides += [p for p in (Path(root, name) for name in files) if _is_slide(p) and p.suffix.lower() not in skipped]
@@ -73,7 +84,7 @@ def _walk(folder: Path) -> list[Path]:
 
 
 def _is_slide(path: Path) -> bool:
-    if path.name.startswith("."):
+    if path.name.startswith(".") or (path.name in OUTPUTS and path.with_name(_RESULTS_TABLE).exists()):
         return False
     suffix = path.suffix.lower()
     return suffix == _FOLDER_SUFFIX if path.is_dir() else suffix in SUFFIXES
