@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -130,6 +131,24 @@ def test_a_late_fit_does_not_replace_the_one_in_use(order: Order) -> None:
     fit(found.ref, progress=tell)
 
     assert (Path(found.ref.work) / "fit.pt").stat().st_mtime_ns == before
+
+
+def test_of_fits_at_once_the_first_stays(order: Order) -> None:
+    """Tiles may be mapped with it already; another machine's bits may differ."""
+    config = load_config("he", ("recognizer.method=psm", "encoder.steps=1", "encoder.patches=8"))
+    found = prepare(replace(order, config=config))
+    all_learnt = threading.Barrier(4)
+
+    def fitted(_: int) -> tuple[int, int]:
+        fit(found.ref, progress=lambda _: all_learnt.wait(300))
+        stat = (Path(found.ref.work) / "fit.pt").stat()
+        return stat.st_ino, stat.st_mtime_ns
+
+    with ThreadPoolExecutor(4) as threads:
+        seen = set(threads.map(fitted, range(4)))
+
+    assert len(seen) == 1, "nobody saw another file"
+    assert [path.name for path in Path(found.ref.work).glob("*fit*")] == ["fit.pt"]
 
 
 def test_a_worker_closes_the_slides_it_is_done_with(tmp_path: Path) -> None:

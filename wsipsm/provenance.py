@@ -9,7 +9,7 @@ import io
 import os
 import platform
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,34 @@ def write_bytes(path: Path, content: bytes) -> None:
         draft.unlink(missing_ok=True)
         kind = DiskFullError if is_disk_full(error) else OutputError
         raise kind(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def write_once(path: Path, write: Callable[[Path], None]) -> None:
+    """Make a file that is never replaced: of several processes that make it at once, the first to be ready wins.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it appears whole.
+    write : callable
+        Writes the content to the path that it is given.
+    """
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        write(draft)
+        _link_once(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _link_once(draft: Path, path: Path) -> None:
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without hard links, where looking first must do
+        if not path.exists():
+            os.replace(draft, path)
 
 
 def is_disk_full(error: BaseException) -> bool:

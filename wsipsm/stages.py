@@ -23,7 +23,7 @@ from wsipsm.geometry import Box, Image
 from wsipsm.job import Job, JobRef
 from wsipsm.marks import is_mapped, read_mark, write_mark
 from wsipsm.nets.device import limited_threads, pick_device, settle_worker
-from wsipsm.provenance import write_bytes
+from wsipsm.provenance import write_bytes, write_once
 from wsipsm.recognizer import CHANNELS, Recognizer, fits, load_recognizer
 from wsipsm.reports import Counts, MapReport, Seconds, TileReport
 from wsipsm.slide import Slide
@@ -56,7 +56,8 @@ def fit(ref: JobRef, *, progress: Callable[[dict[str, Any]], None]) -> Seconds:
     with slide, limited_threads(encoder.threads):
         fitted_on = _constants_key(slide.fingerprint(), job)
         if job.given is not None and fits(job.given, fitted_on):
-            write_bytes(job.fit_file, job.given.read_bytes())
+            content = job.given.read_bytes()
+            write_once(job.fit_file, lambda draft: write_bytes(draft, content))
             return watch.seconds
         boxes = patch_boxes(job.region, job.grid, encoder)
         patches = _read_patches(slide, boxes, job)
@@ -67,8 +68,8 @@ def fit(ref: JobRef, *, progress: Callable[[dict[str, Any]], None]) -> Seconds:
             lambda step, steps, loss: progress({"token": job.token, "step": step, "steps": steps}),
         )
     recognizer.fitted_on = fitted_on
-    if not job.fit_file.exists():  # another worker's, whose tiles may be under way: another machine's bits may differ
-        recognizer.save(job.fit_file)
+    # Another worker's stays: its tiles may be under way, and another machine's bits may differ.
+    write_once(job.fit_file, recognizer.save)
     watch.lap("fit")
     return watch.seconds
 
