@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from PIL import Image as Pillow
 from wsipsm.errors import PixelFormatError, UnreadableSlideError
 from wsipsm.geometry import Box, Image
 from wsipsm.slide.base import Header, Level, Slide
+from wsipsm.slide.quiet import quiet
 from wsipsm.slide.resample import over_white
 from wsipsm.slide.resolution import Claim, imagej_claim, number, ome_claim, per_unit, resolve
 
@@ -29,7 +29,9 @@ _UNITS = {2: "inch", 3: "centimeter"}
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError)
 """What Pillow raises for files that are cut off or damaged."""
 
-_pillow_lock = threading.Lock()
+# Pillow's limit against decompression bombs is one for the whole process, and far below a plain scan; memory is checked
+# here instead. It is lifted once: set back after one read, it would fail the read of another thread.
+Pillow.MAX_IMAGE_PIXELS = None
 
 
 def refuse_other_pixels(path: Path) -> None:
@@ -101,16 +103,8 @@ class PlainSlide(Slide):
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Pillow.Image]:
-    # Pillow's limit against decompression bombs is a module variable and far below a plain scan; memory is checked here
-    # instead. Its warnings speak of odd metadata entries, which nobody can act on.
-    with _pillow_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        limit, Pillow.MAX_IMAGE_PIXELS = Pillow.MAX_IMAGE_PIXELS, None
-        try:
-            with Pillow.open(path, formats=_FORMATS) as image:
-                yield image
-        finally:
-            Pillow.MAX_IMAGE_PIXELS = limit
+    with quiet(), Pillow.open(path, formats=_FORMATS) as image:
+        yield image
 
 
 def _is_one_picture(image: Pillow.Image) -> bool:

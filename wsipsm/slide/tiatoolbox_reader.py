@@ -9,8 +9,6 @@ import gc
 import logging
 import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,8 @@ import numpy as np
 from wsipsm.errors import PixelFormatError, UnreadableSlideError
 from wsipsm.geometry import Box, Image
 from wsipsm.slide.base import Header, Level, Slide
+from wsipsm.slide.quiet import quiet
 from wsipsm.slide.resolution import Claim, number, resolve
-
-_NOISY = frozenset({"tiatoolbox", "tifffile", "imagecodecs", "wsidicom", "pydicom", "glymur", "zarr"})
 
 _import_lock = threading.Lock()
 
@@ -59,7 +56,7 @@ class TiatoolboxSlide(Slide):
         step_x, step_y = self._steps(self.levels[level])
         corner_l0 = (round(box.x0 * step_x), round(box.y0 * step_y))
         try:
-            with self._lock, _quiet():
+            with self._lock, quiet():
                 pixels = _read(self._handle, level, corner_l0, (box.width, box.height))
         except Exception as error:  # as above
             raise UnreadableSlideError(
@@ -71,7 +68,7 @@ class TiatoolboxSlide(Slide):
 
 def _open(path: Path) -> Any:
     """Open and read one pixel, as some files open and do not read."""
-    with _quiet():
+    with quiet():
         try:
             # post_proc would turn any number of channels into a false-colour RGB.
             handle = _import_reader().open(path, post_proc=None)
@@ -91,13 +88,13 @@ def _read(handle: Any, level: int, corner_l0: tuple[int, int], size: tuple[int, 
 
 def _refuse_other_pixels(path: Path, handle: Any) -> None:
     if type(handle).__name__ == "VirtualWSIReader":
-        with _quiet():
+        with quiet():
             gc.collect()
         raise UnreadableSlideError(
             f"{path}: neither OpenSlide nor TIAToolbox knows it as a slide, and it is too large or has too many "
             "pages for a plain image; convert it to a tiled pyramid (vips tiffsave --tile --pyramid --bigtiff)"
         )
-    with _quiet():
+    with quiet():
         pixel = _read(handle, 0, (0, 0), (1, 1))
     if pixel.dtype != np.uint8 or pixel.shape != (1, 1, 3):
         channels = pixel.shape[2] if pixel.ndim == 3 else 1
@@ -120,28 +117,6 @@ def _import_reader() -> Any:
             if warnings.showwarning is not show:
                 logging.captureWarnings(False)
     return WSIReader
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Drop the remarks of the libraries below on metadata; what matters is raised."""
-
-    def keep(record: logging.LogRecord) -> bool:
-        return not _NOISY.intersection(Path(record.pathname).parts)
-
-    root = logging.getLogger()  # TIAToolbox's own logger is the root
-    levels = {logging.getLogger(name): logging.getLogger(name).level for name in _NOISY}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        root.addFilter(keep)
-        for logger in levels:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            root.removeFilter(keep)
-            for logger, level in levels.items():
-                logger.setLevel(level)
 
 
 def _header(path: Path, info: Any, mpp: float | None) -> Header:
