@@ -23,10 +23,10 @@ from wsipsm.state import Quiet, SlideState
 SETTINGS = (PSM, QUICK_FIT, "tiles.core_px=512", "schedule.workers=2", "schedule.processes=false")
 
 
-def damage(slide: Path, x: int, y: int) -> None:
-    """Overwrite the compressed tile of level 0 that holds pixel (x, y)."""
+def damage(slide: Path, x: int, y: int, level: int = 0) -> None:
+    """Overwrite the compressed tile of a level that holds its pixel (x, y)."""
     with tifffile.TiffFile(slide) as tiff:
-        page = tiff.pages[0]
+        page = tiff.pages[level]
         index = (y // page.tilelength) * -(-page.imagewidth // page.tilewidth) + x // page.tilewidth
         offset, size = page.dataoffsets[index], page.databytecounts[index]
     with slide.open("r+b") as file:
@@ -150,3 +150,68 @@ def test_tissue_that_cannot_be_seen_is_not_passed_over(tmp_path: Path) -> None:
     assert state.status == "partial"
     assert "tiles failed" in state.error
     assert cells_of(tmp_path / "out" / "cut")["centroid_y"].between(0, 1000).sum() > 300
+
+
+def roi_of(folder: Path, *boxes: tuple[int, int, int, int]) -> Path:
+    """Region of interest of boxes, as QuPath writes it."""
+    shape = shapely.MultiPolygon([shapely.box(*box) for box in boxes])
+    (folder / "roi.geojson").write_text(json.dumps(shapely.geometry.mapping(shape)))
+    return folder / "roi.geojson"
+
+
+def test_cells_are_not_lost_for_a_picture(tmp_path: Path) -> None:
+    """The level that the overview is made from is damaged, the one that cells are sought on is not."""
+    slide = write_slide(tmp_path / "s.tiff", mosaic([read_rgb(he_field())], 3000), mpp=HE_FIELD_MPP)
+    for x, y in ((x, y) for x in (0, 256, 512) for y in (0, 256, 512)):
+        damage(slide, x, y, level=1)
+    roi = roi_of(tmp_path, (0, 0, 400, 400), (2600, 2600, 3000, 3000))
+    config = load_config("he", SETTINGS[2:])
+    words = list[str]()
+
+    class Hears(Quiet):
+        def said(self, text: str) -> None:
+            words.append(text)
+
+    (state,) = run(Request([str(slide)], tmp_path / "out", config, roi=roi), Hears())
+
+    assert state.status == "done", state.error
+    assert len(cells_of(tmp_path / "out" / "s")) == state.cells > 50
+    (warning,) = json.loads((tmp_path / "out" / "s" / "run.json").read_text())["warnings"]
+    assert "the slide is blank in overview.png" in warning
+    assert "s.tiff: level 1" in warning
+    assert f"s: {warning}" in words
+
+
+def test_a_slide_that_failed_leaves_no_scratch_that_is_of_no_use(tmp_path: Path) -> None:
+    slide = write_slide(tmp_path / "s.tiff", read_rgb(he_field())[:512, :512], mpp=HE_FIELD_MPP)
+    for x, y in ((x, y) for x in (0, 256) for y in (0, 256)):
+        damage(slide, x, y)
+    roi = roi_of(tmp_path, (0, 0, 512, 512))
+
+    (state,) = run(Request([str(slide)], tmp_path / "out", load_config("he", SETTINGS), roi=roi), Quiet())
+
+    assert state.status == "failed"
+    assert "the file is damaged there" in state.error
+    assert not list((tmp_path / "out").glob("s/.*"))
+
+
+def test_a_slide_that_failed_keeps_its_tiles_for_the_next_run(tmp_path: Path) -> None:
+    slide, out = tmp_path / "s.tiff", tmp_path / "out"
+    write_slide(slide, read_rgb(he_field())[:512, :512], mpp=HE_FIELD_MPP)
+    settings = (*SETTINGS[2:], "tiles.core_px=128", "tiles.block_px=128")
+    request = Request([str(slide)], out, load_config("he", settings))
+
+    class Breaking(Quiet):
+        def finishing(self, state: SlideState) -> None:
+            next(state.out.glob(".work-*/tiles/*.npz")).write_bytes(b"a disk that lies")
+
+    (failed,) = run(request, Breaking())
+    mapped = {path: path.stat().st_mtime_ns for path in out.glob("s/.work-*/mapped/*")}
+    (again,) = run(request, Quiet())
+
+    assert failed.status == "failed"
+    assert "damaged result of a tile" in failed.error
+    assert len(mapped) == 4
+    assert again.status == "done"
+    assert again.tiles_done == 4
+    assert not list(out.glob("s/.*"))

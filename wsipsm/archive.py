@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol
 from wsipsm.calls import export, finish, fit, map_tile, prepare, recognise_tile
 from wsipsm.errors import OutputError, UnreadableSlideError, describe_error
 from wsipsm.job import JobRef, Prepared
-from wsipsm.leftovers import put_aside, remove
+from wsipsm.leftovers import has_tiles, put_aside, remove
 from wsipsm.order import Order
 from wsipsm.provenance import is_disk_full
 from wsipsm.reports import Counts, FinishReport, MapReport, Seconds, Tally, TileReport
@@ -269,6 +269,8 @@ class Archive:
             run.done(task, result)
             if isinstance(result, Prepared):
                 self.reporter.started(run.state)
+            if isinstance(result, FinishReport) and result.warning:
+                self.reporter.said(f"{run.state.slide_id}: {result.warning}")
             self._after(run, tile=isinstance(result, TileReport))
 
     def failed(self, task: Task, failure: Failure) -> None:
@@ -332,7 +334,8 @@ class Archive:
             number = self._active.pop(run)
             if self.stager:
                 self.stager.release(number)
-            if run.state.status in {"done", "empty"}:  # now, as a retry of the last task must still find its job
+            if run.state.status != "partial":  # now, as a retry of the last task must still find its job
+                aside = put_aside(run.order.out, has_tiles if run.state.status == "failed" else lambda _: False)
                 # Thousands of files: elsewhere, or no task would be given meanwhile.
-                self._cleaner.submit(remove, put_aside(run.order.out))
+                self._cleaner.submit(remove, aside)
             self.reporter.ended(run.state)

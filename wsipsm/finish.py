@@ -59,16 +59,18 @@ def finish(ref: JobRef, tally: Tally) -> FinishReport:
                 color=TISSUE_COLOR,
                 offset_l0=qupath_origin(slide),
             )
-            save_overview(draft / "overview.png", slide=slide, job=job, density=density, tiles=_done_tiles(job))
+            picture, tiles = draft / "overview.png", _done_tiles(job)
+            warning = save_overview(picture, slide=slide, job=job, density=density, tiles=tiles)
             if job.fit_file.exists():
                 shutil.copyfile(job.fit_file, draft / "fit.pt")
             seconds = time.perf_counter() - start
             record = _record(job, slide, tally, classes=classes, finish_seconds=seconds)
+            record["warnings"] = [warning] if warning else []
         write_json(draft / "run.json", record)
         _publish(draft, ref)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return FinishReport(sum(classes.values()), seconds)
+    return FinishReport(sum(classes.values()), seconds, warning)
 
 
 def _done_tiles(job: Job) -> list[Tile]:

@@ -31,6 +31,11 @@ def put_aside(out: Path, keep: Callable[[Path], bool] = lambda _: False) -> list
     return aside
 
 
+def has_tiles(path: Path) -> bool:
+    """Whether a folder is scratch that the next run goes on from: the maps of a tile or more are stored in it."""
+    return any((path / "mapped").glob("[!.]*"))
+
+
 def remove(aside: Iterable[Path]) -> None:
     """Delete what was put aside."""
     for path in aside:

@@ -69,7 +69,8 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class FinishReport:
-    """How many cells left, and how long it took."""
+    """How many cells left, how long it took, and what of the outputs is not as it should be."""
 
     cells: int
     seconds: float
+    warning: str = ""

@@ -20,7 +20,7 @@ from wsipsm.job import Job
 from wsipsm.overview import CloseUp, Overview, draw_overview, pick_closeups, thumbnail_mpp
 from wsipsm.provenance import write_bytes
 from wsipsm.scratch import load_tile
-from wsipsm.slide import Slide
+from wsipsm.slide import Slide, Thumbnail
 from wsipsm.tiles import Tile
 
 BIN_UM = 64.0
@@ -59,8 +59,8 @@ class Density:
         np.add.at(self.counts, (row, col), 1)
 
 
-def save_overview(path: Path, *, slide: Slide, job: Job, density: Density, tiles: Sequence[Tile]) -> None:
-    """Draw the overview of a slide and write it as PNG.
+def save_overview(path: Path, *, slide: Slide, job: Job, density: Density, tiles: Sequence[Tile]) -> str:
+    """Draw the overview of a slide and write it as PNG; cells are not lost for a slide that cannot be shown.
 
     Parameters
     ----------
@@ -74,9 +74,14 @@ def save_overview(path: Path, *, slide: Slide, job: Job, density: Density, tiles
         All cells.
     tiles : sequence of Tile
         Tiles with a result.
+
+    Returns
+    -------
+    str
+        Why the slide is blank in it; empty where it is not.
     """
     whole = Box(0, 0, slide.width_l0, slide.height_l0)
-    small = slide.thumbnail(thumbnail_mpp(job.region.bounds_l0, whole, slide.mpp_l0))
+    small, warning = _thumbnail(slide, thumbnail_mpp(job.region.bounds_l0, whole, slide.mpp_l0))
     cells, mm2 = int(density.counts.sum()), job.region_mm2
     facts = (f"{cells:,} cells", f"{mm2:.2f} mm²", f"{job.grid.mpp:.3g} µm/px")
     picture = draw_overview(
@@ -95,6 +100,17 @@ def save_overview(path: Path, *, slide: Slide, job: Job, density: Density, tiles
     content = io.BytesIO()
     PilImage.fromarray(picture).save(content, "png", compress_level=4)  # twice as fast as 6, 1 % larger
     write_bytes(path, content.getvalue())
+    return warning
+
+
+def _thumbnail(slide: Slide, mpp: float) -> tuple[Thumbnail, str]:
+    """Thumbnail and an empty text; a white one, and why, where the slide has none."""
+    try:
+        return slide.thumbnail(mpp), ""
+    except UnreadableSlideError as error:
+        downsample = max(1.0, mpp / slide.mpp_l0)
+        shape = math.ceil(slide.height_l0 / downsample), math.ceil(slide.width_l0 / downsample), 3
+        return Thumbnail(np.full(shape, 255, np.uint8), downsample), f"the slide is blank in overview.png: {error}"
 
 
 def _closeups(slide: Slide, job: Job, density: Density, tiles: Sequence[Tile]) -> tuple[CloseUp, ...]:

@@ -5,7 +5,7 @@ OpenSlide is asked first, Pillow reads plain images, and TIAToolbox the rest; it
 
 from __future__ import annotations
 
-from wsipsm.slide.base import Level, Slide, fingerprint_of, qupath_origin
+from wsipsm.slide.base import Level, Slide, Thumbnail, fingerprint_of, qupath_origin
 from wsipsm.slide.describe import describe, describe_file
 from wsipsm.slide.open import open_slide
 from wsipsm.slide.openslide_reader import openslide_versions
@@ -14,6 +14,7 @@ from wsipsm.slide.paths import slide_paths
 __all__ = [
     "Level",
     "Slide",
+    "Thumbnail",
     "describe",
     "describe_file",
     "fingerprint_of",
