@@ -138,3 +138,22 @@ def test_a_system_without_locks_is_refused(tmp_path: Path) -> None:
 
     assert "cannot be locked ([Errno 38] Function not implemented)" in said[0]
     assert said[1] == "True", "the lock of another run stays"
+
+
+@pytest.mark.parametrize("command", ["run", "status", "doctor"])
+def test_a_system_without_posix_locks_is_refused_in_one_line(tmp_path: Path, command: str) -> None:
+    code = (
+        "import sys, filelock, locket  # which have a way of their own on Windows\n"
+        "sys.modules['fcntl'] = None\n"
+        "from wsipsm.cli import main; main()\n"
+    )
+    arguments = {"run": [tmp_path, "-o", tmp_path], "status": [tmp_path], "doctor": []}[command]
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, command, *arguments], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 1
+    assert "needs the file locks of a POSIX system" in done.stderr
+    assert "WSL" in done.stderr
+    assert done.stderr.count("\n") == 1

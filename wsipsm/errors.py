@@ -17,6 +17,7 @@
     ├── ScheduleError             the Dask scheduler cannot be reached, or its workers do not fit
     │   └── WorkerLostError       workers died over a task
     ├── StoppedError              a signal asked the run to stop
+    ├── UnsupportedSystemError    an operating system without what a run relies on
     └── OutputError               an output folder that cannot be written
         ├── DiskFullError         no space left
         ├── LockedError           another run works on the folder
@@ -117,6 +118,10 @@ class StoppedError(WsipsmError):
 
     def __reduce__(self) -> tuple[type[StoppedError], tuple[str, int]]:
         return StoppedError, (str(self), self.signal)
+
+
+class UnsupportedSystemError(WsipsmError):
+    """An operating system without what a run relies on."""
 
 
 class OutputError(WsipsmError):

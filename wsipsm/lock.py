@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import tempfile
@@ -14,8 +13,16 @@ from pathlib import Path
 import orjson
 from filelock import FileLock, Timeout
 
-from wsipsm.errors import LockedError, OutputError
+from wsipsm.errors import LockedError, OutputError, UnsupportedSystemError
 from wsipsm.provenance import write_json
+
+try:
+    import fcntl
+except ModuleNotFoundError:
+    raise UnsupportedSystemError(
+        "this command needs the file locks of a POSIX system, and this one has none; on Windows, run wsipsm in WSL "
+        "(https://learn.microsoft.com/windows/wsl/install) and open its results in QuPath as usual"
+    ) from None
 
 LOCK_FILE = ".wsipsm.lock"
 HOLDER_FILE = ".wsipsm.holder.json"
