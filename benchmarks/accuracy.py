@@ -25,13 +25,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from gradcam import gradcam_map
 from PIL import Image as PillowImage
 from psm_monuseg import auc, baseline, halved, patches_of
 from skimage.io import imread
 from slidegen import read_rgb, write_slide
 
 from wsipsm import labels
-from wsipsm.activation import ActivationNet, gradcam_map, input_planes
+from wsipsm.activation import ActivationNet, input_planes
 from wsipsm.config import Config, load_config
 from wsipsm.evaluation import Scores, score_labels
 from wsipsm.models import shipped_model

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from gradcam import gradcam_map
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,6 @@ from wsipsm.activation import (
     ActivationNet,
     MapConstants,
     channel_weights,
-    gradcam_map,
     input_planes,
 )
 from wsipsm.errors import CheckpointError

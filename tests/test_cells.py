@@ -18,7 +18,7 @@ from skimage.measure import label, regionprops
 from skimage.morphology import convex_hull_image
 
 from wsipsm import outlines
-from wsipsm.cells import COLUMNS, Cells, Measured, cell_uuids, concatenate, measure_cells, no_cells
+from wsipsm.cells import COLUMNS, Cells, Measured, cell_uuids, measure_cells
 from wsipsm.config import CellsConfig
 from wsipsm.geometry import Box, Grid
 from wsipsm.pieces import largest_pieces
@@ -103,10 +103,9 @@ def test_of_several_parts_the_largest_is_kept_and_the_cut_is_counted() -> None:
 
     assert measured.cells.polygons()[0].equals(shapely.box(4, 2, 9, 5))
     assert measured.cells.anchor.tolist() == [0, 50], "the anchor stays that of the whole label"
-    assert measured.cut == 1
 
 
-def test_small_cells_are_left_out_and_counted() -> None:
+def test_small_cells_are_left_out() -> None:
     labels = np.zeros((8, 8), np.int32)
     labels[0, 0] = 1
     labels[2:6, 2:6] = 2
@@ -114,7 +113,6 @@ def test_small_cells_are_left_out_and_counted() -> None:
     measured = measure(labels, CellsConfig(min_area_um2=1.0))
 
     assert measured.cells.anchor.tolist() == [18]
-    assert measured.small == 1
 
 
 def test_a_mended_outline_is_counted_and_valid() -> None:
@@ -248,20 +246,23 @@ def test_a_mean_density_is_that_of_noise_around_zero() -> None:
     assert cells.columns["counterstain_od_mean"][0] == pytest.approx(0.02 * noise.astype(float).mean())
 
 
-def test_take_and_concatenate_undo_each_other() -> None:
+def test_cells_are_taken_by_index_and_by_mask() -> None:
     cells = measure(blobs(80)).cells
-    odd = np.arange(len(cells)) % 2 == 1
+    odd = np.flatnonzero(np.arange(len(cells)) % 2)
 
-    rebuilt = concatenate([cells.take(odd), cells.take(~odd)])
+    back = cells.take(odd[::-1])
 
-    assert_equal(rebuilt.take(np.argsort(rebuilt.anchor)), cells)
-    assert_equal(concatenate([]), no_cells())
+    assert_equal(back.take(np.argsort(back.anchor)), cells.take(np.isin(np.arange(len(cells)), odd)))
+    polygons = cells.polygons()[odd]
+    assert all(map(shapely.equals, back.polygons()[::-1], polygons))
+    assert_equal(cells.take(np.arange(len(cells))), cells)
 
 
 def test_nothing_in_nothing_out() -> None:
     measured = measure(np.zeros((5, 5), np.int32))
 
-    assert_equal(measured.cells, no_cells())
+    assert len(measured.cells) == 0
+    assert_equal(measured.cells, measure(blobs(80)).cells.take(np.arange(0)))
     assert len(measured.cells.polygons()) == 0
 
 

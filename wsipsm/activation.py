@@ -1,8 +1,8 @@
 """Prior self-activation maps: what a network learnt without labels looks at.
 
 The paper (Chen et al., MICCAI 2023, arXiv 2308.11144) weighs channel k of a shallow block by the pooled gradient
-a_k of the network's output y with respect to that channel, and maps ReLU(sum_k a_k A_k), anew for every image
-(:func:`gradcam_map`). :class:`ActivationNet` is the frozen form for slides: the a_k are means over sampled patches,
+a_k of the network's output y with respect to that channel, and maps ReLU(sum_k a_k A_k), anew for every image.
+:class:`ActivationNet` is the frozen form for slides: the a_k are means over sampled patches,
 the maps of the blocks are brought to one scale by frozen constants, averaged, and scaled by frozen percentiles. A
 block of a slide is then one forward pass through the shallow layers, and depends on nothing but its pixels.
 """
@@ -227,36 +227,3 @@ def channel_weights(encoder: Encoder, planes: Tensor) -> list[Tensor]:
         # The gradient of a sum over images is each image's own gradient: the images do not mix in evaluation mode.
         gradients = torch.autograd.grad(outputs.sum(), activations)
     return [gradient.mean(dim=(0, 2, 3)) for gradient in gradients]
-
-
-def gradcam_map(encoder: Encoder, planes: Tensor) -> Tensor:
-    """Compute the paper's map of one image, with nothing frozen: for reference, not for tiles.
-
-    Every block gives ReLU(sum_k a_k A_k), scaled to 0..1 by its own minimum and maximum; the mean over the blocks is
-    scaled likewise.
-
-    Parameters
-    ----------
-    encoder : Encoder
-        In evaluation mode.
-    planes : (6, y, x) float
-        Input planes with halo.
-
-    Returns
-    -------
-    (y, x) float
-        0 to 1.
-    """
-    batch = planes[None]
-    with torch.no_grad():
-        activations = encoder.activations(batch)
-    blocks = [
-        _stretch(torch.einsum("k,kyx->yx", weight, maps[0]).relu())
-        for weight, maps in zip(channel_weights(encoder, batch), activations, strict=True)
-    ]
-    return _stretch(torch.stack(blocks).mean(dim=0))
-
-
-def _stretch(plane: Tensor) -> Tensor:
-    low, high = plane.min(), plane.max()
-    return (plane - low) / (high - low) if high > low else torch.zeros_like(plane)

@@ -95,10 +95,6 @@ class Measured:
     ----------
     cells : Cells
         In scan order of their anchors.
-    cut : int
-        Cells of several 4-connected parts, of which the largest was kept.
-    small : int
-        Cells left out because they are smaller than the configured area.
     mended : int
         Outlines that simplification would have made invalid, kept with all their vertices.
     lost : int
@@ -106,37 +102,8 @@ class Measured:
     """
 
     cells: Cells
-    cut: int
-    small: int
     mended: int
     lost: int
-
-
-def no_cells() -> Cells:
-    """Zero cells."""
-    return Cells(
-        anchor=np.zeros(0, np.int64),
-        vertices_l0=np.zeros((0, 2)),
-        ring_offsets=np.zeros(1, np.int64),
-        centroid_l0=np.zeros((0, 2)),
-        columns={name: np.zeros(0, np.float32) for name in COLUMNS},
-        class_=np.zeros(0, np.uint8),
-    )
-
-
-def concatenate(parts: list[Cells]) -> Cells:
-    """All cells in order."""
-    if not parts:
-        return no_cells()
-    rings = outlines.concatenate([Rings(part.vertices_l0, part.ring_offsets) for part in parts])
-    return Cells(
-        anchor=np.concatenate([part.anchor for part in parts]),
-        vertices_l0=rings.vertices,
-        ring_offsets=rings.offsets,
-        centroid_l0=np.concatenate([part.centroid_l0 for part in parts]),
-        columns={name: np.concatenate([part.columns[name] for part in parts]) for name in COLUMNS},
-        class_=np.concatenate([part.class_ for part in parts]),
-    )
 
 
 def cell_uuids(fingerprint: str, grid: Grid, anchors: npt.NDArray[np.int64]) -> list[str]:
@@ -203,7 +170,7 @@ def measure_cells(
     Measured
         Areas, shapes and means are over the pixels of the cell (of its largest part), the perimeter is the outline's.
     """
-    pieces, dropped = largest_pieces(labels, keep).drop_smaller(config.min_area_um2 / grid.mpp**2)
+    pieces = largest_pieces(labels, keep).drop_smaller(config.min_area_um2 / grid.mpp**2)
     exact = outlines.trace(pieces.labels, pieces.first).shifted(window.x0, window.y0)
     slim = outlines.simplify(exact, tolerance_px=config.outline_tolerance_px)
     legal, replaced, illegal = outlines.to_legal(slim, exact, downsample=grid.downsample)
@@ -223,7 +190,7 @@ def measure_cells(
         columns={name: columns[name].astype(np.float32) for name in COLUMNS},
         class_=np.zeros(len(order), np.uint8),
     )
-    return Measured(cells, int(pieces.cut.sum()), dropped, int((replaced & ~illegal).sum()), int(illegal.sum()))
+    return Measured(cells, int((replaced & ~illegal).sum()), int(illegal.sum()))
 
 
 def _shapes(pieces: Pieces, exact: Rings, grid: Grid) -> dict[str, npt.NDArray[np.float64]]:

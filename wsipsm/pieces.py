@@ -29,8 +29,6 @@ class Pieces:
         Pixels.
     first, anchor : (N,) int64
         Flat index of the first pixel, in scan order, of the piece, and of the whole label.
-    cut : (N,) bool
-        Whether the label had further parts.
     """
 
     labels: npt.NDArray[np.int32]
@@ -39,25 +37,22 @@ class Pieces:
     area: _Ints
     first: _Ints
     anchor: _Ints
-    cut: Mask
 
-    def drop_smaller(self, area_px: float) -> tuple[Pieces, int]:
-        """Pieces of at least an area, and how many were dropped."""
+    def drop_smaller(self, area_px: float) -> Pieces:
+        """Pieces of at least an area."""
         kept = self.area >= area_px
         if kept.all():
-            return self, 0
+            return self
         number = np.cumsum(kept) - 1
         stay = kept[self.owner]
-        large = Pieces(
+        return Pieces(
             labels=self.labels,
             pixels=self.pixels[stay],
             owner=number[self.owner[stay]],
             area=self.area[kept],
             first=self.first[kept],
             anchor=self.anchor[kept],
-            cut=self.cut[kept],
         )
-        return large, int((~kept).sum())
 
     def total(self, values: npt.NDArray[Any]) -> _Floats:
         """Sum of the (P,) values over each piece, in scan order; exact for integers."""
@@ -136,7 +131,6 @@ def largest_pieces(labels: Labels, keep: Mask) -> Pieces:
         area=area[chosen],
         first=first[chosen],
         anchor=np.minimum.reduceat(first[order], start) if len(start) else first[:0],
-        cut=np.diff(start, append=len(order)) > 1,
     )
 
 

@@ -66,8 +66,6 @@ class SegmenterRecognizer(Recognizer):
         Tells the slide and the settings that ``stats`` hold for.
     """
 
-    channels = CHANNELS
-
     def __init__(self, net: SegmentationNet, stats: SlideStats, config: SegmenterConfig, fitted_on: str = "") -> None:
         self.net = net
         self.stats = stats
@@ -135,8 +133,6 @@ class PsmRecognizer(Recognizer):
     fitted_on : str
         Tells the slide and the settings that ``stats`` and ``clusters`` hold for.
     """
-
-    channels = CHANNELS
 
     def __init__(self, net: ActivationNet, stats: SlideStats, clusters: Clusters, fitted_on: str = "") -> None:
         self.fitted_on = fitted_on
