@@ -24,10 +24,11 @@ from skimage.measure import label
 
 from wsipsm.paper.clustering import pseudo_mask
 from wsipsm.paper.encoder import ActivationEncoder
+from wsipsm.paper.folder import PaperFolder
 from wsipsm.paper.learn import StepRecord, steps_of
 from wsipsm.paper.maps import activation_map
 from wsipsm.paper.model import load_encoder
-from wsipsm.paper.pipeline import ENCODER_FILE, centre_crops, train_paper
+from wsipsm.paper.pipeline import centre_crops, train_paper
 from wsipsm.paper.segmenter import components, watershed_instances
 from wsipsm.paper.settings import PaperSettings, load_paper_settings
 from wsipsm.paper.tasks import TASKS
@@ -97,7 +98,7 @@ def main() -> None:
     learnt_from = [pair for pair, used in zip(images, tif, strict=True) if used]
     settings = fitted(settings, len(learnt_from), args.minutes)
     model = train_paper(learnt_from, settings, out=args.out, device=CPU, progress=follow(start))
-    encoder, _ = load_encoder(args.out / ENCODER_FILE, device=CPU)
+    encoder, _ = load_encoder(PaperFolder.below(args.out).encoder, device=CPU)
     table: dict[str, list[tuple[float, ...]]] = {}
     for pair, truth in zip(images, truths, strict=True):
         for name, row in scores(pair, truth, encoder, model.probability(pair[1]), settings).items():

@@ -31,7 +31,7 @@ LAYERS = (
     ("annotations", "component_tree", "slide", "outlines", "samples", "models"),
     ("stager",),
     ("lock",),
-    ("pieces", "provenance", "measurements", "state", "leftovers", "reports", "outputs", "gpus"),
+    ("pieces", "provenance", "measurements", "state", "leftovers", "reports", "outputs", "gpus", "own_files"),
     ("config",),
     ("geometry",),
     ("errors",),

@@ -15,10 +15,11 @@ from skimage.draw import disk
 
 from wsipsm.config import load_config, packaged_configs
 from wsipsm.errors import CheckpointError, ConfigError, FitError, OutputError
+from wsipsm.paper.folder import PaperFolder
 from wsipsm.paper.learn import StepRecord
 from wsipsm.paper.maps import activation_map
 from wsipsm.paper.model import PaperModel, load_encoder
-from wsipsm.paper.pipeline import ENCODER_FILE, MODEL_FILE, centre_crops, train_paper
+from wsipsm.paper.pipeline import centre_crops, train_paper
 from wsipsm.paper.settings import PaperSettings, load_paper_settings
 
 CPU = torch.device("cpu")
@@ -75,9 +76,10 @@ def test_every_stage_tells_every_step(trained: Path, records: list[StepRecord]) 
 
     assert [(r.stage, r.step, r.steps) for r in records] == [(s, i + 1, n) for s, n in steps.items() for i in range(n)]
     assert all((r.loss is None) == (r.stage in {"masks", "voronoi"}) for r in records)
-    assert sorted(path.name for path in trained.iterdir()) == [
-        ENCODER_FILE, "masks", MODEL_FILE, "training.json", "voronoi",
+    assert sorted(str(path.relative_to(trained)) for path in trained.glob("*/*")) == [
+        "paper/encoder.pt", "paper/masks", "paper/segmenter.pt", "paper/training.json", "paper/voronoi",
     ]  # fmt: skip
+    assert [path.name for path in trained.iterdir()] == ["paper"]
 
 
 def test_a_training_killed_again_and_again_ends_with_the_same_bits(
@@ -102,10 +104,10 @@ def test_a_training_killed_again_and_again_ends_with_the_same_bits(
 
     # Saved at steps 2 and 3: only the first, killed before that, is repeated.
     assert Counter(record.step for record in begun if record.stage == "encoder") == {1: 2, 2: 1, 3: 1}
-    for name in (ENCODER_FILE, MODEL_FILE):
+    for name in ("paper/encoder.pt", "paper/segmenter.pt"):
         expected, found = tensors(trained / name), tensors(out / name)
         assert all(torch.equal(found[key], expected[key]) for key in expected)
-    for path in sorted(trained.glob("*/*.png")):
+    for path in sorted(trained.rglob("*.png")):
         assert path.read_bytes() == (out / path.relative_to(trained)).read_bytes()
 
 
@@ -115,7 +117,7 @@ def test_a_finished_training_is_taken_as_it_is(trained: Path, settings: PaperSet
     model = train_paper(IMAGES, settings, out=trained, device=CPU, progress=again.append)
 
     assert again == []
-    assert torch.equal(model.net.state_dict()["head.weight"], tensors(trained / MODEL_FILE)["head.weight"])
+    assert torch.equal(model.net.state_dict()["head.weight"], tensors(PaperFolder.below(trained).model)["head.weight"])
 
 
 @pytest.mark.parametrize("images", [IMAGES[:1], IMAGES[::-1]])
@@ -128,7 +130,7 @@ def test_a_folder_of_another_training_is_refused(
 
 def test_the_model_gives_labels_of_an_image_of_any_size(trained: Path) -> None:
     image = stained(2, 110)[:, :77]
-    model = PaperModel.load(trained / MODEL_FILE, device=CPU)
+    model = PaperModel.load(PaperFolder.below(trained).model, device=CPU)
 
     probability, labels = model.probability(image), model.predict(image)
 
@@ -138,7 +140,7 @@ def test_the_model_gives_labels_of_an_image_of_any_size(trained: Path) -> None:
 
 
 def test_the_encoder_is_read_back_with_its_settings(trained: Path, settings: PaperSettings) -> None:
-    encoder, held = load_encoder(trained / ENCODER_FILE, device=CPU)
+    encoder, held = load_encoder(PaperFolder.below(trained).encoder, device=CPU)
 
     found = activation_map(encoder, IMAGES[0][1], held.maps)
 
@@ -148,9 +150,9 @@ def test_the_encoder_is_read_back_with_its_settings(trained: Path, settings: Pap
 
 def test_the_two_checkpoints_are_not_mistaken_for_each_other(trained: Path) -> None:
     with pytest.raises(CheckpointError, match="paper-encoder"):
-        PaperModel.load(trained / ENCODER_FILE, device=CPU)
+        PaperModel.load(PaperFolder.below(trained).encoder, device=CPU)
     with pytest.raises(CheckpointError, match="paper-segmenter"):
-        load_encoder(trained / MODEL_FILE, device=CPU)
+        load_encoder(PaperFolder.below(trained).model, device=CPU)
 
 
 def test_the_crop_is_the_middle() -> None:

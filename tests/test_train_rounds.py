@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -140,12 +140,50 @@ def test_a_damaged_pair_is_refused_in_one_line(tmp_path: Path) -> None:
         load_pair(tmp_path / "p", new_pair(SMALL))
 
 
-def test_a_damaged_state_is_refused_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "s").write_bytes(b"PK nothing")
+def cut_in_half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
-    with pytest.raises(CheckpointError, match="damaged"):
+
+def without_weights(path: Path) -> None:
+    torch.save({"step": 3}, path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda path: path.write_bytes(b""), lambda path: path.write_bytes(b"PK nothing"), cut_in_half, without_weights],
+)
+def test_a_damaged_state_is_refused_in_one_line(damage: Callable[[Path], object], tmp_path: Path) -> None:
+    class KilledError(Exception):
+        pass
+
+    def told(step: int, loss: float) -> None:
+        if step == 3:
+            raise KilledError
+
+    state = tmp_path / "s"
+    with pytest.raises(KilledError):
+        learn_round(new_pair(SMALL), [lesson()], SMALL, number=0, state_file=state, told=told)
+    damage(state)
+
+    with pytest.raises(CheckpointError, match=r"s: a damaged state of a training .*remove it to start") as refused:
+        learn_round(new_pair(SMALL), [lesson()], SMALL, number=0, state_file=state, told=told)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_an_error_inside_a_step_is_not_taken_for_a_damaged_state(tmp_path: Path) -> None:
+    class Faulty(Lesson):
+        def planes(self, window: tuple[slice, slice]) -> npt.NDArray[np.float32]:
+            raise KeyError("a mistake in the code")
+
+    one = lesson()
+    with pytest.raises(KeyError, match="a mistake in the code"):
         learn_round(
-            new_pair(SMALL), [lesson()], SMALL, number=0, state_file=tmp_path / "s", told=lambda step, loss: None
+            new_pair(SMALL),
+            [Faulty(one.image, one.stats, one.target)],
+            SMALL,
+            number=0,
+            state_file=tmp_path / "s",
+            told=lambda step, loss: None,
         )
 
 

@@ -52,7 +52,9 @@ SLIDE_MPP = Annotated[
     float | None, typer.Option(help="Micrometres per pixel of the inputs, where they do not say (0.25 = 40x).")
 ]
 DEVICE = Annotated[Device, typer.Option(help="Where to compute.")]
-FRESH = Annotated[bool, typer.Option("--fresh", help="Drop what an earlier training left there and start anew.")]
+FRESH = Annotated[
+    bool, typer.Option("--fresh", help="Drop what an earlier training left there, and nothing else, and start anew.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -185,10 +187,10 @@ def _train_paper(inputs: list[str], out: Path, settings: list[str], options: dic
     from rich.console import Console
 
     from wsipsm.nets.device import pick_device
-    from wsipsm.paper.pipeline import MODEL_FILE, train_paper
+    from wsipsm.paper.folder import PaperFolder
+    from wsipsm.paper.pipeline import train_paper
     from wsipsm.paper.settings import load_paper_settings
     from wsipsm.paper_inputs import paper_images
-    from wsipsm.provenance import make_folder
     from wsipsm.train_progress import train_watcher
 
     seed = [] if options["seed"] is None else [f"training.seed={options['seed']}"]
@@ -202,13 +204,11 @@ def _train_paper(inputs: list[str], out: Path, settings: list[str], options: dic
     )
     for one in skipped:
         print(f"left out: {one.path}: {one.reason}", file=sys.stderr)
-    make_folder(out)
-    if options["fresh"]:
-        _clear_paper(out)
     with train_watcher(Console(stderr=True)) as watcher:
         told = _paper_progress(watcher)
-        train_paper(images, loaded, out=out, device=pick_device(options["device"]), progress=told)
-    print(f"{out / MODEL_FILE}: the paper's segmenter, for comparison; wsipsm run does not take it")
+        device = pick_device(options["device"])
+        train_paper(images, loaded, out=out, device=device, progress=told, fresh=options["fresh"])
+    print(f"{PaperFolder.below(out).model}: the paper's segmenter, for comparison; wsipsm run does not take it")
 
 
 def _paper_progress(watcher: Any) -> Any:
@@ -221,12 +221,3 @@ def _paper_progress(watcher: Any) -> Any:
         watcher.moved(record.step, record.loss)
 
     return told
-
-
-def _clear_paper(out: Path) -> None:
-    import shutil
-
-    for name in ("masks", "voronoi", "states"):
-        shutil.rmtree(out / name, ignore_errors=True)
-    for name in ("training.json", "encoder.pt", "segmenter.pt"):
-        (out / name).unlink(missing_ok=True)

@@ -141,7 +141,7 @@ def _resume(net: nn.Module, optimiser: torch.optim.Optimizer, plan: Plan, state:
         net.load_state_dict(held["net"])
         optimiser.load_state_dict(held["optimiser"])
         return int(held["step"])
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError):
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError):
         raise CheckpointError(f"{state}: a damaged state of a training; remove it to start this stage again") from None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from wsipsm import __version__
-from wsipsm.errors import CheckpointError, FitError, OutputError
+from wsipsm.errors import CheckpointError, FitError
 from wsipsm.geometry import Image, Mask
+from wsipsm.lock import locked
 from wsipsm.nets.device import limited_threads
 from wsipsm.paper.clustering import pseudo_mask
 from wsipsm.paper.encoder import ActivationEncoder
+from wsipsm.paper.folder import PaperFolder
 from wsipsm.paper.learn import Plan, Progress, StepRecord, batch_indices, learn, steps_of
 from wsipsm.paper.maps import activation_map, to_tensor
 from wsipsm.paper.model import PaperModel, save_encoder
@@ -29,12 +30,8 @@ from wsipsm.paper.settings import EncoderSettings, PaperSettings, PointSettings,
 from wsipsm.paper.tasks import TASKS
 from wsipsm.paper.unet import ResUNet
 from wsipsm.paper.voronoi import Targets, mask_targets, voronoi_targets
-from wsipsm.provenance import make_folder, write_bytes, write_json
+from wsipsm.provenance import make_folder, write_bytes
 
-MODEL_FILE, ENCODER_FILE = "segmenter.pt", "encoder.pt"
-"""What is left in the output folder, beside ``masks`` and ``voronoi``."""
-
-_STATES = "states"
 _DRAWN = np.array([0, 120, 255], np.uint8)  # background, nucleus, ignored, as they are seen in the PNG files
 
 
@@ -43,7 +40,7 @@ class _Run:
     """Where a training writes and computes."""
 
     settings: PaperSettings
-    out: Path
+    folder: PaperFolder
     device: torch.device
     progress: Progress | None
     fingerprint: str
@@ -70,6 +67,7 @@ def train_paper(
     out: Path,
     device: torch.device,
     progress: Progress | None = None,
+    fresh: bool = False,
 ) -> PaperModel:
     """Segmenter learnt from images alone, as in Chen et al. 2023.
 
@@ -83,31 +81,43 @@ def train_paper(
     settings : PaperSettings
         The whole method.
     out : Path
-        Folder; it gets ``encoder.pt``, ``masks/*.png``, ``voronoi/*.png`` and ``segmenter.pt``.
+        Output folder. Below it, in ``paper``, lie ``encoder.pt``, ``masks/*.png``, ``voronoi/*.png`` and
+        ``segmenter.pt``.
     device : device
         Where to learn.
     progress : callable, optional
         Called after every step of every stage: ``encoder``, ``masks``, ``points``, ``voronoi``, ``segmenter``.
+    fresh : bool
+        Remove what the record lists of an earlier training, and nothing else.
 
     Raises
     ------
     FitError
         No image, an image smaller than the crop, or a loss that is not finite.
     OutputError
-        The folder cannot be written, or holds a training of other images or settings.
+        The folder cannot be written, holds a training of other images or settings, or files that are of none.
+    LockedError
+        Another training, or a run, works in the output folder.
     """
-    crops = centre_crops(images, settings.data.crop_px)
-    run = _begin([name for name, _ in images], crops, settings, out, device, progress)
-    if not (out / MODEL_FILE).is_file():
-        with limited_threads(settings.training.threads):
-            encoder = _learn_encoder(crops, run)
-            masks = _make_masks(crops, encoder, run)
-            finder = _learn_point_network(crops, masks, run)
-            voronoi = _make_voronoi(crops, finder, run)
-            _learn_segmenter(crops, masks, voronoi, run).save(out / MODEL_FILE)
-    # Weights and moments of three networks, a gigabyte that nothing needs any more.
-    shutil.rmtree(out / _STATES, ignore_errors=True)
-    return PaperModel.load(out / MODEL_FILE, device=device)
+    crops, names = centre_crops(images, settings.data.crop_px), [name for name, _ in images]
+    folder, fingerprint = PaperFolder.below(out), _fingerprint(crops, settings)
+    make_folder(out)
+    with locked(out):
+        facts = {"fingerprint": fingerprint, "images": names, "settings": settings.model_dump(mode="json")}
+        folder.begin(facts, fresh=fresh)
+        if not folder.model.is_file():
+            with limited_threads(settings.training.threads):
+                _learn(crops, _Run(settings, folder, device, progress, fingerprint)).save(folder.model)
+        folder.drop_states()
+        return PaperModel.load(folder.model, device=device)
+
+
+def _learn(crops: list[Image], run: _Run) -> PaperModel:
+    """Go through all stages."""
+    encoder = _learn_encoder(crops, run)
+    masks = _make_masks(crops, encoder, run)
+    finder = _learn_point_network(crops, masks, run)
+    return _learn_segmenter(crops, masks, _make_voronoi(crops, finder, run), run)
 
 
 def centre_crops(images: Sequence[tuple[str, Image]], side: int) -> list[Image]:
@@ -132,30 +142,12 @@ def centre_crops(images: Sequence[tuple[str, Image]], side: int) -> list[Image]:
     return crops
 
 
-def _begin(
-    names: list[str],
-    crops: list[Image],
-    settings: PaperSettings,
-    out: Path,
-    device: torch.device,
-    progress: Progress | None,
-) -> _Run:
-    """Make the folder, or see that it holds this very training."""
+def _fingerprint(crops: list[Image], settings: PaperSettings) -> str:
+    """Of all that the result depends on."""
     digest = hashlib.sha256(__version__.encode() + orjson.dumps(settings.model_dump(mode="json")))
     for crop in crops:
         digest.update(hashlib.sha256(crop.tobytes()).digest())
-    fingerprint = digest.hexdigest()
-    begun, held = make_folder(out) / "training.json", fingerprint
-    if begun.is_file():
-        held = orjson.loads(begun.read_bytes()).get("fingerprint")
-    elif (out / MODEL_FILE).is_file():
-        held = PaperModel.load(out / MODEL_FILE, device=device).fingerprint
-    if held != fingerprint:
-        raise OutputError(f"{out}: holds a training of other images or settings: remove it or choose another folder")
-    for folder in (out / "masks", out / "voronoi", out / _STATES):
-        make_folder(folder)
-    write_json(begun, {"fingerprint": fingerprint, "images": names, "settings": settings.model_dump(mode="json")})
-    return _Run(settings, out, device, progress, fingerprint)
+    return digest.hexdigest()
 
 
 def _learn_encoder(crops: list[Image], run: _Run) -> ActivationEncoder:
@@ -168,7 +160,7 @@ def _learn_encoder(crops: list[Image], run: _Run) -> ActivationEncoder:
         return task.loss(encoder.encoder, encoder.predictor, batch, np.random.default_rng((seed, step)))
 
     _learnt(encoder, loss_of, run.plan("encoder", settings, len(crops)), run)
-    save_encoder(run.out / ENCODER_FILE, encoder, run.settings, fingerprint=run.fingerprint)
+    save_encoder(run.folder.encoder, encoder, run.settings, fingerprint=run.fingerprint)
     return encoder
 
 
@@ -226,14 +218,14 @@ def _learn_segmenter(crops: list[Image], masks: list[Mask], voronoi: list[Target
 
 
 def _learnt(net: nn.Module, loss_of: Callable[[int], Tensor], plan: Plan, run: _Run) -> None:
-    learn(net, loss_of, plan, state=run.out / _STATES / f"{plan.stage}.pt", progress=run.progress)
+    learn(net, loss_of, plan, state=run.folder.state(plan.stage), progress=run.progress)
 
 
 def _drawn(make: Callable[[int], Image], count: int, stage: str, run: _Run) -> list[Image]:
     """Planes of all images, each made or, where its PNG file stands from before, read."""
     planes = []
     for index in range(count):
-        path = run.out / stage / f"{index:05d}.png"
+        path = run.folder.drawn(stage, index)
         if not path.is_file():
             write_bytes(path, cv2.imencode(".png", make(index))[1].tobytes())
         plane = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,11 @@ import orjson
 from wsipsm import __version__
 from wsipsm.config import SegmenterConfig
 from wsipsm.errors import OutputError
+from wsipsm.own_files import bad_record, refuse_foreign, remove_owned
 from wsipsm.provenance import make_folder, write_json
 
 STAGES = ("fields", "encoder", "pseudolabels", "segmenter")
 """In order; each rests on those before it."""
-
-_REMOVED = ("fields", "pseudolabels", "encoder.pt", "model.pt", "metrics.csv", "train.json", "training.html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +80,34 @@ class Folder:
         ]
         return max(done, default=-1) + 1
 
-    def clear(self) -> None:
-        """Remove what a training left, and nothing else.
+    def pairs(self, *, rounds: int, members: int) -> set[Path]:
+        """Networks that rounds go on from, of all rounds and members."""
+        return {self.pair(n, m) for n in range(rounds + 1) for m in range(members)}
 
-        Raises
-        ------
-        OutputError
-            Something cannot be removed.
+    def files(self, stages: Iterable[str], names: Iterable[str], *, rounds: int, members: int) -> set[Path]:
+        """All that some stages of a training write.
+
+        Parameters
+        ----------
+        stages : iterable of str
+            Of `STAGES`.
+        names : iterable of str
+            Of the slides.
+        rounds, members : int
+            Of the segmenter.
         """
-        try:
-            for path in [self.path / name for name in _REMOVED] + sorted(self.path.glob("round-*.*")):
-                if path.is_dir():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(f"{error.filename}: cannot be removed: {error.strerror}") from None
+        names, numbers = list(names), range(rounds + 1)
+        states = {self.state(n, m) for n in numbers for m in range(members)}
+        by_stage = {
+            "fields": {self.fields(name) for name in names},
+            "encoder": {self.encoder, self.metrics},
+            "pseudolabels": {self.labels(name) for name in names} | {self.report},
+            "segmenter": {self.round(n) for n in numbers}
+            | self.pairs(rounds=rounds, members=members)
+            | states
+            | {self.metrics, self.report, self.model},
+        }
+        return {self.record}.union(*(by_stage[stage] for stage in stages))
 
 
 def stage_digests(config: Mapping[str, Any], inputs: list[Any], init: str | None) -> dict[str, str]:
@@ -143,32 +153,50 @@ class Record:
         self.path, self.table = path, table
 
     @classmethod
-    def begin(cls, folder: Folder, digests: Mapping[str, str], facts: Mapping[str, Any]) -> Record:
-        """Record of a folder that holds nothing yet, or the first stages of this very training.
+    def begin(
+        cls, folder: Folder, digests: Mapping[str, str], facts: Mapping[str, Any], *, fresh: bool = False
+    ) -> Record:
+        """Record of a folder that holds no training yet, or the first stages of this very training.
+
+        Parameters
+        ----------
+        folder : Folder
+            It exists.
+        digests : mapping
+            See `stage_digests`.
+        facts : mapping
+            Inputs, settings and the like, which the record keeps.
+        fresh : bool
+            Remove what the record lists of an earlier training, and nothing else.
 
         Raises
         ------
         OutputError
-            The folder cannot be written, or holds another training.
+            The folder cannot be written, holds another training, or files that are not of a training.
         """
-        make_folder(folder.path)
-        held: dict[str, Any] = {"stages": {}, "rounds": {}}
-        if folder.record.is_file():
-            held = _read(folder.record)
-            stages = held["stages"]
-            if other := [s for s in STAGES if s in stages and stages[s]["digest"] != digests[s]]:
-                raise OutputError(
-                    f"{folder.path}: holds a training of other inputs or settings ({other[0]} would differ): choose "
-                    "another folder, or start anew with --fresh"
-                )
-        elif folder.model.exists():
-            raise OutputError(f"{folder.model}: there is a model already, choose another folder or give --fresh")
-        for name in ("fields", "pseudolabels"):
-            make_folder(folder.path / name)
+        held = _read(folder.record) if folder.record.is_file() else None
+        owned = _files(folder, held, held["stages"]) if held else set()
+        refuse_foreign(folder.path, _files(folder, facts, STAGES) - owned)
+        if held and fresh:
+            remove_owned(owned - {folder.record})
+            remove_owned([folder.record])  # the last, as it says what was to be removed
+        stages = held["stages"] if held and not fresh else {}
+        if other := [s for s in STAGES if s in stages and stages[s]["digest"] != digests[s]]:
+            raise OutputError(
+                f"{folder.path}: holds a training of other inputs or settings ({other[0]} would differ): choose "
+                "another folder, or start anew with --fresh"
+            )
+        return cls._of(folder, facts, {"stages": {}, "rounds": {}} if held is None or fresh else held)
+
+    @classmethod
+    def _of(cls, folder: Folder, facts: Mapping[str, Any], held: dict[str, Any]) -> Record:
         if held.get("status") == "done":
             return cls(folder.record, held)
-        record = cls(folder.record, held | dict(facts) | {"status": "begun"})
+        names = {"names": sorted({*_names(held), *_names(facts)})}  # a slide may bear another name by now
+        record = cls(folder.record, held | dict(facts) | names | {"status": "begun"})
         record.write()
+        for name in ("fields", "pseudolabels"):
+            make_folder(folder.path / name)
         return record
 
     def enter(self, stage: str, digest: str) -> None:
@@ -187,11 +215,24 @@ class Record:
         write_json(self.path, self.table)
 
 
+def _files(folder: Folder, facts: Mapping[str, Any], stages: Iterable[str]) -> set[Path]:
+    """What stages of a training write that has these facts, or this record."""
+    segmenter = facts["config"]["segmenter"]
+    return folder.files(stages, _names(facts), rounds=segmenter["rounds"], members=segmenter["members"])
+
+
+def _names(table: Mapping[str, Any]) -> list[str]:
+    """Names that the files of the slides have, or had earlier in this training."""
+    return [*table.get("names", ()), *(source["name"] for source in table.get("inputs", ()))]
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         held: dict[str, Any] = orjson.loads(path.read_bytes())
-        if all(entry["digest"] and entry["seconds"] >= 0 for entry in held["stages"].values()):
+        _files(Folder(path.parent), held, held["stages"])
+        whole = all(entry["digest"] and entry["seconds"] >= 0 for entry in held["stages"].values())
+        if whole and all(Path(name).name == name for name in _names(held)):  # nothing outside the folder is ours
             return held | {"rounds": dict(held["rounds"])}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
-    raise OutputError(f"{path}: damaged, start anew with --fresh")
+    raise bad_record(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from wsipsm.errors import CheckpointError
 from wsipsm.provenance import write_bytes
 
 Step = Callable[[int], Tensor]
@@ -124,8 +126,14 @@ def _save(path: Path, pair: Averaged, optimiser: torch.optim.Optimizer, step: in
 
 
 def _restore(path: Path, pair: Averaged, optimiser: torch.optim.Optimizer) -> int:
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    pair.network.load_state_dict(state["network"])
-    pair.mean.load_state_dict(state["mean"])
-    optimiser.load_state_dict(state["optimiser"])
-    return int(state["step"])
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        pair.network.load_state_dict(state["network"])
+        pair.mean.load_state_dict(state["mean"])
+        optimiser.load_state_dict(state["optimiser"])
+        return int(state["step"])
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(
+            f"{path}: a damaged state of a training ({reason}); remove it to start this round again"
+        ) from None

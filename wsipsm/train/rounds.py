@@ -141,12 +141,7 @@ def learn_round(
 
     steps = config.round_steps if number else config.steps
     schedule = Schedule(steps, config.learning_rate, config.average, save_every=max(1, min(50, steps // 10)))
-    try:
-        learn(pair, loss_of, schedule, state_file=state_file, told=told)
-    except (pickle.UnpicklingError, EOFError, KeyError) as error:
-        raise CheckpointError(
-            f"{state_file}: a damaged state of a training ({error}); remove it to start this round again"
-        ) from None
+    learn(pair, loss_of, schedule, state_file=state_file, told=told)
 
 
 def save_pair(path: Path, pair: Averaged) -> None:

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wsipsm.config import Config
+from wsipsm.lock import locked
 from wsipsm.nets.checkpoint import save_checkpoint
 from wsipsm.nets.device import pick_device
 from wsipsm.nets.segmenter import Segmenter
-from wsipsm.provenance import file_hash
+from wsipsm.own_files import remove_owned
+from wsipsm.provenance import file_hash, make_folder
 from wsipsm.segmentation import SegmentationNet
 from wsipsm.train import stages
 from wsipsm.train.fields import Material
@@ -55,7 +57,7 @@ class TrainRequest:
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     fresh : bool
-        Drop what an earlier training left.
+        Drop what an earlier training left, as far as its record lists it.
     """
 
     inputs: Sequence[str]
@@ -83,16 +85,25 @@ def train(request: TrainRequest, watcher: Watcher) -> Path:
     CheckpointError
         ``init`` is no segmenter, or the stages before the one asked for are missing.
     OutputError
-        The folder cannot be written, or holds another training.
+        The folder cannot be written, holds another training, or files that are not of a training.
+    LockedError
+        Another training, or a run, works in the folder.
     """
     init = _start(request)
     sources, skipped = find_sources(request.inputs, slide_mpp=request.slide_mpp, skip=request.out)
     refuse_nothing(sources, skipped)
-    training = _begin(request, sources, skipped, watcher)
+    make_folder(request.out)
+    with locked(request.out):
+        return _train(request, sources, _begin(request, sources, skipped, watcher), init)
+
+
+def _train(request: TrainRequest, sources: list[Source], training: Training, init: SegmentationNet | None) -> Path:
+    """Go through the stages as far as is asked."""
+    watcher = training.watcher
     if training.folder.model.is_file() and request.stage in ("all", "segmenter"):
         watcher.said(f"{training.folder.path}: already trained; --fresh starts anew")
         return _close(training)
-    for one in skipped:
+    for one in training.skipped:
         training.tell(one)
     materials = stages.sample(training, sources)
     encoder = stages.learn_encoder(training, materials)
@@ -132,12 +143,10 @@ def _begin(request: TrainRequest, sources: list[Source], skipped: list[Skipped],
     }
     content = [[source.fingerprint, source.mpp] for source in sources]
     digests = stage_digests(used, content, file_hash(request.init) if request.init else None)
-    if request.fresh:
-        folder.clear()
     return Training(
         config=config,
         folder=folder,
-        record=Record.begin(folder, digests, facts),
+        record=Record.begin(folder, digests, facts, fresh=request.fresh),
         digests=digests,
         device=pick_device(request.device),
         watcher=watcher,
@@ -163,8 +172,8 @@ def _finish(training: Training, materials: list[Material], mean: Segmenter) -> P
 
 def _close(training: Training) -> Path:
     """Drop what only a resumed training needs."""
-    for left in training.folder.path.glob("round-*.pair"):
-        left.unlink(missing_ok=True)
+    segmenter = training.config.segmenter
+    remove_owned(training.folder.pairs(rounds=segmenter.rounds, members=segmenter.members))
     if training.record.table["status"] != "done":
         training.record.table["status"] = "done"
         training.record.write()
