@@ -24,7 +24,7 @@ LAYERS = (
     ("snapshot", "train", "paper", "marks"),
     ("job",),
     ("recognizer", "order"),
-    ("activation", "segmentation", "tiles", "overview", "scratch", "manifest"),
+    ("activation", "segmentation", "tiles", "overview", "scratch", "manifest", "tissue_region"),
     ("labels", "nets", "pseudomask", "parquet", "geojson", "tissue", "store", "schedule", "staining"),
     ("cells", "blind_stain", "nucleus_shape", "region"),
     ("stain",),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import shapely
 import shapely.affinity
 
 from wsipsm import scratch, store
@@ -18,11 +17,11 @@ from wsipsm.marks import is_mapped
 from wsipsm.order import Order
 from wsipsm.provenance import make_folder
 from wsipsm.recognizer import CHANNELS
-from wsipsm.region import Region, region_from_roi, region_from_tissue
+from wsipsm.region import Region, region_from_roi
 from wsipsm.reports import Counts
 from wsipsm.slide import Slide, qupath_origin
 from wsipsm.tiles import Tile, TilePlan, plan_tiles
-from wsipsm.tissue import tissue_mask, tissue_polygons
+from wsipsm.tissue_region import find_tissue
 
 
 def prepare(order: Order) -> Prepared:
@@ -69,17 +68,11 @@ def plan_slide(slide: Slide, order: Order) -> tuple[Job, TilePlan]:
 
 
 def _region(slide: Slide, order: Order) -> Region:
-    whole = Box(0, 0, slide.width_l0, slide.height_l0)
-    if order.roi is not None:
-        origin = qupath_origin(slide)  # regions are drawn in QuPath, whatever frame the cells are written in
-        drawn = [shapely.affinity.translate(polygon, *origin) for polygon in read_regions(order.roi)]
-        return region_from_roi(drawn, whole)
-    tissue = order.config.tissue
-    small = slide.thumbnail(tissue.mpp)
-    mask = tissue_mask(small.image, mpp=slide.mpp_l0 * small.downsample_l0, config=tissue)
-    # What cannot be read may be tissue: it is looked for at full size, and listed where it is not to be had there.
-    unknown = [shapely.box(box.x0, box.y0, box.x1, box.y1) for box in small.damaged_l0]
-    return region_from_tissue([*tissue_polygons(mask, small.downsample_l0), *unknown], whole)
+    if order.roi is None:
+        return find_tissue(slide, order.config.tissue)
+    origin = qupath_origin(slide)  # regions are drawn in QuPath, whatever frame the cells are written in
+    drawn = [shapely.affinity.translate(polygon, *origin) for polygon in read_regions(order.roi)]
+    return region_from_roi(drawn, Box(0, 0, slide.width_l0, slide.height_l0))
 
 
 def _mapped(job: Job, plan: TilePlan) -> frozenset[Tile]:

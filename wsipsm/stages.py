@@ -29,7 +29,7 @@ from wsipsm.reports import Counts, MapReport, Seconds, TileReport
 from wsipsm.slide import Slide
 from wsipsm.tiles import Tile, needed_blocks
 from wsipsm.train.fit import fit_segmenter, fit_slide
-from wsipsm.train.patches import patch_boxes
+from wsipsm.train.patches import Images, patch_boxes, read_boxes
 from wsipsm.train.pretrain import Progress
 
 
@@ -82,20 +82,15 @@ def _fitted(patches: npt.NDArray[np.uint8], job: Job, progress: Progress) -> Rec
     return fit_slide(patches, job.config, encoder=job.given, device=device, progress=progress)
 
 
-def _read_patches(slide: Slide, boxes: list[Box], job: Job) -> npt.NDArray[np.uint8]:
-    """Patches that can be read, (n, p, p, 3); a damaged part of a slide must not cost all of it."""
-    patches, last_error = [], None
-    for box in boxes:
-        try:
-            patches.append(slide.read(box, job.grid))
-        except UnreadableSlideError as error:
-            last_error = error
-    if last_error is not None and slide.path != job.slide:
-        with job.open(in_place=True) as well:  # nothing of a slide may depend on what became of its copy
-            return _read_patches(well, boxes, job)
-    if last_error is not None and len(patches) < len(boxes) / 2:
-        raise last_error
-    return np.stack(patches)
+def _read_patches(slide: Slide, boxes: list[Box], job: Job) -> Images:
+    """Patches that can be read; nothing of a slide may depend on what became of its copy on a fast disk."""
+    if slide.path == job.slide:
+        return read_boxes(slide, boxes, job.grid)
+    try:
+        return read_boxes(slide, boxes, job.grid, least=1)
+    except UnreadableSlideError:
+        with job.open(in_place=True) as well:
+            return read_boxes(well, boxes, job.grid)
 
 
 def _constants_key(fingerprint: str, job: Job) -> str:

@@ -13,18 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from wsipsm.config import Config, SegmenterConfig
-from wsipsm.errors import FitError, UnreadableSlideError
+from wsipsm.errors import FitError
 from wsipsm.geometry import Box, Grid
 from wsipsm.provenance import write_bytes
-from wsipsm.region import Region, region_from_tissue
+from wsipsm.region import Region
 from wsipsm.slide import Slide, open_slide
 from wsipsm.staining import SlideStats, measure_slide
-from wsipsm.tissue import tissue_mask, tissue_polygons
+from wsipsm.tissue_region import find_tissue
 from wsipsm.train.inputs import Source
-from wsipsm.train.patches import patch_boxes, points_inside
-
-Images = npt.NDArray[np.uint8]
-"""(n, y, x, 3) uint8 RGB of one size at the working resolution."""
+from wsipsm.train.patches import Images, patch_boxes, points_inside, read_boxes
 
 _WHOLE = 1.25
 _DRAWN_PER_FIELD = 32
@@ -90,21 +87,12 @@ def sample_slide(slide: Slide, config: Config, *, fingerprint: str) -> tuple[Ima
             f"{slide.path}: {grid.width} x {grid.height} px at {grid.mpp:g} um/px, expected at least {smallest} each: "
             "learn from more tissue"
         )
-    region = tissue_region(slide, config)
-    patches = _read(slide, patch_boxes(region, grid, config.encoder), grid)
-    rng = np.random.default_rng((config.segmenter.seed, int(fingerprint[:16], 16)))
-    return patches, _read(slide, field_boxes(region, grid, config.segmenter, rng), grid)
-
-
-def tissue_region(slide: Slide, config: Config) -> Region:
-    """Where a slide has tissue."""
-    small = slide.thumbnail(config.tissue.mpp)
-    mask = tissue_mask(small.image, mpp=slide.mpp_l0 * small.downsample_l0, config=config.tissue)
-    whole = Box(0, 0, slide.width_l0, slide.height_l0)
-    region = region_from_tissue(tissue_polygons(mask, small.downsample_l0), whole)
+    region = find_tissue(slide, config.tissue)
     if region.empty:
         raise FitError(f"{slide.path}: no tissue found, learn from a slide with tissue")
-    return region
+    patches = read_boxes(slide, patch_boxes(region, grid, config.encoder), grid)
+    rng = np.random.default_rng((config.segmenter.seed, int(fingerprint[:16], 16)))
+    return patches, read_boxes(slide, field_boxes(region, grid, config.segmenter, rng), grid)
 
 
 def field_boxes(region: Region, grid: Grid, config: SegmenterConfig, rng: np.random.Generator) -> list[Box]:
@@ -143,16 +131,3 @@ def write_arrays(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # its stubs take a name for allow_pickle
     write_bytes(path, buffer.getvalue())
-
-
-def _read(slide: Slide, boxes: list[Box], grid: Grid) -> Images:
-    """Pixels of the boxes that can be read; a damaged part of a slide must not cost all of it."""
-    images, last_error = [], None
-    for box in boxes:
-        try:
-            images.append(slide.read(box, grid))
-        except UnreadableSlideError as error:
-            last_error = error
-    if last_error is not None and len(images) < len(boxes) / 2:
-        raise last_error
-    return np.stack(images)

@@ -1,4 +1,4 @@
-"""Where a slide is sampled: seeded patches over its tissue."""
+"""Where a slide is sampled, seeded patches over its tissue, and what is read there."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from wsipsm.config import EncoderConfig
-from wsipsm.errors import FitError
+from wsipsm.errors import FitError, UnreadableSlideError
 from wsipsm.geometry import Box, Grid
 from wsipsm.region import Region
+from wsipsm.slide import Slide
+
+Images = npt.NDArray[np.uint8]
+"""(n, y, x, 3) uint8 RGB of one size at the working resolution."""
 
 _DRAW = 4096
 _DRAWS = 256
@@ -62,3 +66,33 @@ def points_inside(region: Region, count: int, rng: np.random.Generator) -> npt.N
     pieces = [piece.representative_point() for piece in region.polygons.geoms]
     found = np.concatenate([found, [(point.x, point.y) for point in pieces]])
     return found[np.arange(count) % len(found)]
+
+
+def read_boxes(slide: Slide, boxes: list[Box], grid: Grid, *, least: float = 0.5) -> Images:
+    """Pixels of the boxes that can be read; a damaged part of a slide must not cost all of it.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open.
+    boxes : list of Box
+        Of one size, grid px.
+    grid : Grid
+        The working plane.
+    least : float
+        Share of the boxes that must be readable.
+
+    Raises
+    ------
+    UnreadableSlideError
+        Too many boxes cannot be read.
+    """
+    images, last_error = [], None
+    for box in boxes:
+        try:
+            images.append(slide.read(box, grid))
+        except UnreadableSlideError as error:
+            last_error = error
+    if last_error is not None and len(images) < least * len(boxes):
+        raise last_error
+    return np.stack(images)
