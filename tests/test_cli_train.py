@@ -54,6 +54,17 @@ def test_the_paper_is_trained_by_the_same_command(field: Path, tmp_path: Path) -
     assert wsipsm(*command, "--seed", "5", "--fresh").returncode == 0
 
 
+def test_the_paper_without_timm_names_the_extra_and_writes_nothing(field: Path, tmp_path: Path) -> None:
+    arguments = ["wsipsm", "train", str(field), "-o", str(tmp_path / "out"), "--config", "paper", "--slide-mpp", "0.25"]
+    blocked = f"import sys; sys.modules['timm'] = None; sys.argv = {arguments}; from wsipsm.cli import main; main()"
+
+    done = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr == "wsipsm: timm is not installed: pip install 'wsipsm[paper]'\n"
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

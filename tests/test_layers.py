@@ -64,12 +64,17 @@ HOMES = {
 
 def imports_of(path: Path) -> set[str]:
     """Every module that a file imports, inside functions too; ``wsipsm.x`` for ``from wsipsm import x``."""
+    return imports_in(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def imports_in(tree: ast.Module) -> set[str]:
+    """As `imports_of`, of parsed text."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
+            assert node.level == 0, f"relative import: {ast.unparse(node)}"
             if node.module == "wsipsm":
                 found |= {f"wsipsm.{alias.name}" for alias in node.names if not alias.name.startswith("__")}
             else:

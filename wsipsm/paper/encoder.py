@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
 
-from wsipsm.errors import ConfigError
+from wsipsm.errors import ConfigError, MissingExtraError
 from wsipsm.paper.tasks import TASKS, Predictor
+
+try:
+    import timm
+except ModuleNotFoundError:
+    raise MissingExtraError("timm", "paper") from None
 
 
 class ActivationEncoder(nn.Module):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from wsipsm.config import RecipeConfig, dump_yaml
-from wsipsm.errors import ScheduleError
+from wsipsm.errors import MissingExtraError, ScheduleError
 
 ASK_SECONDS = 10
 """How long an answer of a manager is waited for."""
@@ -28,7 +28,9 @@ def started(recipe: RecipeConfig) -> Iterator[Any]:
     Raises
     ------
     ScheduleError
-        The extra is not installed, the manager is not here, or it refuses the options.
+        The manager is not here, or it refuses the options.
+    MissingExtraError
+        The package that talks to it is not installed.
     """
     cluster = _STARTERS[recipe.kind](recipe)
     try:
@@ -90,7 +92,7 @@ def _slurm_cluster(recipe: RecipeConfig) -> Any:
     try:
         from dask_jobqueue.slurm import SLURMCluster
     except ImportError:
-        raise _absent("slurm", "dask-jobqueue") from None
+        raise MissingExtraError("dask-jobqueue", "slurm") from None
     try:
         return SLURMCluster(silence_logs=logging.CRITICAL, **recipe.options)
     except (TypeError, ValueError) as error:
@@ -113,7 +115,7 @@ def _start_cuda(recipe: RecipeConfig) -> Any:
     try:
         from dask_cuda import LocalCUDACluster
     except ImportError:
-        raise _absent("cuda", "dask-cuda") from None
+        raise MissingExtraError("dask-cuda", "cuda") from None
     try:
         return LocalCUDACluster(resources={"GPU": 1}, silence_logs=logging.CRITICAL, **recipe.options)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -125,7 +127,7 @@ def _start_kubernetes(recipe: RecipeConfig) -> Any:
         import kr8s
         from dask_kubernetes.operator import KubeCluster
     except ImportError:
-        raise _absent("kubernetes", "dask-kubernetes") from None
+        raise MissingExtraError("dask-kubernetes", "kubernetes") from None
     try:
         kr8s.api().version()  # first: what KubeCluster leaves where nobody answers stumbles at exit
         cluster = KubeCluster(quiet=True, **recipe.options)
@@ -136,10 +138,6 @@ def _start_kubernetes(recipe: RecipeConfig) -> Any:
 
 
 _STARTERS = {"slurm": _start_slurm, "cuda": _start_cuda, "kubernetes": _start_kubernetes}
-
-
-def _absent(extra: str, package: str) -> ScheduleError:
-    return ScheduleError(f"{package} is not installed: pip install 'wsipsm[{extra}]'")
 
 
 def _refused(recipe: RecipeConfig, error: Exception) -> ScheduleError:
