@@ -20,7 +20,7 @@ from slidegen import mosaic, read_rgb
 from wsipsm import labels
 from wsipsm.config import load_config
 from wsipsm.models import shipped_model
-from wsipsm.nets.device import settle_worker
+from wsipsm.schedule.plugin import settle_worker
 from wsipsm.train.fit import fit_segmenter
 
 

@@ -204,6 +204,7 @@ def test_what_needs_a_gpu_is_tried_again_where_one_is(tmp_path: Path) -> None:
         with connect(ScheduleConfig(retries=1), scheduler=str(file)) as pool:
             pool.client.wait_for_workers(2, timeout=60)
             pool.refresh()
+            pool.wait_for_answers()
             (with_gpu,) = pool.gpu_workers
             run_stream(pool, source)
 

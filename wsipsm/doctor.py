@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from wsipsm.config import ScheduleConfig, load_config
-from wsipsm.errors import OutputError, WsipsmError
+from wsipsm.errors import OutputError, ScheduleError, WsipsmError, describe_error
 from wsipsm.gpus import gpu_names
 from wsipsm.lock import is_locked, locked
 from wsipsm.pipeline import Request, run
-from wsipsm.provenance import make_folder, versions
+from wsipsm.provenance import make_folder, versions, write_bytes
 from wsipsm.samples import HE_FIELD_MPP, he_field
-from wsipsm.schedule import connect, worker_versions
+from wsipsm.schedule import connect
 from wsipsm.slide import open_slide, openslide_versions
 from wsipsm.state import Quiet
 
 LEAST_GB = 5
+_PROBE = ".wsipsm-probe-"
 EXPECTED_CELLS = (200, 2000)
 """Cells that the shipped segmenter finds in the sample field, loosely."""
 
@@ -49,6 +54,8 @@ def examine(*, out: Path | None = None, scheduler: str | None = None) -> Iterato
     ]
     if out is not None:
         steps.insert(4, ("output folder", lambda: _folder(out)))
+    if out is not None and scheduler is not None:
+        steps.insert(6, ("shared folder", lambda: _shared(scheduler, out)))
     for name, step in steps:
         try:
             yield Check(name, good=True, found=step())
@@ -82,12 +89,59 @@ def _folder(out: Path) -> str:
 
 
 def _dask(scheduler: str | None) -> str:
-    config = ScheduleConfig(workers=1)
-    with connect(config, scheduler=scheduler) as pool:
-        found = worker_versions(pool.client)
-        return (
-            f"{scheduler or 'local cluster'}: {len(found)} workers with {pool.threads} threads, same versions as here"
-        )
+    with connect(ScheduleConfig(workers=1), scheduler=scheduler) as pool:
+        pool.wait_for_answers()
+        fitting = f"{scheduler or 'local cluster'}: {len(pool.workers)} workers with {pool.threads} threads"
+        if pool.left_out:
+            left_out = "; ".join(f"worker {address}: {reason}" for address, reason in sorted(pool.left_out.items()))
+            raise ScheduleError(f"{fitting}, and {len(pool.left_out)} that are left out: {left_out}")
+        return f"{fitting}, same versions as here"
+
+
+def _shared(scheduler: str, out: Path) -> str:
+    """Write here and read on every worker, and the other way round."""
+    folder, host, token = make_folder(out.absolute()), socket.gethostname(), uuid.uuid4().hex[:8]
+    probe = folder / f"{_PROBE}{token}"
+    with connect(ScheduleConfig(workers=1), scheduler=scheduler) as pool:
+        pool.wait_for_answers()
+        write_bytes(probe, token.encode())
+        try:
+            answers = pool.ask(partial(_exchange, probe, token))
+            wrong = {address: reason for address, answer in answers.items() if (reason := _unshared(answer, folder))}
+        finally:
+            for file in folder.glob(f"{_PROBE}{token}*"):
+                file.unlink(missing_ok=True)
+    if wrong:
+        found = "; ".join(f"worker {address} {reason}" for address, reason in sorted(wrong.items()))
+        raise OutputError(f"{folder}, seen from {host}: {found}; mount the same file system on both, at the same path")
+    hosts = sorted({answer[0] for answer in answers.values()})
+    return f"{folder}: {len(answers)} workers on {', '.join(hosts)} read what {host} writes, and the other way round"
+
+
+def _exchange(probe: Path, token: str) -> tuple[str, str, str]:
+    """On a worker: read the client's probe, answer with one; host, name of the answer and what went wrong."""
+    host, answer = socket.gethostname(), f"{probe.name}-{uuid.uuid4().hex[:8]}"
+    try:
+        if probe.read_text() != token:
+            return host, "", "reads something else there"
+        write_bytes(probe.with_name(answer), token.encode())
+    except FileNotFoundError:
+        return host, "", "does not see this folder"
+    except (OSError, OutputError) as error:
+        return host, "", f"cannot use this folder ({error})"
+    return host, answer, ""
+
+
+def _unshared(answer: Any, folder: Path) -> str:
+    """What is wrong with an answer of a worker; empty where its probe is here."""
+    if isinstance(answer, BaseException):
+        return f"did not answer ({describe_error(answer)})"
+    host, name, wrong = answer
+    return (
+        f"on host {host} {wrong or 'writes what cannot be seen here'}"
+        if not (name and (folder / name).exists())
+        else ""
+    )
 
 
 def _self_test() -> str:

@@ -124,6 +124,25 @@ def run_of(folder: Path) -> str:
     return ""
 
 
+def why_unseen(roots: Iterable[Path], run: str, host: str) -> str:
+    """Why this machine cannot work for a run: it does not see a folder that the run holds; empty where it sees all.
+
+    Parameters
+    ----------
+    roots : iterable of Path
+        Outermost folders of the run.
+    run, host : str
+        Its name, and that of the machine that it was started on.
+    """
+    for root in roots:
+        if run_of(root) != run:
+            return (
+                f"{root}: the worker's host {socket.gethostname()} does not see this output folder as {host} does, "
+                "where the run was started; mount the same file system there, at the same path"
+            )
+    return ""
+
+
 def _held(folder: Path) -> LockedError:
     try:
         facts = orjson.loads((folder / HOLDER_FILE).read_bytes())

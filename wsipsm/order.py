@@ -50,6 +50,8 @@ class Order:
         Name of the run that holds it.
     remake : bool
         The cells are stored, only files made from them are wanted.
+    host : str
+        Machine that the run was started on.
     """
 
     slide: Path
@@ -67,6 +69,7 @@ class Order:
     root: Path | None = None
     run: str = ""
     remake: bool = False
+    host: str = ""
 
     def open(self) -> Slide:
         """Open the slide, or its staged copy; errors as `open_slide`."""

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from wsipsm.annotations import read_regions
@@ -35,7 +36,7 @@ from wsipsm.errors import (
 from wsipsm.gpus import gpu_count
 from wsipsm.labels import halo_px
 from wsipsm.ledger import Entry, Finished, is_owner, long_id, look_up
-from wsipsm.lock import locked_trees
+from wsipsm.lock import locked_trees, why_unseen
 from wsipsm.manifest import Row, is_manifest, read_manifest
 from wsipsm.models import SHIPPED_MPP, fits_resolution, shipped_model
 from wsipsm.order import Order
@@ -188,9 +189,12 @@ def _of_run(orders: Sequence[Order], name: str, roots: set[Path]) -> list[Order]
     @cache
     def root_of(parent: Path) -> Path | None:
         real = Path(os.path.realpath(parent))
-        return next((folder for folder in (real, *real.parents) if folder in roots), None)
+        root = next((folder for folder in (real, *real.parents) if folder in roots), None)
+        # As the user wrote it, where that leads there: a worker may reach it by the same links, to another place.
+        return next((folder for folder in (parent, *parent.parents) if Path(os.path.realpath(folder)) == root), root)
 
-    return [replace(order, run=name, root=root_of(order.out.parent)) for order in orders]
+    host = socket.gethostname()
+    return [replace(order, run=name, root=root_of(order.out.parent), host=host) for order in orders]
 
 
 def estimate(request: Request) -> list[Estimate]:
@@ -320,10 +324,10 @@ def _entry(order: Order) -> Entry | Exception:
 def _work(request: Request, left: Sequence[tuple[Order, SlideState]], told: TableKeeper, stop: Stop) -> None:
     """Start or join a cluster and do what is left."""
     gpus = 0 if request.device == "cpu" else gpu_count()
-    with (
-        _staged(request, left, told) as stager,
-        connect(request.config.schedule, scheduler=request.scheduler, recipe=request.recipe, gpus=gpus) as pool,
-    ):
+    cluster = partial(connect, request.config.schedule, scheduler=request.scheduler, recipe=request.recipe, gpus=gpus)
+    roots = sorted({order.root for order, _ in left if order.root is not None})
+    seen = partial(why_unseen, roots, left[0][0].run, left[0][0].host)
+    with _staged(request, left, told) as stager, cluster(check=seen) as pool:
         if pool.dashboard:
             told.said(f"Dask dashboard: {pool.dashboard}")
         archive = Archive(left, told, stop, stager, on_tick=told.tick)

@@ -12,7 +12,7 @@ from wsipsm.errors import OutputError, StaleError
 from wsipsm.geometry import Box
 from wsipsm.job import Job, Prepared
 from wsipsm.leftovers import put_aside, remove
-from wsipsm.lock import run_of
+from wsipsm.lock import run_of, why_unseen
 from wsipsm.marks import is_mapped
 from wsipsm.order import Order
 from wsipsm.provenance import make_folder
@@ -31,6 +31,8 @@ def prepare(order: Order) -> Prepared:
     ------
     StaleError
         Another run works on the output folder by now.
+    OutputError
+        This machine does not see the output folder.
     """
     with order.open() as slide:
         job, plan = plan_slide(slide, order)
@@ -105,6 +107,12 @@ def _make_room(job: Job, *, fresh: bool) -> bool:
 
 
 def _refuse_late(order: Order) -> None:
-    """Raise where another run has begun since the order was given: its scratch is not this one's to touch."""
-    if order.root is not None and (latest := run_of(order.root)) and latest != order.run:
+    """Raise where the folder is not this run's: another one has begun since, or this machine does not see it.
+
+    A folder that is not seen would be made here, on a disk that nobody looks at.
+    """
+    if order.root is None or (latest := run_of(order.root)) == order.run:
+        return
+    if latest:
         raise StaleError(f"{order.root}: another run has begun since")
+    raise OutputError(why_unseen([order.root], order.run, order.host))

@@ -22,7 +22,7 @@ from wsipsm.errors import OutputError, UnreadableSlideError
 from wsipsm.geometry import Box, Image
 from wsipsm.job import Job, JobRef
 from wsipsm.marks import is_mapped, read_mark, write_mark
-from wsipsm.nets.device import limited_threads, pick_device, settle_worker
+from wsipsm.nets.device import limited_threads, pick_device
 from wsipsm.provenance import write_bytes, write_once
 from wsipsm.recognizer import CHANNELS, Recognizer, fits, load_recognizer
 from wsipsm.reports import Counts, MapReport, Seconds, TileReport
@@ -200,7 +200,6 @@ class _Workbench:
     """What a worker keeps open between tiles of one slide; slide and network only where maps are made."""
 
     def __init__(self, ref: JobRef) -> None:
-        settle_worker()
         self.job = ref.load()
         self.maps = store.open_maps(self.job.maps_folder)
         self._lock = threading.Lock()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -21,9 +19,6 @@ Result = TypeVar("Result")
 
 GPU_BATCH = 8
 """Blocks that a GPU gets at a time, as long as its memory bears it."""
-
-_KEPT_BYTES, _PAD_BYTES = 1 << 28, 1 << 26
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
 
 def pick_device(name: str) -> torch.device:
@@ -45,34 +40,38 @@ def pick_device(name: str) -> torch.device:
     return torch.device("cuda" if found and name != "cpu" else "cpu")
 
 
-def settle_worker() -> None:
-    """Make this process one that works beside others: OpenCV takes one thread, and freed memory is kept.
+class _Limits(threading.local):
+    """Of this thread: the number that it runs torch on inside `limited_threads`."""
 
-    A worker is one of many on its machine, and OpenCV's threads would wait for those of the next worker. Memory of one
-    block is kept for the next, where the C library is glibc: with the 64 kB that Dask sets for its workers, every
-    feature map is handed back to the system and faulted in again, which makes the network three times as slow
-    (measured: 0.63 against 0.19 s per megapixel). A heap of 64 MB, which every thread but the first has, is handed back
-    whole, unless more than that is to be kept.
-    """
-    cv2.setNumThreads(1)
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
-        libc.mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
-        libc.mallopt(_M_TOP_PAD, _PAD_BYTES)
+    now: int | None = None
+
+
+_LIMITS, _GUARD = _Limits(), threading.Lock()
+_limited = 0
+_of_process = 0
 
 
 @contextlib.contextmanager
 def limited_threads(threads: int) -> Iterator[None]:
-    """Run torch on so many CPU threads inside, as before afterwards.
+    """Run torch on so many CPU threads inside this thread; the process has its own number again after the last one.
 
-    The number is set on purpose: some CPU kernels sum in another order with other threads.
+    The number is set on purpose: some CPU kernels sum in another order with other threads. Torch keeps it for each
+    thread, and as what a new thread begins with: a thread that begins while another is limited must not take that for
+    the process's own number and leave it behind.
     """
-    before = torch.get_num_threads()
+    global _limited, _of_process
+    with _GUARD:
+        _of_process = _of_process if _limited else torch.get_num_threads()
+        _limited += 1
+    before, _LIMITS.now = _LIMITS.now, threads
     torch.set_num_threads(threads)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        _LIMITS.now = before
+        with _GUARD:
+            _limited -= 1
+            torch.set_num_threads(before or _of_process)
 
 
 def on_device(inputs: Sequence[npt.NDArray[np.float32]], device: torch.device) -> torch.Tensor:

@@ -9,7 +9,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from distributed import CancelledError, Client, Future
@@ -17,12 +17,15 @@ from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
 from wsipsm.errors import ScheduleError, WorkerLostError
-from wsipsm.schedule.cluster import Pool
+from wsipsm.schedule.pool import Pool
 from wsipsm.schedule.stop import GRACE_SECONDS, Stop
 from wsipsm.schedule.task import TOPIC, Failure, Source, Task, call_task
 
 POLL_SECONDS = 0.5
-"""How often the source is asked although no task ended."""
+"""How often the source is asked although no task ended, and how long a result that ended is waited for."""
+
+MOST_DEATHS = 2
+"""After how many deaths of workers that had it a task is given up."""
 
 
 def run_stream(pool: Pool, source: Source, stop: Stop | None = None) -> None:
@@ -63,6 +66,8 @@ def _drive(stream: _Stream, source: Source, stop: Stop) -> None:
             if not stop.asked:
                 stream.fill(source)
                 told.once("waiting for workers", stream.pool.threads == 0)
+                for address, reason in stream.pool.left_out.items():
+                    told.once(f"worker {address} is left out: {reason}", True)
                 told.once("waiting for workers with a GPU", stream.pool.has_gpu and not stream.pool.gpu_workers)
             told.once(f"{stop.reason}: what is under way has {GRACE_SECONDS:.0f} s to end", stop.asked)
             if not stream.running and (stop.asked or source.over()):
@@ -87,9 +92,23 @@ class _Said:
 
 @dataclass
 class _Running:
+    """A task under way, and what became of it so far.
+
+    ``avoided`` are the workers that failed at it, ``deaths`` counts those that died while they had it, ``among`` are
+    those of which the scheduler may choose now.
+    """
+
     task: Task
     tries: int = 0
     avoided: tuple[str, ...] = ()
+    deaths: int = 0
+    among: frozenset[str] = frozenset()
+
+    @property
+    def key(self) -> str:
+        """Name of this try, for Dask."""
+        again = self.tries + self.deaths
+        return f"{self.task.key}~{again}" if again else self.task.key
 
 
 class _Stream:
@@ -110,16 +129,18 @@ class _Stream:
         if time.monotonic() - self._asked > POLL_SECONDS:
             self.pool.refresh()
             self._asked = time.monotonic()
+            self._take_back(source)
+        self.send()
         limit = self.pool.config.in_flight_per_worker * self.pool.threads
-        while len(self.running) < limit and (task := source.next_task()) is not None:
+        while len(self.running) + len(self._unsent) < limit and (task := source.next_task()) is not None:
             self.send(_Running(task))
 
     def settle(self, source: Source) -> None:
         """Hand the tasks that ended to the source; waits a little for the first."""
         with contextlib.suppress(queue.Empty):
-            self._settle_one(self._ended.get(timeout=POLL_SECONDS), source)
-            while True:
-                self._settle_one(self._ended.get_nowait(), source)
+            in_time = self._settle_one(self._ended.get(timeout=POLL_SECONDS), source)
+            while in_time:
+                in_time = self._settle_one(self._ended.get_nowait(), source)
         if not self.pool.alive:
             raise CancelledError(self.pool.client.status)
 
@@ -128,55 +149,111 @@ class _Stream:
         self.pool.client.cancel(list(self.running), force=True)
         self.running.clear()
 
-    def _settle_one(self, future: Future[Any], source: Source) -> None:
-        run = self.running[future]
-        result = _result_of(future, run.task)
+    def _settle_one(self, future: Future[Any], source: Source) -> bool:
+        """Hand one on; returns False where its result does not come now, as its worker is slow or gone."""
+        run = self.running.get(future)
+        if run is None:  # taken back
+            return True
+        try:
+            result = _result_of(future, run.task)
+        except TimeoutError:
+            future.add_done_callback(self._ended.put)  # at once where it is there, else when it was made again
+            return False
         del self.running[future]
         future.release()
-        if not isinstance(result, Failure):
+        if isinstance(result, _Deaths):
+            self._lost(run, result.count, source)
+        elif not isinstance(result, Failure):
             source.done(run.task, result)
         elif run.tries < self.pool.config.retries and not getattr(result.error, "final", False):
-            self.send(_Running(run.task, run.tries + 1, (*run.avoided, result.worker)))
+            again = replace(run, tries=run.tries + 1, avoided=(*run.avoided, result.worker))
+            self.send(again)
         else:
             source.failed(run.task, result)
+        return True
+
+    def _lost(self, run: _Running, deaths: int, source: Source) -> None:
+        """Try a task once more whose worker died, or give it up."""
+        run = replace(run, deaths=run.deaths + deaths)
+        if run.deaths < MOST_DEATHS:
+            self.send(run)
+            return
+        text = f"{run.deaths} workers died over {run.task.key}; most often they ran out of memory, or were killed"
+        source.failed(run.task, Failure(WorkerLostError(text), text))
+
+    def _take_back(self, source: Source) -> None:
+        """Take back what no worker can do any more, as all that it was given to are gone."""
+        for future, run in list(self.running.items()):
+            if not future.done() and not run.among & self.pool.workers:
+                del self.running[future]
+                future.cancel(force=True)
+                self._lost(run, 1, source)
 
     def send(self, *more: _Running) -> None:
-        """Submit what is unsent, and more; what a lost scheduler does not take stays unsent."""
+        """Submit what is unsent, and more; what has no worker now, or a lost scheduler does not take, stays unsent."""
         self._unsent.extend(more)
-        while self._unsent:
-            self._submit(self._unsent[0])
-            self._unsent.popleft()
+        for _ in range(len(self._unsent)):
+            if among := self._choose(self._unsent[0]):
+                self._submit(self._unsent[0], among)
+                self._unsent.popleft()
+            else:
+                self._unsent.rotate(-1)
 
-    def _submit(self, run: _Running) -> None:
-        """Start a task, on another worker than those that failed at it."""
-        task = run.task
-        on_gpu = task.gpu and self.pool.has_gpu
-        able = self.pool.gpu_workers if on_gpu else self.pool.workers
-        others = sorted(able.difference(run.avoided)) if run.tries else []
+    def _choose(self, run: _Running) -> frozenset[str]:
+        """Workers that may do a task: others than those that failed at it, where there are others.
+
+        A task that lost a worker gets one by itself, without another such task, which may be what killed the first.
+        """
+        able = self.pool.gpu_workers if self._on_gpu(run.task) else self.pool.workers
+        able = able.difference(run.avoided) or able
+        if not run.deaths:
+            return able
+        taken = frozenset[str]().union(*(other.among for other in self.running.values() if other.deaths))
+        return frozenset(sorted(able - taken)[:1])
+
+    def _on_gpu(self, task: Task) -> bool:
+        return task.gpu and self.pool.has_gpu
+
+    def _submit(self, run: _Running, among: frozenset[str]) -> None:
         future = self.pool.client.submit(
             call_task,
-            task,
-            key=f"{task.key}~{run.tries}" if run.tries else task.key,
+            run.task,
+            key=run.key,
             pure=False,
-            workers=others or None,
-            allow_other_workers=bool(others),
-            resources={"GPU": 1} if on_gpu else None,
+            workers=sorted(among),
+            resources={"GPU": 1} if self._on_gpu(run.task) else None,
         )
-        self.running[future] = run
+        self.running[future] = replace(run, among=among)
         future.add_done_callback(self._ended.put)
 
 
+@dataclass(frozen=True)
+class _Deaths:
+    """Workers died over a task."""
+
+    count: int
+
+
 def _result_of(future: Future[Any], task: Task) -> Any:
+    """What a task gave, a `Failure`, or how many workers died over it.
+
+    Raises
+    ------
+    TimeoutError
+        It is not there: its worker is slow, or gone, so that the task is done again.
+    CancelledError
+        The scheduler was lost.
+    """
     if future.cancelled():
         raise CancelledError(task.key)
-    error = future.exception()
-    if error is None:
-        return future.result()
-    trace = "".join(traceback.format_exception(type(error), error, future.traceback()))
-    if isinstance(error, KilledWorker):
-        text = f"workers died while they worked on {task.key}; most often they ran out of memory, or were killed"
-        error = WorkerLostError(text)
-    return Failure(error, trace)
+    try:
+        return future.result(timeout=POLL_SECONDS)
+    except KilledWorker as error:
+        return _Deaths(error.allowed_failures + 1)
+    except (CancelledError, CommClosedError, TimeoutError):
+        raise
+    except Exception as error:  # of unpickling, or of Dask itself: what tasks raise comes back as a Failure
+        return Failure(error, "".join(traceback.format_exception(error)))
 
 
 @contextlib.contextmanager
