@@ -61,7 +61,7 @@ test: $(READY) lint
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
 
 bench: $(READY)
-	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python -m benchmarks.startup
 
 # The shipped segmenter from nothing, with `make model IMAGES="folder/*.tif"`.
 IMAGES ?= images

@@ -1,4 +1,4 @@
-"""The ladder of accuracy on MoNuSeg, one command: ``python benchmarks/accuracy.py --data ../shared/data/monuseg``.
+"""The ladder of accuracy on MoNuSeg, one command: ``python -m benchmarks.accuracy --data ../shared/data/monuseg``.
 
 Labels score and do nothing else. Choices are made on the 30 .tif images; the 7 .png are reported as they come. Parts:
 
@@ -29,18 +29,18 @@ from gradcam import gradcam_map
 from PIL import Image as PillowImage
 from psm_monuseg import auc, baseline, halved, patches_of
 from skimage.io import imread
-from slidegen import read_rgb, write_slide
 
-from wsipsm import labels
-from wsipsm.activation import ActivationNet, input_planes
+from tests.helpers.slidegen import read_rgb, write_slide
+from wsipsm.cells import instances as labels
 from wsipsm.config import Config, load_config
 from wsipsm.evaluation import Scores, score_labels
-from wsipsm.models import shipped_model
-from wsipsm.recognizer import Recognizer
-from wsipsm.stain import optical_density, unmix
-from wsipsm.staining import measure_slide
-from wsipsm.train.fit import fit_segmenter, fit_slide
-from wsipsm.train.pretrain import pretrain
+from wsipsm.nuclei.activation import ActivationNet, input_planes
+from wsipsm.nuclei.calibrate import fit_segmenter, fit_slide
+from wsipsm.nuclei.models import shipped_model
+from wsipsm.nuclei.pretrain import pretrain
+from wsipsm.nuclei.recognizer import Recognizer
+from wsipsm.stain.normalise import measure_slide
+from wsipsm.stain.optics import optical_density, unmix
 
 CPU = torch.device("cpu")
 WSIPSM = str(Path(sys.executable).with_name("wsipsm"))

@@ -1,4 +1,4 @@
-"""Break a run in every way, again and again: ``python benchmarks/faults.py --data ../shared/data/monuseg``.
+"""Break a run in every way, again and again: ``python -m benchmarks.faults --data ../shared/data/monuseg``.
 
 A seeded plan of interruptions over an archive of real H&E: SIGKILL of the client with its workers, of one worker, of
 the scheduler (which comes back, or does not); SIGTERM; a worker that is stopped and goes on when others have done its
@@ -28,8 +28,9 @@ import geopandas
 import numpy as np
 import psutil
 import zarr
-from dask_processes import Process, start_scheduler, start_worker, stop, worker_pids
-from slidegen import mosaic, read_rgb, write_slide
+
+from tests.helpers.dask_processes import Process, start_scheduler, start_worker, stop, worker_pids
+from tests.helpers.slidegen import mosaic, read_rgb, write_slide
 
 WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
 SETTINGS = ["--set", "tiles.core_px=256", "--set", "tiles.block_px=256"]

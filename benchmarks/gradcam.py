@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from wsipsm.activation import channel_weights
-from wsipsm.nets.encoder import Encoder
+from wsipsm.nuclei.activation import channel_weights
+from wsipsm.nuclei.nets.encoder import Encoder
 
 
 def gradcam_map(encoder: Encoder, planes: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Where the time of the labels goes: ``python benchmarks/labels_speed.py [side in pixels]``, one thread."""
+"""Where the time of the labels goes: ``python -m benchmarks.labels_speed [side in pixels]``, one thread."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import time
 import cv2
 import numpy as np
 
+from wsipsm.cells.instances import halo_px, instances
 from wsipsm.config import LabelsConfig
-from wsipsm.labels import halo_px, instances
 
 MPP = 0.5
 REPEATS = 5

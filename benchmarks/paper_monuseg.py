@@ -1,6 +1,6 @@
 """The paper's method on MoNuSeg, learnt from the 30 .tif images without labels, in the time there is.
 
-    python benchmarks/paper_monuseg.py --data ../shared/data/monuseg --minutes 15 --out /tmp/paper [--set ...]
+    python -m benchmarks.paper_monuseg --data ../shared/data/monuseg --minutes 15 --out /tmp/paper [--set ...]
 
 Each network is timed on this machine and given the steps that fit its share of the minutes; the table says how many of
 the steps that ``configs/paper.yaml`` asks for that is. The 30 images are those learnt from; of the 7 .png nothing is
@@ -22,17 +22,17 @@ from psm_monuseg import score as score_found
 from skimage.io import imread
 from skimage.measure import label
 
-from wsipsm.paper.clustering import pseudo_mask
-from wsipsm.paper.encoder import ActivationEncoder
-from wsipsm.paper.folder import PaperFolder
-from wsipsm.paper.learn import StepRecord, steps_of
-from wsipsm.paper.maps import activation_map
-from wsipsm.paper.model import load_encoder
-from wsipsm.paper.pipeline import centre_crops, train_paper
-from wsipsm.paper.segmenter import components, watershed_instances
-from wsipsm.paper.settings import PaperSettings, load_paper_settings
-from wsipsm.paper.tasks import TASKS
-from wsipsm.paper.unet import ResUNet
+from wsipsm.training.paper.clustering import pseudo_mask
+from wsipsm.training.paper.encoder import ActivationEncoder
+from wsipsm.training.paper.folder import PaperFolder
+from wsipsm.training.paper.learn import StepRecord, steps_of
+from wsipsm.training.paper.maps import activation_map
+from wsipsm.training.paper.model import load_encoder
+from wsipsm.training.paper.pipeline import centre_crops, train_paper
+from wsipsm.training.paper.segmenter import components, watershed_instances
+from wsipsm.training.paper.settings import PaperSettings, load_paper_settings
+from wsipsm.training.paper.tasks import TASKS
+from wsipsm.training.paper.unet import ResUNet
 
 CPU = torch.device("cpu")
 SHARES = {"encoder": 0.35, "points": 0.15, "segmenter": 0.2}

@@ -1,6 +1,6 @@
 """Pseudo masks and their instances on MoNuSeg, beside ten lines of scikit-image.
 
-    python benchmarks/psm_monuseg.py --data ../shared/data/monuseg [--seeds 0 1] [--set pseudomask.clusters=3]
+    python -m benchmarks.psm_monuseg --data ../shared/data/monuseg [--seeds 0 1] [--set pseudomask.clusters=3]
 
 Every image is a slide of its own at 0.25 um/px, worked on at the grid's 0.5 um/px. The encoder is learnt once a seed
 from all images without labels; the constants and the clusters are those of each image. The 30 .tif images chose the
@@ -25,11 +25,11 @@ from skimage.io import imread
 from skimage.morphology import remove_small_holes, remove_small_objects
 from skimage.segmentation import watershed
 
-from wsipsm import labels
-from wsipsm.activation import ActivationNet
+from wsipsm.cells import instances as labels
 from wsipsm.config import Config, load_config
-from wsipsm.train.fit import fit_slide
-from wsipsm.train.pretrain import pretrain
+from wsipsm.nuclei.activation import ActivationNet
+from wsipsm.nuclei.calibrate import fit_slide
+from wsipsm.nuclei.pretrain import pretrain
 
 COLUMNS = ("AJI", "PQ", "pixel F1", "mask F1", "AUC", "AUC of H")
 

@@ -1,6 +1,6 @@
 """Score ``wsipsm run`` itself on MoNuSeg: every image a slide, through the command line, beside the ten-line baseline.
 
-``python benchmarks/psm_slides.py --data ../shared/data/monuseg`` writes the 37 images as slides of 0.25 um/px, learns
+``python -m benchmarks.psm_slides --data ../shared/data/monuseg`` writes the 37 images as slides of 0.25 um/px, learns
 one encoder on the 30 .tif without labels, runs the slides with it (constants and clusters are each slide's own), and
 scores ``labels.ome.zarr`` at 0.25 um/px. Labels score and do nothing else.
 """
@@ -19,11 +19,11 @@ import torch
 import zarr
 from psm_monuseg import baseline, halved, patches_of, report, score
 from skimage.io import imread
-from slidegen import read_rgb, write_slide
 
+from tests.helpers.slidegen import read_rgb, write_slide
 from wsipsm.config import load_config
-from wsipsm.nets.checkpoint import save_checkpoint
-from wsipsm.train.pretrain import pretrain
+from wsipsm.nuclei.nets.checkpoint import save_checkpoint
+from wsipsm.nuclei.pretrain import pretrain
 
 WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
 

@@ -1,4 +1,4 @@
-"""How a run scales: ``python benchmarks/scale.py --data ../shared/data/monuseg``.
+"""How a run scales: ``python -m benchmarks.scale --data ../shared/data/monuseg``.
 
 ``workers``  an archive of 8 slides with one worker and with two, one thread each
 ``ceiling``  two runs of one worker side by side against one alone: what the machine gives without any sharing
@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from slidegen import mosaic, read_rgb, write_endless
+
+from tests.helpers.slidegen import mosaic, read_rgb, write_endless
 
 WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
 TEXTURE_PX = 4096
@@ -112,7 +113,7 @@ def resume(slide: Path, folder: Path) -> None:
     options = [part for one in settings for part in ("--set", one)]
     out, killed = folder / "resume", folder / "killed"
     whole, _ = run(slide, out, *settings)
-    imports = min(timed([sys.executable, "-c", "import wsipsm.cli, wsipsm.pipeline"]) for _ in range(3))
+    imports = min(timed([sys.executable, "-c", "import wsipsm.cli.main, wsipsm.engine.pipeline"]) for _ in range(3))
     again = min(timed([WSIPSM, "run", str(slide), "-o", str(out), *options]) for _ in range(3))
     print(f"finished slide of 1024 tiles, run again: {again:.1f} s, imports alone {imports:.1f} s (asked: 3 s besides)")
 

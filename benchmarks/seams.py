@@ -1,6 +1,6 @@
 """Prove on a large mosaic that cells do not depend on how the slide was cut and worked on.
 
-``python benchmarks/seams.py --data ../shared/data/monuseg --side 8192`` writes one slide of real H&E, runs it as one
+``python -m benchmarks.seams --data ../shared/data/monuseg --side 8192`` writes one slide of real H&E, runs it as one
 tile, then under every other setting, and compares cells, labels and ids.
 """
 
@@ -17,7 +17,8 @@ from pathlib import Path
 import geopandas
 import numpy as np
 import zarr
-from slidegen import mosaic, read_rgb, write_slide
+
+from tests.helpers.slidegen import mosaic, read_rgb, write_slide
 
 WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
 

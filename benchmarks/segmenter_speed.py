@@ -1,4 +1,4 @@
-"""How fast the segmenter path is: ``python benchmarks/segmenter_speed.py --data ../shared/data/monuseg``.
+"""How fast the segmenter path is: ``python -m benchmarks.segmenter_speed --data ../shared/data/monuseg``.
 
 Two processes with one thread each do what two workers do, on a mosaic of real H&E at 0.5 um/px: blocks through the
 network, then instances of cores with their halo. Reading, outlines and writing are left out.
@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accuracy import halved
-from slidegen import mosaic, read_rgb
 
-from wsipsm import labels
+from benchmarks.accuracy import halved
+from tests.helpers.slidegen import mosaic, read_rgb
+from wsipsm.cells import instances as labels
 from wsipsm.config import load_config
-from wsipsm.models import shipped_model
-from wsipsm.schedule.plugin import settle_worker
-from wsipsm.train.fit import fit_segmenter
+from wsipsm.engine.cluster.plugin import settle_worker
+from wsipsm.nuclei.calibrate import fit_segmenter
+from wsipsm.nuclei.models import shipped_model
 
 
 def work(image: np.ndarray, repeats: int) -> tuple[float, float, int]:

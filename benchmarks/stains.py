@@ -1,4 +1,4 @@
-"""Named stains against found ones: ``python benchmarks/stains.py --data ../shared/data/monuseg``.
+"""Named stains against found ones: ``python -m benchmarks.stains --data ../shared/data/monuseg``.
 
 The 37 images as they are, and recoloured: each one's haematoxylin and eosin get stain vectors drawn at random, the same
 for all methods. Labels score and do nothing else.
@@ -13,13 +13,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from accuracy import Data, encoder, halved, head, say, score_psm, score_segmenter
 from psm_monuseg import auc, patches_of
 
+from benchmarks.accuracy import Data, encoder, halved, head, say, score_psm, score_segmenter
 from wsipsm.config import load_config
-from wsipsm.models import shipped_model
-from wsipsm.stain import optical_density, smooth, unmix
-from wsipsm.staining import measure_slide
+from wsipsm.nuclei.models import shipped_model
+from wsipsm.stain.normalise import measure_slide
+from wsipsm.stain.optics import optical_density, smooth, unmix
 
 LEAST_ANGLE, LEAST_OD = 25, 0.08
 

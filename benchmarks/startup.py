@@ -1,4 +1,4 @@
-"""Print start-up times and the time and peak memory of a whole run: ``python benchmarks/startup.py SLIDE``."""
+"""Print start-up times and the time and peak memory of a whole run: ``python -m benchmarks.startup SLIDE``."""
 
 from __future__ import annotations
 

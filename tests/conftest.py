@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from results import QUICK_FIT, run_slide
-from slidegen import mosaic, read_rgb, write_slide
 
-from wsipsm.samples import HE_FIELD_MPP, he_field
+from tests.helpers.results import QUICK_FIT, run_slide
+from tests.helpers.slidegen import mosaic, read_rgb, write_slide
+from wsipsm.slide.sample import HE_FIELD_MPP, he_field
 
 SHARED_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 

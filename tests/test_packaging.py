@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from test_layers import MODULES, PACKAGE, imports_in
+
+from tests.helpers.imports import MODULES, PACKAGE, imports_in
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -22,7 +23,11 @@ LOCK = (ROOT / "requirements-dev.lock").read_text(encoding="utf-8")
 
 WITHOUT_IMPORT = {"openslide-bin"}
 """Regular dependencies that hold no Python: the C library under openslide-python."""
-OWN_MODULES = {file.stem for folder in ("tests", "benchmarks") for file in (ROOT / folder).rglob("*.py")} | {"wsipsm"}
+OWN_MODULES = {file.stem for folder in ("tests", "benchmarks") for file in (ROOT / folder).rglob("*.py")} | {
+    "wsipsm",
+    "tests",
+    "benchmarks",
+}
 
 
 def requirements(texts: list[str]) -> Iterator[Requirement]:

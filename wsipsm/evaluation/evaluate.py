@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
 
-from wsipsm.errors import EvaluationError
+from wsipsm.core.errors import EvaluationError
+from wsipsm.core.files import make_folder
 from wsipsm.evaluation.groundtruth import Objects, read_objects
 from wsipsm.evaluation.metrics import Scores, score_labels
 from wsipsm.evaluation.pairing import Pairs, pair
@@ -19,7 +20,6 @@ from wsipsm.evaluation.paper_protocol import PaperScores, score_paper
 from wsipsm.evaluation.picture import draw, write_picture
 from wsipsm.evaluation.predictions import Prediction, read_prediction, resample
 from wsipsm.evaluation.rasterise import Convention, rasterise
-from wsipsm.provenance import make_folder
 
 MAX_PIXELS = 1_000_000_000
 """Images above this are refused: the comparison holds two label images of that size in memory."""

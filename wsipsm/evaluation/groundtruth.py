@@ -14,9 +14,9 @@ import shapely
 from PIL import Image as PillowImage
 from scipy import ndimage as ndi
 
-from wsipsm.annotations import read_regions
-from wsipsm.errors import EvaluationError, RegionError
+from wsipsm.core.errors import EvaluationError, RegionError
 from wsipsm.evaluation.rasterise import Convention, Outlines
+from wsipsm.slide.annotations import read_regions
 
 IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 GEOJSON_SUFFIXES = (".geojson", ".geojson.gz", ".json")

@@ -15,8 +15,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from wsipsm.core.geometry import Mask
 from wsipsm.evaluation.overlap import Overlap, overlap
-from wsipsm.geometry import Mask
 
 MATCH_IOU = 0.5
 """Two objects match if their IoU is above this; above one half no object can match twice."""

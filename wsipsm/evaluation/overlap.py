@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wsipsm.errors import EvaluationError
+from wsipsm.core.errors import EvaluationError
 
 _Ints = npt.NDArray[np.int64]
 

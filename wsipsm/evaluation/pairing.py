@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsipsm.errors import EvaluationError
+from wsipsm.core.errors import EvaluationError
 from wsipsm.evaluation.groundtruth import SUFFIXES, stem_of, suffix_of
 from wsipsm.evaluation.predictions import is_slide_folder, slide_stem
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
 
+from wsipsm.core.files import write_bytes
+from wsipsm.core.geometry import Mask
 from wsipsm.evaluation.metrics import matches
 from wsipsm.evaluation.overlap import overlap
-from wsipsm.geometry import Mask
-from wsipsm.provenance import write_bytes
 
 HIT, MISS, FALSE_ALARM = (0, 215, 80), (220, 30, 30), (255, 165, 0)
 """Outlines of true objects with a match, of those without, and of predicted ones without."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import orjson
 import shapely
 
-from wsipsm.errors import EvaluationError
+from wsipsm.core.errors import EvaluationError
 from wsipsm.evaluation.groundtruth import GEOJSON_SUFFIXES, Objects, read_objects, suffix_of
 from wsipsm.evaluation.rasterise import Outlines
 
@@ -119,10 +119,10 @@ def _read_run(folder: Path, *, outlines: bool) -> Prediction:
             f"{folder}: {source.name} is missing; was the run finished, with output.arrays=instances?"
         )
     if outlines:
-        from wsipsm.parquet import read_outlines
+        from wsipsm.results.formats.geoparquet import read_outlines
 
         return Prediction(Outlines(list(read_outlines(source))), shape)
-    from wsipsm.store import read_labels
+    from wsipsm.results.formats.ome_zarr import read_labels
 
     labels, mpp = read_labels(source)
     return Prediction(labels, shape, mpp / table["grid"]["mpp"] * table["grid"]["downsample"])

@@ -10,7 +10,7 @@ import numpy as np
 import shapely
 from skimage.draw import polygon as draw_polygon
 
-from wsipsm.geometry import Labels
+from wsipsm.core.geometry import Labels
 
 Convention = Literal["centre", "vertex"]
 """Which pixels a polygon covers; a vertex is a position in the plane whose pixel (0, 0) covers [0, 1) x [0, 1).

@@ -28,11 +28,11 @@ from typing import Any
 
 import numpy as np
 
-from wsipsm.errors import EvaluationError
+from wsipsm.core.errors import EvaluationError
+from wsipsm.core.files import versions
 from wsipsm.evaluation import bootstrap
 from wsipsm.evaluation.evaluate import ImageScores, Settings
 from wsipsm.evaluation.pairing import Pairs
-from wsipsm.provenance import versions
 
 SCHEMA = 1
 

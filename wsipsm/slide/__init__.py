@@ -8,8 +8,8 @@ from __future__ import annotations
 from wsipsm.slide.base import Level, Slide, Thumbnail, fingerprint_of, qupath_origin
 from wsipsm.slide.describe import describe, describe_file
 from wsipsm.slide.open import open_slide
-from wsipsm.slide.openslide_reader import openslide_versions
 from wsipsm.slide.paths import slide_paths
+from wsipsm.slide.readers.openslide import openslide_versions
 
 __all__ = [
     "Level",

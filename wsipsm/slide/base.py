@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from wsipsm.errors import ResolutionError, UnreadableSlideError
-from wsipsm.geometry import Box, Grid, Image
+from wsipsm.core.errors import ResolutionError, UnreadableSlideError
+from wsipsm.core.geometry import Box, Grid, Image
 from wsipsm.slide.resample import area_mean, source_box
 from wsipsm.slide.resolution import Resolution
 

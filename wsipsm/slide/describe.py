@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wsipsm.errors import ResolutionError
+from wsipsm.core.errors import ResolutionError
 from wsipsm.slide.base import Slide
 from wsipsm.slide.open import open_slide
 from wsipsm.slide.resolution import number

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from wsipsm.errors import InputError, UnreadableSlideError
+from wsipsm.core.errors import InputError, UnreadableSlideError
 from wsipsm.slide.base import Slide
-from wsipsm.slide.openslide_reader import OpenSlideSlide, detect_vendor
-from wsipsm.slide.plain_reader import PlainSlide, is_plain, refuse_other_pixels
+from wsipsm.slide.readers.openslide import OpenSlideSlide, detect_vendor
+from wsipsm.slide.readers.pillow import PlainSlide, is_plain, refuse_other_pixels
 
 # Files of these two are known to OpenSlide by their container only, so another reader may know their pixels.
 _CONTAINERS = frozenset({"generic-tiff", "dicom"})
@@ -61,7 +61,7 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
 
 
 def _by_tiatoolbox(path: Path, mpp: float | None) -> Slide:
-    from wsipsm.slide.tiatoolbox_reader import TiatoolboxSlide  # here, as the module speaks to a library of 6 s
+    from wsipsm.slide.readers.tiatoolbox import TiatoolboxSlide  # here, as the module speaks to a library of 6 s
 
     return TiatoolboxSlide(path, mpp)
 

@@ -8,14 +8,15 @@ from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from wsipsm.errors import InputError
-from wsipsm.outputs import OUTPUTS
+from wsipsm.core.errors import InputError
 
 SUFFIXES = frozenset(
     {".bif", ".bmp", ".btf", ".czi", ".dcm", ".jp2", ".jpeg", ".jpg", ".mrxs", ".ndpi", ".png", ".qptiff", ".scn"}
     | {".svs", ".svslide", ".tif", ".tiff", ".vms", ".vmu"}
 )
 _FOLDER_SUFFIX = ".zarr"
+RESULTS = frozenset({"overview.png", "labels.ome.zarr"})
+"""What a folder of results holds that could pass for a slide."""
 _RESULTS_TABLE = "cells.parquet"
 """What tells a folder of results, of a run that was killed while it wrote them too: no picture is there without it."""
 
@@ -84,7 +85,7 @@ def _walk(folder: Path) -> list[Path]:
 
 
 def _is_slide(path: Path) -> bool:
-    if path.name.startswith(".") or (path.name in OUTPUTS and path.with_name(_RESULTS_TABLE).exists()):
+    if path.name.startswith(".") or (path.name in RESULTS and path.with_name(_RESULTS_TABLE).exists()):
         return False
     suffix = path.suffix.lower()
     return suffix == _FOLDER_SUFFIX if path.is_dir() else suffix in SUFFIXES

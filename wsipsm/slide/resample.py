@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from wsipsm.geometry import Box, Image
+from wsipsm.core.geometry import Box, Image
 
 Sums = npt.NDArray[Any]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsipsm.errors import ResolutionError
+from wsipsm.core.errors import ResolutionError
 
 MIN_MPP, MAX_MPP = 0.05, 20.0
 _MAX_ANISOTROPY = 0.02

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from wsipsm.config import Config, load_config, packaged_configs, parse_config
+from wsipsm.core.errors import ConfigError, WsipsmError
+from wsipsm.engine.pipeline import Request, run
+from wsipsm.engine.state import Quiet
+
+
+def test_he_lists_every_key_with_its_default() -> None:
+    table = yaml.safe_load(packaged_configs()["he"].read_text())
+
+    assert table == Config().model_dump(mode="json")
+
+
+def test_he_explains_every_key() -> None:
+    lines = packaged_configs()["he"].read_text().splitlines()
+    for number, line in enumerate(lines):
+        if re.match(r"^  \w+:", line):
+            assert "#" in line or lines[number - 1].strip().startswith("#"), line
+
+
+def test_a_dumped_configuration_is_read_back() -> None:
+    config = load_config("he", ("tiles.core_px=512", "encoder.seed=3"))
+
+    assert parse_config(config.model_dump(mode="json")) == config
+
+
+def test_a_later_override_wins() -> None:
+    assert load_config("he", ("tiles.core_px=512", "tiles.core_px=1536")).tiles.core_px == 1536
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("tiles.core_pxx=512", "did you mean 'core_px'"),
+        ("tile.core_px=512", "did you mean 'tiles'"),
+        ("tiles.core_px=500", "whole multiple or a whole part of block_px=512"),
+        ("tiles.core_px=many", "tiles.core_px"),
+        ("grid.mpp=500", "less than or equal to 20"),
+        ("core_px=512", "expected section.key=value"),
+        ("tiles.core_px", "expected section.key=value"),
+        ("grid.mpp=[", "not a YAML value"),
+    ],
+)
+def test_a_bad_override_says_what_is_wrong(override: str, expected: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(expected)):
+        load_config("he", (override,))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("- a\n", "expected sections"), ("a: [", "not YAML"), ("tiles: 3\n", "expected keys and values")],
+)
+def test_a_bad_file_says_what_is_wrong(tmp_path: Path, text: str, expected: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+
+    with pytest.raises(ConfigError, match=expected):
+        load_config(str(path))
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="expected one of he"):
+        load_config("hee")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        load_config(str(tmp_path / "none.yaml"))
+
+
+@pytest.mark.parametrize("of_a_manifest", [False, True])
+def test_cores_below_the_halo_are_refused_before_any_slide_is_opened(tmp_path: Path, of_a_manifest: bool) -> None:
+    (tmp_path / "s.tif").write_bytes(b"no slide")
+    (tmp_path / "small.yaml").write_text("tiles: {core_px: 64, block_px: 64}")
+    (tmp_path / "m.csv").write_text(f"slide,config\ns.tif,{tmp_path / 'small.yaml'}\n")
+    name, inputs = ("he", tmp_path / "m.csv") if of_a_manifest else (str(tmp_path / "small.yaml"), tmp_path / "s.tif")
+
+    with pytest.raises(WsipsmError, match=r"tiles\.core_px=64 is less than the halo of 97 px"):
+        run(Request([str(inputs)], tmp_path / "out", load_config(name)), Quiet())
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_configuration_error_is_not_tried_again() -> None:
+    assert ConfigError.final

@@ -1,0 +1,78 @@
+"""The result of a tile, there and back."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wsipsm.cells.table import COLUMNS, Cells, Measured
+from wsipsm.core.errors import OutputError
+from wsipsm.engine.reports import Counts
+from wsipsm.engine.scratch import load_anchors, load_counts, load_tile, save_tile
+
+LABELS = np.array([[0, 1, 1], [2, 2, 0]], np.int32)
+IDS = np.array([1, 3_000_000_000_000])
+
+
+def a_triangle() -> Cells:
+    return Cells(
+        anchor=IDS[:1],
+        vertices_l0=np.array([[0.1, 0], [5, 0], [5, 5], [0.1, 0]]),
+        ring_offsets=np.array([0, 4]),
+        centroid_l0=np.array([[3.0, 1.5]]),
+        columns={name: np.array([i / 3], np.float32) for i, name in enumerate(COLUMNS)},
+        class_=np.array([2], np.uint8),
+    )
+
+
+@pytest.mark.parametrize("cells", [a_triangle(), a_triangle().take(np.arange(0))], ids=["one", "none"])
+def test_a_tile_comes_back_to_the_bit(tmp_path: Path, cells: Cells) -> None:
+    path = tmp_path / "00001_00002.npz"
+
+    save_tile(path, Measured(cells, 2, 1), labels=LABELS, ids=IDS)
+
+    tile = load_tile(path)
+    np.testing.assert_array_equal(tile.labels, LABELS, strict=True)
+    np.testing.assert_array_equal(tile.ids, IDS, strict=True)
+    np.testing.assert_array_equal(load_anchors(path), cells.anchor, strict=True)
+    assert load_counts(path) == Counts(len(cells), mended=2, lost=1)
+    for field in dataclasses.fields(Cells):
+        if field.name != "columns":
+            np.testing.assert_array_equal(getattr(tile.cells, field.name), getattr(cells, field.name), strict=True)
+    assert tuple(tile.cells.columns) == COLUMNS
+    for name in COLUMNS:
+        np.testing.assert_array_equal(tile.cells.columns[name], cells.columns[name], strict=True)
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_the_same_tile_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.npz", "b.npz"):
+        save_tile(tmp_path / name, Measured(a_triangle(), 0, 0), labels=LABELS, ids=IDS)
+
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
+    taken = tmp_path / "tile.npz"
+    taken.mkdir()
+
+    with pytest.raises(IsADirectoryError):
+        save_tile(taken, Measured(a_triangle(), 0, 0), labels=LABELS, ids=IDS)
+
+    assert list(tmp_path.rglob("*")) == [taken]
+
+
+def test_a_missing_or_damaged_tile_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "tile.npz"
+    save_tile(path, Measured(a_triangle(), 0, 0), labels=np.arange(10_000, dtype=np.int32).reshape(100, 100), ids=IDS)
+    whole = path.read_bytes()
+
+    with pytest.raises(OutputError, match="missing; run again"):
+        load_tile(tmp_path / "absent.npz")
+    for damaged in (b"", whole[: len(whole) // 2], whole[:200] + bytes(400) + whole[600:]):
+        path.write_bytes(damaged)
+        with pytest.raises(OutputError, match="damaged result of a tile"):
+            load_tile(path)

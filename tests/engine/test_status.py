@@ -1,0 +1,312 @@
+"""Status of a run as people and programs read it, the event log, and the doctor."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from tests.helpers.slidegen import read_rgb
+from wsipsm.cli.progress import reporter
+from wsipsm.core.errors import InputError, OutputError
+from wsipsm.core.lock import locked
+from wsipsm.engine.events import logged
+from wsipsm.engine.state import Quiet, SlideState
+from wsipsm.engine.status import read_status
+from wsipsm.engine.tables import TableKeeper
+from wsipsm.slide.sample import he_field
+
+WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
+SETTINGS = ("--slide-mpp", "0.25", "--workers", "1", "--set", "schedule.processes=false")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Output folder of two fields, one of them no image, with an event log beside it."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "in").mkdir()
+    Image.fromarray(read_rgb(he_field())[:320, :320]).save(folder / "in" / "good.png")
+    (folder / "in" / "bad.png").write_text("no image")
+    command = [
+        WSIPSM,
+        "run",
+        folder / "in",
+        "-o",
+        folder / "out",
+        *SETTINGS,
+        "--log-json",
+        folder / "logs" / "run.json",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "Dask dashboard: http://" in done.stderr
+    return folder
+
+
+def test_a_run_that_ended_is_told_with_every_slide(finished: Path) -> None:
+    found = read_status(finished / "out")
+
+    assert found.state == "ended"
+    assert found.slides == {"failed": 1, "done": 1}
+    assert found.tiles_done == found.tiles_total == 1
+    assert found.seconds_left is None
+    by_name = {row["slide_id"]: row for row in found.rows}
+    assert by_name["good"]["cells"] == found.cells > 10
+    assert "bad.png" in by_name["bad"]["error"]
+
+
+def test_the_failed_table_has_reasons_and_tracebacks(finished: Path) -> None:
+    with (finished / "out" / "failed.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+
+    assert row["slide_id"] == "bad"
+    assert "not a slide" in row["error"]
+    assert "UnreadableSlideError" in row["traceback"]
+
+
+def test_status_prints_a_table_and_json(finished: Path) -> None:
+    table = subprocess.run([WSIPSM, "status", finished / "out"], capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run([WSIPSM, "status", finished / "out", "--json"], capture_output=True, text=True, check=True)
+
+    assert "ended: 1 done, 1 failed" in " ".join(table.split())
+    assert json.loads(printed.stdout)["slides"] == {"done": 1, "failed": 1}
+
+
+def test_every_event_is_one_line_of_json(finished: Path) -> None:
+    events = [json.loads(line) for line in (finished / "logs" / "run.json").read_text().splitlines()]
+
+    of_good = [event["event"] for event in events if event.get("slide_id") == "good"]
+    assert of_good == ["started", "tile", "finishing", "ended"]
+    last = {event["slide_id"]: event for event in events if event["event"] == "ended"}
+    assert last["good"]["status"] == "done"
+    assert last["good"]["cells"] > 10
+    assert "bad.png" in last["bad"]["error"]
+    assert [event["time"] for event in events] == sorted(event["time"] for event in events)
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected the output folder of wsipsm run"):
+        read_status(tmp_path)
+
+
+def test_an_event_log_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot be written"), logged(tmp_path, None):  # type: ignore[arg-type]
+        pass
+
+
+def test_the_time_left_of_a_resumed_run_counts_its_own_tiles(tmp_path: Path) -> None:
+    """900 of 1000 tiles were there, 10 came in the minute since: 90 take 9 minutes."""
+    done, now = tmp_path / "out" / "d", tmp_path / "out" / "r"
+    states = [
+        SlideState(Path("d.svs"), "d", done, "done", 5000, 5000, seconds=300, found_done=True),
+        SlideState(Path("r.svs"), "r", now, "running", 1000, 900),
+    ]
+    (tmp_path / "out").mkdir()
+    tables = TableKeeper(tmp_path / "out", states, Quiet())
+    tables.started(states[1])
+    states[1].tiles_done = 910
+    tables.write()
+    file = tmp_path / "out" / ".wsipsm.run.json"
+    run = json.loads(file.read_text())
+    began = datetime.fromisoformat(run["updated"]) - timedelta(minutes=1)
+    file.write_text(json.dumps(run | {"began": began.isoformat()}))
+
+    with locked(tmp_path / "out"):
+        assert read_status(tmp_path / "out").seconds_left == 540
+
+
+def test_ctrl_c_ends_watching_and_speaks_of_no_run(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "out", tmp_path / "out")
+    file = tmp_path / "out" / ".wsipsm.run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"ended": False}))
+    with locked(tmp_path / "out"):
+        watching = subprocess.Popen(
+            [WSIPSM, "status", tmp_path / "out", "--watch"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        while psutil.Process(watching.pid).num_threads() == 1 and watching.poll() is None:
+            time.sleep(0.05)  # until the table is live, which a thread keeps fresh
+        watching.send_signal(signal.SIGINT)
+        shown, said = watching.communicate(timeout=30)
+
+    assert watching.returncode == 0
+    assert "running: 1 done, 1 failed" in " ".join(shown.split())
+    assert said == ""
+
+
+def test_tables_that_cannot_be_written_are_said_once_and_end_nothing(tmp_path: Path) -> None:
+    words = list[str]()
+
+    class Hears(Quiet):
+        def said(self, text: str) -> None:
+            words.append(text)
+
+    tables = TableKeeper(tmp_path / "gone", [SlideState(Path("d.svs"), "d")], Hears())
+    tables.write()
+    tables.write()
+    assert len(words) == 1
+    assert "the tables cannot be written now" in words[0]
+
+    (tmp_path / "gone").mkdir()
+    tables.write(ended=True)
+
+    assert read_status(tmp_path / "gone").slides == {"waiting": 1}
+
+
+def test_bars_tell_slides_of_one_name_apart() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    first, second = (SlideState(Path("s.svs"), "s", Path(place) / "s", "running", 4) for place in ("a", "b"))
+    with reporter(console) as bars:
+        for state in (first, second):
+            bars.started(state)
+        first.cells, first.status = 11, "done"
+        bars.ended(first)
+        second.cells, second.tiles_done = 22, 1
+        bars.advanced(second)
+        console.file.truncate(0)
+        bars.finishing(second)
+        bars._bars.refresh()
+        shown = console.file.getvalue()
+        bars.ended(second)
+
+    assert "s: write" in shown, "the bar of the second is there after the first has ended"
+    assert "22 cells" in shown
+    assert "s: learn" not in shown, "the bar of the first is closed"
+    assert console.file.getvalue().count("22 cells in 0.00 mm²") == 1
+
+
+HEADER = "slide,slide_id,status,tiles_done,tiles_total,cells,mm2,seconds,error,out\n"
+GOOD_ROW = "a.svs,a,done,4,4,90,0.5,3.25,,out/a\n"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "b.svs,b,running,many,9,1,0.5,2,,out/b\n",
+        'b.svs,b,running,1,9,1,"0,5",2,,out/b\n',
+        "b.svs,b,running,1,9,nan,0.5,2,,out/b\n",
+        "b.svs,b,running,1,9,1,inf,2,,out/b\n",
+        "b.svs,b,run",
+        "b.svs,b\n",
+    ],
+)
+def test_a_row_that_cannot_be_read_is_shown_as_unknown(tmp_path: Path, row: str) -> None:
+    (tmp_path / "slides.csv").write_text(HEADER + GOOD_ROW + row)
+
+    found = read_status(tmp_path)
+    printed = subprocess.run([WSIPSM, "status", tmp_path], capture_output=True, text=True, check=True).stdout
+
+    assert found.slides == {"done": 1, "unknown": 1}
+    assert (found.tiles_done, found.tiles_total, found.cells, found.mm2) == (4, 4, 90, 0.5)
+    assert found.rows[1]["slide_id"] == "b"
+    assert "1 unknown" in printed
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "no row"),
+        (HEADER.encode(), "no row"),
+        (b"slide,slide_id\na.svs,a\n", "no column status, tiles_done"),
+        ((HEADER + GOOD_ROW).replace(",", ";").encode(), "no column slide"),
+    ],
+)
+def test_a_table_that_is_none_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "slides.csv").write_bytes(content)
+
+    with pytest.raises(InputError, match=f"slides.csv: {message}.*somebody changed the table; delete it") as caught:
+        read_status(tmp_path)
+
+    assert "\n" not in str(caught.value)
+
+
+def test_a_table_that_a_spreadsheet_program_wrote_is_read(tmp_path: Path) -> None:
+    row = GOOD_ROW.replace("3.25,,", "3.25,0.25 \u00b5m,")
+    for encoding in ("utf-8-sig", "latin-1"):
+        (tmp_path / "slides.csv").write_bytes((HEADER + row).encode(encoding))
+
+        assert read_status(tmp_path).slides == {"done": 1}
+        assert read_status(tmp_path).rows[0]["slide"] == "a.svs"
+
+
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize(
+    "record",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"ended": false, "began": "then", "updated": "now", "tiles": 1, "host": "h"}',
+        '{"ended": false, "began": "2026-01-01", "updated": "2026-01-01", "tiles": 1, "host": "h"}',
+        '{"ended": false, "began": "2026-01-01T00:00:00+00:00", "updated": "2026-01-01T00:00:00+00:00", "host": "h"}',
+    ],
+)
+def test_a_record_of_the_run_that_cannot_be_read_is_passed_over(tmp_path: Path, record: str, held: bool) -> None:
+    (tmp_path / "slides.csv").write_text(HEADER + "b.svs,b,running,1,9,1,0.5,2,,out/b\n")
+    (tmp_path / ".wsipsm.run.json").write_text(record)
+
+    with locked(tmp_path) if held else contextlib.nullcontext():
+        found = read_status(tmp_path)
+
+    assert found.state == ("running" if held else "interrupted")
+    assert found.run == {}
+    assert found.seconds_left is None
+
+
+def test_a_run_is_seen_running_and_then_interrupted(slide: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [WSIPSM, "run", slide, "-o", out, "--set", "tiles.core_px=128", "--workers", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+    running = None
+    while process.poll() is None and (running is None or running.tiles_done < 4):
+        time.sleep(0.05)
+        running = read_status(out) if (out / "slides.csv").exists() else None
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    killed = read_status(out)
+
+    assert running is not None
+    assert 4 <= running.tiles_done < 100, "seen midway"
+    assert running.state == "running"
+    assert running.slides == {"running": 1}
+    assert running.tiles_total == 100
+    assert running.seconds_left is not None
+    assert running.seconds_left > 0
+    assert running.run["pid"] == process.pid
+    assert killed.state == "interrupted"
+    assert killed.seconds_left is None
+
+
+def test_the_doctor_finds_a_machine_well(tmp_path: Path) -> None:
+    done = subprocess.run([WSIPSM, "doctor", "-o", tmp_path / "out"], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout
+    names = [line.split(":")[0].removeprefix("ok").strip() for line in done.stdout.splitlines()]
+    assert names == ["versions", "devices", "OpenSlide", "disk", "output folder", "Dask", "self-test"]
+    assert "cells in a field of 1000 x 1000 px" in done.stdout
+
+
+def test_the_doctor_names_what_is_wrong_and_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    command = [WSIPSM, "doctor", "-o", tmp_path / "out", "--scheduler", tmp_path / "none.json", "--json"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    checks = {check["name"]: check for check in json.loads(done.stdout)}
+    assert "cannot be written" in checks["output folder"]["found"]
+    assert "a scheduler file that exists" in checks["Dask"]["found"]
+    assert checks["self-test"]["good"]

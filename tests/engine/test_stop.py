@@ -1,0 +1,194 @@
+"""Stopped, locked out, and refused: what a run says, what it leaves, and how the next one goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+import wsipsm
+from tests.engine.test_resume import finished_tiles
+from tests.helpers.dask_processes import start_scheduler, start_worker, stop
+from tests.helpers.results import PSM, QUICK_FIT, cells_of, labels_of, run_slide
+from tests.helpers.slidegen import read_rgb
+from wsipsm.config import load_config
+from wsipsm.core.errors import StoppedError
+from wsipsm.engine.pipeline import Request, run
+from wsipsm.engine.state import Quiet, SlideState
+from wsipsm.engine.status import read_status
+from wsipsm.slide.sample import he_field
+
+WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
+CUT = ("tiles.core_px=128", PSM, QUICK_FIT)
+
+
+def begin(slide: Path, out: Path, fit: Path, *more: str) -> subprocess.Popen[str]:
+    """A run of 100 tiles in a process group of its own, some of them done."""
+    command = [WSIPSM, "run", str(slide), "-o", str(out), "--encoder", str(fit), "--workers", "2", *more]
+    command += [part for setting in CUT for part in ("--set", setting)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while len(finished_tiles(out)) < 4 and process.poll() is None:
+        time.sleep(0.02)
+    return process
+
+
+@pytest.mark.parametrize(("number", "to_group"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
+def test_a_signal_ends_what_is_under_way_and_leaves_the_rest_for_later(
+    slide: Path, whole: Path, tmp_path: Path, number: signal.Signals, to_group: bool
+) -> None:
+    process = begin(slide, tmp_path, whole / "fit.pt")
+    family = psutil.Process(process.pid).children(recursive=True)
+
+    os.killpg(process.pid, number) if to_group else process.send_signal(number)
+    _, told = process.communicate(timeout=120)
+
+    assert process.returncode == 128 + number
+    assert f"stopped by {number.name}; the same command goes on where it was" in told.splitlines()[-1]
+    assert "Traceback" not in told
+    assert not psutil.wait_procs(family, timeout=60)[1], "nothing is left running"
+    found = read_status(tmp_path)
+    assert found.slides == {"stopped": 1}
+    assert found.state == "interrupted"
+    before = finished_tiles(tmp_path)
+    assert 4 <= found.tiles_done <= len(before) < 100, "stopped midway"
+    assert not list(tmp_path.glob("*/cells*"))
+
+    again = run_slide(slide, tmp_path, *CUT, encoder=whole / "fit.pt")
+
+    assert cells_of(again).equals(cells_of(whole))
+    np.testing.assert_array_equal(labels_of(again), labels_of(whole))
+
+
+class Terminator(Quiet):
+    """Sends SIGTERM to this process once a slide is begun."""
+
+    def started(self, state: SlideState) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize(("fresh", "how"), [(False, "the same command"), (True, "the same command without --fresh")])
+def test_a_stopped_run_says_how_what_is_done_is_kept(tmp_path: Path, fresh: bool, how: str) -> None:
+    Image.fromarray(read_rgb(he_field())[:320, :320]).save(tmp_path / "s.png")
+    config = load_config("he", ("schedule.workers=1", "schedule.processes=false"))
+    request = Request([str(tmp_path / "s.png")], tmp_path / "out", config, slide_mpp=0.25, fresh=fresh)
+
+    with pytest.raises(StoppedError, match=f"stopped by SIGTERM; {how} goes on where it was"):
+        run(request, Terminator())
+
+
+def test_a_second_run_on_the_same_output_is_refused_while_the_first_goes_on(
+    slide: Path, whole: Path, tmp_path: Path
+) -> None:
+    first = begin(slide, tmp_path, whole / "fit.pt")
+    first.send_signal(signal.SIGSTOP)  # so that it cannot end before the second has looked
+
+    second = subprocess.run([WSIPSM, "run", slide, "-o", tmp_path], capture_output=True, text=True, check=False)
+    first.send_signal(signal.SIGCONT)
+    first.communicate(timeout=300)
+
+    assert second.returncode == 1
+    assert f"another run (process {first.pid} on " in second.stderr
+    assert "works on this folder" in second.stderr
+    assert first.returncode == 0
+    assert cells_of(tmp_path / slide.stem).equals(cells_of(whole))
+
+
+@pytest.fixture(params=["worker", "scheduler"])
+def older(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """File of a scheduler which has, or whose worker has, another version of this package."""
+    package = tmp_path / "older" / "wsipsm"
+    shutil.copytree(Path(wsipsm.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "__init__.py").write_text('__version__ = "0.0.7"\n')
+    file = tmp_path / "scheduler.json"
+    paths = {
+        role: {"PYTHONPATH": str(package.parent)} if role == request.param else {} for role in ("worker", "scheduler")
+    }
+    started = [start_scheduler(file, **paths["scheduler"]), start_worker(file, **paths["worker"])]
+    yield file
+    stop(started, signal.SIGKILL)
+
+
+def test_another_version_on_the_other_side_is_refused_and_both_versions_named(
+    slide: Path, older: Path, tmp_path: Path
+) -> None:
+    command = [WSIPSM, "run", slide, "-o", tmp_path / "out", "--scheduler", older]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert f"wsipsm 0.0.7 there and {wsipsm.__version__} here" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+NO_REPLACE = """
+#define _GNU_SOURCE
+#include <errno.h>
+#include <unistd.h>
+int rename(const char *from, const char *to) {
+    if (access(to, F_OK) == 0) { errno = EEXIST; return -1; }
+    return EXDEV;
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no C compiler here")
+def test_a_file_system_that_cannot_replace_files_is_refused(slide: Path, tmp_path: Path) -> None:
+    """As some network and FUSE file systems answer: the C library is made to refuse to rename over a file."""
+    (tmp_path / "no_replace.c").write_text(NO_REPLACE)
+    library = tmp_path / "no_replace.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, tmp_path / "no_replace.c"], check=True)
+
+    command = [WSIPSM, "run", slide, "-o", tmp_path / "out"]
+    environment = os.environ | {"LD_PRELOAD": str(library)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+    assert done.returncode == 1
+    assert "cannot replace a file in one step (File exists)" in done.stderr
+    assert "choose a folder on another file system" in done.stderr
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", place], check=False).returncode:
+        pytest.skip("file systems cannot be mounted here")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_a_full_disk_stops_the_run_and_says_so_and_more_room_goes_on(
+    slide: Path, whole: Path, small_disk: Path
+) -> None:
+    command = [WSIPSM, "run", slide, "-o", small_disk / "out", "--encoder", whole / "fit.pt", "--workers", "2"]
+    command += [part for setting in CUT for part in ("--set", setting)]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert "no space is left" in last
+    assert "make room, then the same command goes on where it was" in last
+    assert "Traceback" not in done.stderr
+    assert not list(small_disk.glob("out/*/cells*"))
+    before = finished_tiles(small_disk / "out")
+
+    subprocess.run(["mount", "-o", "remount,size=200m", small_disk], check=True)
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert again.returncode == 0, again.stderr
+    assert before
+    assert cells_of(small_disk / "out" / slide.stem).equals(cells_of(whole))

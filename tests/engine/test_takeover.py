@@ -1,0 +1,226 @@
+"""Workers that were taken for lost, and tasks of a run that is no more, do no harm."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from tests.helpers.results import cells_of, labels_of
+from tests.helpers.slide_files import write_two_series
+from tests.helpers.slidegen import read_rgb
+from wsipsm.config import load_config
+from wsipsm.core.errors import StaleError
+from wsipsm.core.lock import locked_trees
+from wsipsm.engine.job import Prepared
+from wsipsm.engine.ledger import look_up
+from wsipsm.engine.order import Order
+from wsipsm.engine.reports import Tally
+from wsipsm.engine.tasks.finish import finish
+from wsipsm.engine.tasks.prepare import prepare
+from wsipsm.engine.tasks.stages import fit, map_tile, recognise_tile
+from wsipsm.slide.sample import he_field
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> Order:
+    """A field of 2 x 2 tiles, as a run asks for it."""
+    Image.fromarray(read_rgb(he_field())[:700, :700]).save(tmp_path / "s.png")
+    config = load_config("he", ("tiles.core_px=256", "tiles.block_px=256"))
+    return Order(tmp_path / "s.png", "s", tmp_path / "out" / "s", config, slide_mpp=0.25, token="first")
+
+
+def tell(_: object) -> None: ...
+
+
+def do_tiles(found: Prepared) -> Tally:
+    """All that comes before the finishing pass."""
+    fit(found.ref, progress=tell)
+    for step in (map_tile, recognise_tile):
+        for tile in found.plan.tiles:
+            step(found.ref, tile)
+    return Tally(tiles=len(found.plan.tiles))
+
+
+def test_a_slide_prepared_twice_in_one_run_keeps_what_was_done(order: Order) -> None:
+    first = prepare(replace(order, fresh=True))
+    do_tiles(first)
+
+    again = prepare(replace(order, fresh=True))
+
+    assert again.ref == first.ref
+    assert again.mapped == set(first.plan.tiles)
+    assert set(again.recognised) == set(first.plan.tiles)
+
+
+def test_a_fresh_run_drops_what_another_left(order: Order) -> None:
+    do_tiles(prepare(order))
+
+    found = prepare(replace(order, fresh=True, token="second"))
+
+    assert not found.mapped
+    assert not found.recognised
+    assert not found.fitted
+    assert list(order.out.iterdir()) == [Path(found.ref.work)]
+
+
+@pytest.mark.parametrize("step", [map_tile, recognise_tile])
+def test_a_task_of_an_earlier_run_ends(order: Order, step: Callable[..., object]) -> None:
+    stale = prepare(order)
+    fit(stale.ref, progress=tell)
+    prepare(replace(order, token="second"))
+
+    with pytest.raises(StaleError, match="another run has taken over"):
+        step(stale.ref, stale.plan.tiles[0])
+
+
+def test_a_finish_of_an_earlier_run_publishes_nothing(order: Order) -> None:
+    stale = prepare(order)
+    tally = do_tiles(stale)
+    finish(stale.ref, tally)
+    before = (order.out / "run.json").stat().st_mtime_ns
+    prepare(replace(order, token="second"))
+
+    with pytest.raises(StaleError):
+        finish(stale.ref, tally)
+
+    assert (order.out / "run.json").stat().st_mtime_ns == before
+
+
+def test_a_finish_whose_slide_is_over_publishes_nothing(order: Order) -> None:
+    found = prepare(order)
+    tally = do_tiles(found)
+    finish(found.ref, tally)
+    shutil.rmtree(Path(found.ref.work))
+
+    with pytest.raises(StaleError, match="gone"):
+        finish(found.ref, tally)
+
+    assert look_up(order).finished is not None
+    assert not list(order.out.glob(".*"))
+
+
+def test_two_finishing_passes_at_once_leave_one_whole_result(order: Order) -> None:
+    found = prepare(order)
+    tally = do_tiles(found)
+    finish(found.ref, tally)
+    expected, labels = cells_of(order.out), labels_of(order.out)
+
+    (order.out / "run.json").unlink()
+    with ThreadPoolExecutor(4) as threads:
+        reports = list(threads.map(lambda _: finish(found.ref, tally), range(4)))
+
+    assert {report.cells for report in reports} == {len(expected)}
+    assert cells_of(order.out).equals(expected)
+    assert (labels_of(order.out) == labels).all()
+    assert not list(order.out.glob(".draft-*"))
+
+
+def test_a_late_fit_does_not_replace_the_one_in_use(order: Order) -> None:
+    found = prepare(order)
+    fit(found.ref, progress=tell)
+    before = (Path(found.ref.work) / "fit.pt").stat().st_mtime_ns
+
+    fit(found.ref, progress=tell)
+
+    assert (Path(found.ref.work) / "fit.pt").stat().st_mtime_ns == before
+
+
+def test_of_fits_at_once_the_first_stays(order: Order) -> None:
+    """Tiles may be mapped with it already; another machine's bits may differ."""
+    config = load_config("he", ("recognizer.method=psm", "encoder.steps=1", "encoder.patches=8"))
+    found = prepare(replace(order, config=config))
+    all_learnt = threading.Barrier(4)
+
+    def fitted(_: int) -> tuple[int, int]:
+        fit(found.ref, progress=lambda _: all_learnt.wait(300))
+        stat = (Path(found.ref.work) / "fit.pt").stat()
+        return stat.st_ino, stat.st_mtime_ns
+
+    with ThreadPoolExecutor(4) as threads:
+        seen = set(threads.map(fitted, range(4)))
+
+    assert len(seen) == 1, "nobody saw another file"
+    assert [path.name for path in Path(found.ref.work).glob("*fit*")] == ["fit.pt"]
+
+
+def test_a_worker_closes_the_slides_it_is_done_with(tmp_path: Path) -> None:
+    """Thousands of slides pass through a worker; it may keep two open."""
+    image = read_rgb(he_field())[:512, :512]
+    config = load_config("he", ("tiles.core_px=256", "tiles.block_px=256"))
+    slides = [write_two_series(tmp_path / f"{name}.ome.tif", image) for name in "abcd"]
+    for path in slides:
+        do_tiles(prepare(Order(path, path.name, tmp_path / "out" / path.name, config, token="first")))
+
+    still_open = {file.path for file in psutil.Process().open_files()}
+
+    assert not still_open & {str(path) for path in slides[:2]}
+    assert str(slides[3]) in still_open, "a worker keeps the slide that it is at"
+
+
+def test_a_late_prepare_of_a_killed_run_touches_nothing(order: Order, tmp_path: Path) -> None:
+    """Its worker was busy with a slow slide while the client was killed and another one began."""
+    root = tmp_path / "out"
+    root.mkdir()
+    late = replace(order, root=root, run="killed", token="late", fresh=True)
+    with locked_trees([root], run="alive"):
+        mine = prepare(replace(order, root=root, run="alive", token="mine"))
+        tally = do_tiles(mine)
+
+        with pytest.raises(StaleError, match="another run has begun"):
+            prepare(late)
+
+        assert finish(mine.ref, tally).cells > 100
+    with pytest.raises(StaleError, match="another run has begun"):
+        prepare(late)
+
+
+def test_a_copy_that_is_lost_is_given_up_for_the_slide(order: Order, tmp_path: Path) -> None:
+    copy = tmp_path / "fast" / "s.png"
+    copy.parent.mkdir()
+    shutil.copy(order.slide, copy)
+    found = prepare(replace(order, staged=copy))
+    copy.write_bytes(b"lost")
+
+    tally = do_tiles(found)
+
+    assert finish(found.ref, tally).cells > 100
+
+
+def test_what_a_killed_worker_left_of_a_finished_slide_goes(order: Order) -> None:
+    found = prepare(order)
+    finish(found.ref, do_tiles(found))
+    (order.out / ".draft-x").mkdir()
+
+    assert look_up(order).finished is not None
+
+    assert not list(order.out.glob(".*"))
+
+
+def test_maps_that_did_not_reach_the_disk_are_made_again(order: Order) -> None:
+    """Where power fails, a small mark may be on the disk and the maps before it may not, or half of them."""
+    found = prepare(order)
+    tally = do_tiles(found)
+    finish(found.ref, tally)
+    expected = cells_of(order.out)
+    shards = sorted(path for path in (found.ref.load().maps_folder / "c").rglob("*") if path.is_file())
+    shards[0].write_bytes(b"")
+    shards[1].unlink()
+    shards[2].write_bytes(shards[2].read_bytes()[:100])
+    for path in Path(found.ref.work, "tiles").iterdir():
+        path.unlink()
+
+    again = prepare(order)
+    do_tiles(again)
+    (order.out / "run.json").unlink()
+    finish(again.ref, tally)
+
+    assert len(again.mapped) == len(found.plan.tiles) - 3
+    assert cells_of(order.out).equals(expected)

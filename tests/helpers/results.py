@@ -1,0 +1,44 @@
+"""Run slides and read the results back with the field's own libraries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import numpy.typing as npt
+import zarr
+
+from wsipsm.config import load_config
+from wsipsm.engine.pipeline import Request, run
+from wsipsm.engine.state import Quiet
+
+PSM = "recognizer.method=psm"
+"""Setting that finds cells in the pseudo mask itself, its network learnt on the slide."""
+SEGMENTER = "recognizer.method=segmenter"
+"""Setting that finds cells by the segmenter that comes with the package."""
+QUICK_FIT = "encoder.steps=20"
+"""Setting that learns little, but enough to find nuclei."""
+
+
+def run_slide(
+    slide: Path, out: Path, *settings: str, encoder: Path | None = None, roi: Path | None = None, fresh: bool = False
+) -> Path:
+    """Results folder of a slide run with settings; the run must end well.
+
+    Workers are threads unless the settings say otherwise: that spares each run the start of new processes.
+    """
+    config = load_config("he", (PSM, "schedule.workers=2", "schedule.processes=false", *settings))
+    (state,) = run(Request([str(slide)], out, config, checkpoint=encoder, roi=roi, fresh=fresh), Quiet())
+    assert state.status == "done", state.error
+    return out / state.slide_id
+
+
+def cells_of(results: Path) -> geopandas.GeoDataFrame:
+    """Cells by label, as geopandas reads them."""
+    return geopandas.read_parquet(results / "cells.parquet").sort_values("label", ignore_index=True)
+
+
+def labels_of(results: Path) -> npt.NDArray[np.int32]:
+    """Finest level of the instances, as zarr reads it."""
+    return np.asarray(zarr.open_group(results / "labels.ome.zarr", mode="r")["instances/0"])

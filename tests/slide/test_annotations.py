@@ -1,0 +1,151 @@
+"""Regions out to QuPath and in from it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import shapely
+from shapely.geometry import mapping
+
+from wsipsm.core.errors import RegionError
+from wsipsm.slide.annotations import read_regions, write_regions
+
+SQUARE = shapely.box(10, 20, 30, 40)
+WITH_HOLE = SQUARE.difference(shapely.box(15, 25, 20, 30))
+TWO = shapely.union_all([SQUARE, shapely.box(50, 50, 60, 60)])
+
+
+def feature(geometry: shapely.Geometry) -> dict[str, Any]:
+    return {"type": "Feature", "geometry": mapping(geometry), "properties": {"objectType": "annotation"}}
+
+
+def collection(*geometries: shapely.Geometry) -> dict[str, Any]:
+    return {"type": "FeatureCollection", "features": [feature(one) for one in geometries]}
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        collection(SQUARE),
+        feature(SQUARE),
+        mapping(SQUARE),
+        [feature(SQUARE)],
+        [mapping(SQUARE)],
+        collection(shapely.Point(1, 1), SQUARE, shapely.LineString([(0, 0), (1, 1)])),
+        mapping(shapely.GeometryCollection([SQUARE, shapely.Point(0, 0)])),
+        {"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": None}, feature(SQUARE)]},
+        mapping(shapely.force_3d(SQUARE, 7)),
+    ],
+    ids=["collection", "feature", "geometry", "list", "geometries", "mixed", "nested", "null geometry", "3d"],
+)
+def test_every_form_of_geojson_is_read(tmp_path: Path, table: Any) -> None:
+    path = tmp_path / "roi.geojson"
+    path.write_text(json.dumps(table))
+
+    regions = read_regions(path)
+
+    assert len(regions) == 1
+    assert regions[0].equals(SQUARE)
+
+
+@pytest.mark.parametrize("name", ["roi.json", "roi.geojson.gz", "roi.gz"])
+def test_gzip_is_recognised_by_its_content(tmp_path: Path, name: str) -> None:
+    text = json.dumps(collection(WITH_HOLE, TWO)).encode()
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else b"\xef\xbb\xbf" + text)
+
+    regions = read_regions(tmp_path / name)
+
+    assert [region.geom_type for region in regions] == ["Polygon", "MultiPolygon"]
+    assert shapely.area(regions).tolist() == [375.0, 500.0]
+
+
+def test_a_ring_that_crosses_itself_is_repaired(tmp_path: Path) -> None:
+    path = tmp_path / "roi.geojson"
+    path.write_text(json.dumps(mapping(shapely.Polygon([(0, 0), (4, 4), (4, 0), (0, 4)]))))
+
+    regions = read_regions(path)
+
+    assert all(region.is_valid for region in regions)
+    assert sum(region.area for region in regions) == 8
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"\x89PNG\r\n", "not JSON"),
+        (b'{"type":"Polygon","coordinates":[[[0,0],[1,0],[1,NaN],[0,0]]]}', "not JSON"),
+        (gzip.compress(b"{}" * 999, mtime=0)[:-9], "damaged gzip"),
+        (b"[]", "holds no area .no object"),
+        (b'{"type":"FeatureCollection","features":[]}', "holds no area"),
+        (b'{"type":"FeatureCollection"}', "not a GeoJSON geometry"),
+        (b'{"type":"FeatureCollection","features":null}', "not a GeoJSON geometry"),
+        (b'{"a":1}', "not a GeoJSON geometry"),
+        (b"3", "not a GeoJSON geometry"),
+        (b"null", "not a GeoJSON geometry"),
+        (b'{"type":"Sphere","coordinates":[]}', "not a GeoJSON geometry"),
+        (b'{"type":"Polygon"}', "not a GeoJSON geometry"),
+        (b'{"type":"Polygon","coordinates":[[["a","b"],[1,0],[1,1],[0,0]]]}', "not a GeoJSON geometry"),
+        (b'{"type":"Polygon","coordinates":[[[0,null],[1,0],[1,1],[0,0]]]}', "not a GeoJSON geometry"),
+        (b'{"type":"Polygon","coordinates":[[["inf",0],[1,0],[1,1],[0,0]]]}', "not a finite number"),
+        (b'{"type":"Polygon","coordinates":[[[0,0],[1,0]]]}', "not a GeoJSON geometry"),
+        (b'{"type":"Polygon","coordinates":[3]}', "not a GeoJSON geometry"),
+        (b'{"type":"Polygon","coordinates":[]}', "holds no area"),
+        (b'{"type":"Polygon","coordinates":[[[0,0],[1,1],[2,2],[0,0]]]}', "holds no area .Polygon"),
+        (b'{"type":"Point","coordinates":[0,0]}', "holds no area .Point"),
+        (b'{"type":"LineString","coordinates":[[0,0],[1,1]]}', "holds no area .LineString"),
+    ],
+)
+def test_what_is_no_region_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "roi.geojson"
+    path.write_bytes(content)
+
+    with pytest.raises(RegionError, match=message) as error:
+        read_regions(path)
+
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    for path in (tmp_path / "absent.geojson", tmp_path):
+        with pytest.raises(RegionError, match="cannot be read"):
+            read_regions(path)
+
+
+@pytest.mark.parametrize("name", ["tissue.geojson", "tissue.geojson.gz"])
+def test_regions_come_back_in_the_frame_they_were_written_in(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+
+    write_regions([WITH_HOLE, TWO], path, name="Tissue", color=(1, 2, 3), offset_l0=(10, 20))
+
+    regions = read_regions(path)
+    assert [region.geom_type for region in regions] == ["Polygon"] * 3
+    moved = shapely.transform(shapely.MultiPolygon([WITH_HOLE]), lambda xy: xy - (10, 20))
+    assert regions[0].equals(moved)
+    raw = path.read_bytes()
+    table = json.loads(gzip.decompress(raw) if name.endswith("gz") else raw)
+    for one in table["features"]:
+        assert one["properties"] == {
+            "objectType": "annotation",
+            "classification": {"name": "Tissue", "color": [1, 2, 3]},
+        }
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+def test_written_regions_are_valid_with_one_decimal(tmp_path: Path) -> None:
+    spiky = shapely.Point(1000.123, 2000.456).buffer(500).difference(shapely.Point(1490, 2000).buffer(9.99))
+    path = tmp_path / "tissue.geojson"
+
+    write_regions([spiky, shapely.box(0, 0, 0.01, 0.01)], path, name="Tissue", color=(1, 2, 3), offset_l0=(0, 0))
+
+    (region,) = read_regions(path)
+    assert region.is_valid
+    assert region.symmetric_difference(spiky).area < 0.1 * spiky.length
+    coordinates = shapely.get_coordinates(region).ravel().tolist()
+    assert all(len(repr(value).partition(".")[2]) == 1 for value in coordinates)

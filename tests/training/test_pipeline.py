@@ -1,0 +1,394 @@
+"""The command on images: whole, stopped at a stage, killed and resumed, refused."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+import torch
+from PIL import Image
+
+from wsipsm.config import load_config
+from wsipsm.core.errors import CheckpointError, FitError, OutputError, PixelFormatError, ResolutionError
+from wsipsm.nuclei.calibrate import load_segmenter
+from wsipsm.nuclei.nets.device import limited_threads, pick_device
+from wsipsm.nuclei.segmentation import SegmentationNet
+from wsipsm.slide.sample import he_field
+from wsipsm.training.inputs import find_sources, looks_like_labels
+from wsipsm.training.pipeline import TrainRequest, train
+
+WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
+TINY = (
+    "encoder.patches=8",
+    "encoder.width=4",
+    "encoder.blocks=1",
+    "encoder.steps=6",
+    "encoder.batch=4",
+    "segmenter.threads=1",
+    "segmenter.widths=[4,8]",
+    "segmenter.patch_px=64",
+    "segmenter.batch=2",
+    "segmenter.steps=30",
+    "segmenter.members=2",
+    "segmenter.rounds=2",
+    "segmenter.round_steps=20",
+)
+STEPS = {
+    ("encoder", "0"): 6,
+    ("segmenter 1 of 2", "0"): 30,
+    ("segmenter 2 of 2", "0"): 30,
+    ("segmenter 1 of 2", "1"): 20,
+    ("segmenter 2 of 2", "1"): 20,
+    ("segmenter", "2"): 20,
+}
+
+
+class Silent:
+    """A watcher that keeps the lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def began(self, stage: str, total: int) -> None: ...
+    def moved(self, done: int, loss: float | None = None) -> None: ...
+    def said(self, line: str) -> None:
+        self.lines.append(line)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Two threads that wait for each other on a busy machine take thirty times as long."""
+    with limited_threads(1):
+        yield
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two pieces of the packaged H&E field, 400 x 400 px at 0.25 um/px."""
+    folder = tmp_path_factory.mktemp("images")
+    whole = Image.open(he_field()).convert("RGB")
+    for name, corner in (("one", (0, 0)), ("two", (500, 400))):
+        whole.crop((*corner, corner[0] + 400, corner[1] + 400)).save(folder / f"{name}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What an undisturbed training leaves."""
+    out = tmp_path_factory.mktemp("trained") / "model"
+    train(request([images], out), Silent())
+    return out
+
+
+def request(inputs: list[Path], out: Path, *more: str, **options: object) -> TrainRequest:
+    config = load_config("he", (*TINY, *more))
+    return TrainRequest([str(path) for path in inputs], out, config, **{"slide_mpp": 0.25, **options})  # type: ignore[arg-type]
+
+
+def tensors(path: Path) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = torch.load(path, weights_only=True)["tensors"]
+    return found
+
+
+def assert_same_model(found: Path, expected: Path) -> None:
+    a, b = tensors(found), tensors(expected)
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[key], b[key]) for key in b)
+
+
+def metrics(out: Path) -> list[dict[str, str]]:
+    with (out / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def losses(out: Path) -> list[tuple[str, ...]]:
+    return [(row["stage"], row["round"], row["step"], row["loss"]) for row in metrics(out)]
+
+
+def test_a_training_leaves_every_stage(trained: Path) -> None:
+    names = {path.name for path in trained.iterdir()}
+
+    assert names == {
+        "encoder.pt", "fields", "metrics.csv", "model.pt", "pseudolabels", "round-0.pt", "round-1.pt", "round-2.pt",
+        "train.json", "training.html",
+    }  # fmt: skip
+    assert {path.name for folder in ("fields", "pseudolabels") for path in (trained / folder).iterdir()} == {
+        "one.npz",
+        "two.npz",
+    }
+    record = orjson.loads((trained / "train.json").read_bytes())
+    assert record["status"] == "done"
+    assert list(record["stages"]) == ["fields", "encoder", "pseudolabels", "segmenter"]
+    assert set(record["rounds"]) == {"0", "1", "2"}
+
+
+def test_every_step_is_in_the_table_once(trained: Path) -> None:
+    found = [(row["stage"], row["round"], int(row["step"])) for row in metrics(trained)]
+
+    assert found == [(*section, step) for section, steps in STEPS.items() for step in range(1, steps + 1)]
+    assert all(np.isfinite(float(row["loss"])) and float(row["seconds"]) >= 0 for row in metrics(trained))
+
+
+def test_the_model_is_a_segmenter_that_knows_where_it_comes_from(trained: Path) -> None:
+    net = load_segmenter(trained / "model.pt", mpp=0.5, device=pick_device("cpu"))
+
+    assert isinstance(net, SegmentationNet)
+    assert net.segmenter.shape.widths == (4, 8)
+    assert [one["name"] for one in net.provenance["inputs"]] == ["one", "two"]
+    assert net.provenance["config"]["segmenter"]["steps"] == 30
+    assert set(net.provenance["digests"]) == {"fields", "encoder", "pseudolabels", "segmenter"}
+    assert_same_model(trained / "round-2.pt", trained / "model.pt")
+
+
+def test_a_finished_training_is_not_done_again(trained: Path, images: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
+    watcher = Silent()
+
+    model = train(request([images], trained), watcher)
+
+    assert model == trained / "model.pt"
+    assert "already trained" in watcher.lines[0]
+    assert {path: path.stat().st_mtime_ns for path in trained.rglob("*") if path.is_file()} == {
+        path: stamp for path, stamp in before.items() if path.is_file()
+    }
+
+
+def test_stages_one_by_one_end_as_all_at_once(trained: Path, images: Path, tmp_path: Path) -> None:
+    first = train(request([images], tmp_path, stage="pretrain"), Silent())
+    assert first == tmp_path / "encoder.pt"
+    assert not any((tmp_path / "pseudolabels").iterdir())
+
+    second = train(request([images], tmp_path, stage="pseudomask"), Silent())
+    assert second == tmp_path / "pseudolabels"
+    with np.load(second / "one.npz") as kept:
+        assert kept["labels"].shape == kept["probability"].shape == kept["activation"].shape == (1, 200, 200)
+        assert kept["labels"].max() > 20
+    assert not (tmp_path / "round-0.pt").exists()
+    assert "pseudo labels" in (tmp_path / "training.html").read_text()
+
+    train(request([images], tmp_path, stage="segmenter"), Silent())
+    assert_same_model(tmp_path / "model.pt", trained / "model.pt")
+    assert losses(tmp_path) == losses(trained)
+
+
+def test_the_segmenter_alone_asks_for_what_comes_before(images: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="wsipsm pseudomask"):
+        train(request([images], tmp_path, stage="segmenter"), Silent())
+
+
+def kill_when(command: list[str], reached: Callable[[], bool]) -> None:
+    """Start the command, and SIGKILL it as soon as something is reached."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+    deadline = time.monotonic() + 60
+    while process.poll() is None and not reached() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    _, told = process.communicate()
+    assert process.returncode == -signal.SIGKILL, told.decode()
+
+
+@pytest.mark.slow
+def test_a_training_killed_in_every_stage_ends_like_an_undisturbed_one(
+    trained: Path, images: Path, tmp_path: Path
+) -> None:
+    command = [WSIPSM, "train", str(images), "-o", str(tmp_path), "--slide-mpp", "0.25", "--device", "cpu"]
+    command += [part for setting in TINY for part in ("--set", setting)]
+    rng = np.random.default_rng(0)
+
+    def lines() -> int:
+        with contextlib.suppress(OSError):
+            return (tmp_path / "metrics.csv").read_text().count("\n")
+        return 0
+
+    for name, steps in (
+        ("fields/one.npz", 0),
+        ("metrics.csv", int(rng.integers(2, 6))),
+        ("pseudolabels/one.npz", 0),
+        ("round-0-0.state", 6 + int(rng.integers(10, 25))),
+        ("round-0-1.state", 36 + int(rng.integers(10, 25))),
+        ("round-1-0.state", 66 + int(rng.integers(5, 15))),
+    ):
+        kill_when(command, lambda name=name, steps=steps: (tmp_path / name).exists() and lines() > steps)  # type: ignore[misc]
+        assert not (tmp_path / "model.pt").exists(), name
+    train(request([images], tmp_path, device="cpu"), Silent())
+
+    assert_same_model(tmp_path / "model.pt", trained / "model.pt")
+    assert losses(tmp_path) == losses(trained)
+    left = [path for path in tmp_path.rglob("*") if path.suffix in {".state", ".pair"}]
+    assert not left
+
+
+def test_a_torn_last_line_of_the_table_is_written_again(trained: Path, images: Path, tmp_path: Path) -> None:
+    class KilledError(Exception):
+        pass
+
+    class Killer(Silent):
+        def moved(self, done: int, loss: float | None = None) -> None:
+            if loss is not None and done == 12:
+                raise KilledError
+
+    with pytest.raises(KilledError):
+        train(request([images], tmp_path), Killer())
+    table = tmp_path / "metrics.csv"
+    table.write_bytes(table.read_bytes()[:-4])
+
+    train(request([images], tmp_path), Silent())
+
+    assert losses(tmp_path) == losses(trained)
+
+
+def test_another_training_is_refused_until_fresh(images: Path, trained: Path, tmp_path: Path) -> None:
+    train(request([images], tmp_path, stage="pretrain"), Silent())
+    (tmp_path / "notes.txt").write_text("mine")
+
+    with pytest.raises(OutputError, match="--fresh"):
+        train(request([images], tmp_path, "encoder.steps=5", stage="pretrain"), Silent())
+    with pytest.raises(OutputError, match="--fresh"):
+        train(request([images / "one.png"], tmp_path, stage="pretrain"), Silent())
+    assert tensors(tmp_path / "encoder.pt").keys() == tensors(trained / "encoder.pt").keys()
+    train(request([images], tmp_path, "encoder.steps=5", stage="pretrain", fresh=True), Silent())
+
+    assert len(metrics(tmp_path)) == 5
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_settings_of_later_stages_may_change_before_they_begin(images: Path, tmp_path: Path) -> None:
+    train(request([images], tmp_path, stage="pretrain"), Silent())
+    before = (tmp_path / "encoder.pt").stat().st_mtime_ns
+
+    train(request([images], tmp_path, "segmenter.steps=31", stage="pseudomask"), Silent())
+
+    assert (tmp_path / "encoder.pt").stat().st_mtime_ns == before
+
+
+def test_a_model_may_be_the_start(trained: Path, images: Path, tmp_path: Path) -> None:
+    """The first round learns the labels of the model given, and goes on from its weights."""
+    once = ("segmenter.rounds=0", "segmenter.steps=1", "segmenter.learning_rate=1e-9")
+
+    train(request([images], tmp_path, *once, init=trained / "model.pt"), Silent())
+
+    found, given = tensors(tmp_path / "model.pt"), tensors(trained / "model.pt")
+    for key in given:
+        if "running" not in key and "tracked" not in key:
+            torch.testing.assert_close(found[key], given[key], atol=1e-6, rtol=1e-5)
+    record = orjson.loads((tmp_path / "train.json").read_bytes())
+    pseudo = orjson.loads((trained / "train.json").read_bytes())
+    assert record["rounds"]["0"] != pseudo["rounds"]["0"]
+    assert record["init"]["path"].endswith("model.pt")
+
+
+def test_a_start_that_is_no_segmenter_is_refused(trained: Path, images: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="'encoder'"):
+        train(request([images], tmp_path / "x", init=trained / "encoder.pt"), Silent())
+
+
+def test_slides_without_tissue_are_left_out_by_name(images: Path, tmp_path: Path) -> None:
+    blank = tmp_path / "blank.png"
+    Image.fromarray(np.full((600, 600, 3), 246, np.uint8) - np.eye(600, dtype=np.uint8)[..., None]).save(blank)
+    small = tmp_path / "small.png"
+    Image.open(images / "one.png").crop((0, 0, 100, 300)).save(small)
+    copied = tmp_path / "copied.png"
+    copied.write_bytes((images / "one.png").read_bytes())
+    watcher = Silent()
+
+    train(request([images, small, copied], tmp_path / "out", stage="pretrain"), watcher)
+
+    record = orjson.loads((tmp_path / "out" / "train.json").read_bytes())
+    reasons = {Path(one["path"]).name: one["reason"] for one in record["skipped"]}
+    assert set(reasons) == {"small.png", "copied.png"}
+    assert "learn from more tissue" in reasons["small.png"]
+    assert "same content" in reasons["copied.png"]
+    assert [Path(line.split(": ")[1]).name for line in watcher.lines] == ["copied.png", "small.png"]
+
+
+def test_nothing_to_learn_from_is_refused_with_the_reason(images: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small.png"
+    Image.open(images / "one.png").crop((0, 0, 100, 300)).save(small)
+
+    with pytest.raises(FitError, match="learn from more tissue"):
+        train(request([small], tmp_path / "out"), Silent())
+    with pytest.raises(ResolutionError, match="--slide-mpp"):
+        train(request([images], tmp_path / "other", slide_mpp=None), Silent())
+    with pytest.raises(FitError, match="learn from more tissue"):
+        train(request([images / "one.png"], tmp_path / "third", "segmenter.patch_px=128"), Silent())
+
+
+def label_image(kind: str, path: Path) -> Path:
+    labels = np.kron(np.arange(100).reshape(10, 10), np.ones((40, 40))).astype(np.uint16)
+    if kind == "16 bit":
+        Image.fromarray(labels).save(path)
+    elif kind == "one channel":
+        Image.fromarray(labels.astype(np.uint8)).save(path)
+    elif kind == "grey as RGB":
+        Image.fromarray(np.stack([labels.astype(np.uint8)] * 3, axis=-1)).save(path)
+    else:
+        palette = np.random.default_rng(0).integers(0, 255, (100, 3), dtype=np.uint8)
+        Image.fromarray(palette[labels]).save(path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["16 bit", "one channel", "grey as RGB", "colours"])
+def test_label_images_are_never_learnt_from(kind: str, images: Path, tmp_path: Path) -> None:
+    labels = label_image(kind, tmp_path / "labels.png")
+
+    with pytest.raises(PixelFormatError, match=r"labels\.png"):
+        train(request([images, labels], tmp_path / "out"), Silent())
+    assert not (tmp_path / "out").exists()
+
+
+def test_tissue_is_no_label_image(images: Path) -> None:
+    assert not looks_like_labels(np.asarray(Image.open(images / "one.png")))
+
+
+def test_a_manifest_names_slides_and_resolutions(images: Path, tmp_path: Path) -> None:
+    manifest = tmp_path / "m.csv"
+    manifest.write_text(f"slide,mpp,note\n{images / 'one.png'},0.25,a\n{images / 'two.png'},,b\n")
+
+    sources, skipped = find_sources([manifest], slide_mpp=0.3)
+
+    assert [(one.name, one.mpp) for one in sources] == [("one", 0.25), ("two", 0.3)]
+    assert not skipped
+
+
+def test_a_full_disk_ends_in_one_line_and_goes_on_later(
+    trained: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if "round-1-1.state" in path.name:
+            raise OSError(28, "No space left on device")
+        return whole(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match="No space left"):
+        train(request([images], tmp_path), Silent())
+    monkeypatch.undo()
+
+    train(request([images], tmp_path), Silent())
+
+    assert_same_model(tmp_path / "model.pt", trained / "model.pt")
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_one_line(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    with pytest.raises(OutputError, match="cannot be written"):
+        train(request([images], tmp_path / "file" / "out"), Silent())
+
+
+def test_help_teaches_by_examples() -> None:
+    for command in ("train", "pretrain", "pseudomask"):
+        told = subprocess.run([WSIPSM, command, "--help"], capture_output=True, check=True).stdout.decode()
+        assert f"wsipsm {command} archive/ -o model" in told

@@ -1,0 +1,1 @@
+"""From evidence to cells: instances, outlines, measurements."""

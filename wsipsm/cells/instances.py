@@ -1,0 +1,271 @@
+"""Instances from nuclear evidence, by rules that look no further than :func:`halo_px`.
+
+A pixel's instance follows from the evidence near it and from nothing else, so that a window with enough halo gives
+the same instances as the whole plane. Each step is local for a reason that can be pointed at:
+
+1. *Sharpen*: integer box sums of fixed width.
+2. *Fill holes* at every level: only holes of bounded extent, which lie in the window as a whole or are left alone.
+3. *Candidates* are the connected components of the evidence at 16 thresholds. One that is longer than
+   ``max_diameter_um`` is refused, and so is one that touches the border of the window: near the core that is
+   one that is too long.
+4. *Choose*: by shape, a candidate is an instance when no candidate inside it scores better and none around it was
+   chosen; by depth, when it has one peak and none around it has one only. Candidates nest, those around it are no
+   longer than ``max_diameter_um``, and no others matter.
+5. *Grow* by whole steps: a free pixel joins whatever its highest neighbour belongs to, whoever else is near.
+
+Scores (:mod:`wsipsm.cells.nucleus_shape`) are the same to the bit wherever the window lies.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from wsipsm.cells.component_tree import ComponentTree, Ints, Levels, component_tree
+from wsipsm.cells.nucleus_shape import nucleus_score, shape_moments
+from wsipsm.config import LabelsConfig
+from wsipsm.core.geometry import Labels, Mask
+from wsipsm.core.maps import DECISION
+
+Evidence = npt.NDArray[np.uint8]
+"""uint8, (y, x): 0 background, 128 the border of the pseudo mask, 255 surely nucleus."""
+
+
+_STEP = 8
+_MIN_SCORE = 0.02
+_MIN_MASKED = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """The configuration in grid pixels."""
+
+    sharpen: int
+    hole_area: int
+    hole_extent: int
+    extent: int
+    min_area: float
+    max_area: float
+    growth: int
+    usual_area_um2: tuple[float, float, float, float]
+    split_levels: int  # 0 where shape decides
+
+    @classmethod
+    def of(cls, config: LabelsConfig, mpp: float) -> _Limits:
+        return cls(
+            sharpen=round(config.sharpen_um / mpp),
+            hole_area=round(config.max_hole_um2 / mpp**2),
+            hole_extent=round(1.5 * math.sqrt(config.max_hole_um2) / mpp),
+            extent=round(config.max_diameter_um / mpp),
+            min_area=max(2, config.min_area_um2 / mpp**2),  # a single pixel's highest neighbour is not its own
+            max_area=config.max_area_um2 / mpp**2,
+            growth=round(config.growth_um / mpp),
+            usual_area_um2=config.usual_area_um2,
+            split_levels=max(1, round(config.split_depth * 127 / _STEP)) if config.split == "depth" else 0,
+        )
+
+    @property
+    def blind(self) -> int:
+        """Pixels along the window's border where the filled evidence is not yet that of the plane."""
+        return 2 * self.sharpen + self.hole_extent
+
+
+def halo_px(config: LabelsConfig, mpp: float) -> int:
+    """Context that makes :func:`instances` exact, in pixels.
+
+    With at least this much evidence around a core, the instances whose anchors lie in the core have exactly the
+    pixels they have in any larger window, and so has every pixel of the core its instance.
+
+    Examples
+    --------
+    >>> halo_px(LabelsConfig(max_diameter_um=32, max_hole_um2=30, sharpen_um=1.5, growth_um=1), mpp=0.5)
+    91
+    """
+    limits = _Limits.of(config, mpp)
+    return limits.blind + limits.extent + 2 * limits.growth + 1
+
+
+def instances(evidence: Evidence, mask: Mask, *, mpp: float, config: LabelsConfig) -> npt.NDArray[np.int32]:
+    """Instances of a window.
+
+    The window is all there is: a cell that reaches its border region is not found. To keep the cells at the edge
+    of a plane, pad the plane with zeros by :func:`halo_px`.
+
+    Parameters
+    ----------
+    evidence : (y, x) uint8
+        Nuclear evidence, smooth on the scale of a pixel: 0 background, 128 the border of the pseudo mask.
+    mask : (y, x) bool
+        Pseudo mask; at least half of an instance, before its growth, lies in it.
+    mpp : float
+        Micrometres per pixel.
+    config : LabelsConfig
+        Limits in micrometres.
+
+    Returns
+    -------
+    (y, x) int32
+        0 is background; instances are 1, 2, ... in the order of their anchors. Each is 4-connected.
+
+    Raises
+    ------
+    ValueError
+        The shapes differ.
+    """
+    if evidence.shape != mask.shape or evidence.ndim != 2:
+        raise ValueError(f"expected evidence and mask of one shape (y, x), got {evidence.shape} and {mask.shape}")
+    limits = _Limits.of(config, mpp)
+    labels = np.zeros(evidence.shape, np.int32)
+    inner = tuple(slice(limits.blind, side - limits.blind) for side in evidence.shape)
+    if min(evidence.shape) <= 2 * limits.blind:
+        return labels
+    levels = _valid(_to_levels(_sharpen(evidence, limits.sharpen)), 2 * limits.sharpen)
+    levels = _valid(_fill_holes(levels, limits), limits.hole_extent)
+    tree = component_tree(levels, connectivity=4)
+    if tree.pixels.size:
+        found = _choose(tree, levels.shape, np.ascontiguousarray(mask[inner]), limits, mpp)
+        labels[inner] = _in_scan_order(_grow(found, levels, limits.growth))
+    return labels
+
+
+def anchors(labels: Labels) -> Ints:
+    """Anchor of each instance: its first pixel in scan order, the leftmost of its topmost row.
+
+    Parameters
+    ----------
+    labels : (y, x) integer
+        0 is background.
+
+    Returns
+    -------
+    (N, 2) int64
+        (x, y) of label 1, 2, ... up to the highest; (-1, -1) for a label that has no pixel.
+
+    Examples
+    --------
+    >>> anchors(np.array([[0, 0, 2], [1, 2, 2]])).tolist()
+    [[0, 1], [2, 0]]
+    """
+    flat = labels.ravel()
+    pixels = np.flatnonzero(flat)[::-1]
+    first = np.full(int(flat.max(initial=0)) + 1, -1, np.int64)
+    first[flat[pixels]] = pixels  # of several values for one place the last stays: the first in scan order
+    y, x = np.divmod(first[1:], labels.shape[1])
+    x[y < 0] = -1
+    return np.stack([x, y], axis=1)
+
+
+def _valid(array: Evidence, margin: int) -> Evidence:
+    """Without the margin."""
+    return np.ascontiguousarray(array[margin : array.shape[0] - margin, margin : array.shape[1] - margin])
+
+
+def _sharpen(evidence: Evidence, half: int) -> Evidence:
+    """Evidence plus half of what it stands above its surroundings; right 2 * half from the border."""
+    if half == 0:
+        return evidence
+    side = 2 * half + 1
+    # Float64 holds these whole numbers exactly, at any resolution; int32 would not.
+    around = cv2.boxFilter(evidence, cv2.CV_64F, (side, side), normalize=False)
+    around = cv2.boxFilter(around, cv2.CV_64F, (side, side), normalize=False)
+    sharp = np.floor(((3.0 * side**4) * evidence - around + side**4) / (2 * side**4))
+    return np.clip(sharp, 0, 255).astype(np.uint8)
+
+
+def _to_levels(evidence: Evidence) -> Levels:
+    """0 below 128, then one more every 8."""
+    table: Levels = np.maximum((np.arange(256) - DECISION) // _STEP + 1, 0).astype(np.uint8)
+    levels: Levels = table[evidence]
+    return levels
+
+
+def _fill_holes(levels: Levels, limits: _Limits) -> Levels:
+    """Raise every hole, at every level, that is small and does not touch the border."""
+    top = int(levels.max())
+    if top == 0 or limits.hole_area == 0:
+        return levels
+    depth = (top - levels).astype(np.uint8)
+    tree = component_tree(depth, connectivity=8)
+    small = tree.total() <= limits.hole_area
+    small &= _within(tree, levels.shape, limits.hole_extent)
+    hole = tree.topmost(small)[tree.node]
+    inside = hole >= 0
+    filled = levels.copy()
+    filled.ravel()[tree.pixels[inside]] = top + 1 - tree.level[hole[inside]]
+    return filled
+
+
+def _within(tree: ComponentTree, shape: tuple[int, ...], extent: int) -> Mask:
+    """Which nodes are at most ``extent`` wide and high and do not touch the border of the map."""
+    x0, x1, y0, y1 = tree.box()
+    short = (x1 - x0 < extent) & (y1 - y0 < extent)
+    return short & (x0 > 0) & (y0 > 0) & (x1 < shape[1] - 1) & (y1 < shape[0] - 1)
+
+
+def _choose(
+    tree: ComponentTree, shape: tuple[int, ...], mask: Mask, limits: _Limits, mpp: float
+) -> npt.NDArray[np.int32]:
+    """Pixels of the chosen candidates."""
+    area = tree.total()
+    candidate = (area >= limits.min_area) & (area <= limits.max_area) & _within(tree, shape, limits.extent)
+    candidate &= tree.total(mask.ravel()[tree.pixels].astype(np.float64)) >= _MIN_MASKED * area
+    if limits.split_levels:
+        chosen = tree.topmost(candidate & ~_split(tree, limits.split_levels))
+    else:
+        chosen = tree.topmost(_best_shaped(tree, candidate, limits, mpp))
+    found = np.zeros(shape, np.int32)
+    found.ravel()[tree.pixels] = chosen[tree.node] + 1
+    return found
+
+
+def _split(tree: ComponentTree, levels: int) -> Mask:
+    """Which nodes hold two peaks or more that stand ``levels`` above the saddle between them."""
+    peak = tree.up(np.maximum, tree.level.copy())
+    inner = tree.parent >= 0
+    stands = inner & (peak - tree.level[tree.parent] >= levels)
+    branches = np.bincount(tree.parent[stands], minlength=peak.size)
+    return np.asarray(tree.up(np.maximum, (branches > 1).astype(np.int64)) > 0)
+
+
+def _best_shaped(tree: ComponentTree, candidate: Mask, limits: _Limits, mpp: float) -> Mask:
+    """Which candidates score as well as all inside them."""
+    score = np.zeros(candidate.size)
+    score[candidate] = nucleus_score(shape_moments(tree).of(candidate), mpp=mpp, usual_area_um2=limits.usual_area_um2)
+    score[score < _MIN_SCORE] = 0
+    best_inside = tree.up(np.maximum, score.copy())
+    return np.asarray((score > 0) & (score == best_inside))
+
+
+def _grow(labels: npt.NDArray[np.int32], levels: Levels, steps: int) -> npt.NDArray[np.int32]:
+    """Let free pixels join their highest neighbour's instance (of equals the first of up, left, right, down).
+
+    The highest neighbour of a pixel of a candidate lies in that candidate. So a candidate that the window has to
+    refuse leaves a gap here and never hands its pixels to a neighbour that the window does show.
+    """
+    height, width = labels.shape
+    inside = np.zeros(labels.shape, np.bool_)
+    inside[1 : height - 1, 1 : width - 1] = True
+    free = np.flatnonzero((labels == 0) & (levels > 0) & inside)
+    offsets = np.array([-width, -1, 1, width])
+    around = np.stack([levels.ravel()[free + offset] for offset in offsets])
+    highest = free + offsets[around.argmax(axis=0)]
+    flat = labels.ravel()
+    for _ in range(steps):
+        flat[free] = np.where(flat[free] == 0, flat[highest], flat[free])
+    return flat.reshape(labels.shape)
+
+
+def _in_scan_order(labels: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Labels renumbered 1, 2, ... in the order of their anchors."""
+    pixels = np.flatnonzero(labels)
+    flat = labels.ravel()
+    first = np.full(int(flat.max(initial=0)) + 1, -1, np.int64)
+    first[flat[pixels[::-1]]] = pixels[::-1]
+    present = np.flatnonzero(first >= 0)
+    number = np.zeros(first.size, np.int32)
+    number[present[np.argsort(first[present])]] = np.arange(1, present.size + 1)
+    return np.asarray(number[labels], np.int32)

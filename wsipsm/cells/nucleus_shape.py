@@ -1,0 +1,90 @@
+"""How much a component looks like a nucleus, from its moments.
+
+The moments are whole numbers and do not know where the window lies; the score is made of them with + - * / and
+sqrt only, which IEEE 754 rounds the same everywhere. So equal shapes score equally, to the bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from wsipsm.cells.component_tree import ComponentTree, Ints
+from wsipsm.core.geometry import Mask
+
+_SLENDER = 0.5  # axis ratios below it lower the score
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Area and sums of x, y, x * x, y * y and x * y over the pixels of each component, (N,) int64."""
+
+    area: Ints
+    x: Ints
+    y: Ints
+    xx: Ints
+    yy: Ints
+    xy: Ints
+
+    def of(self, wanted: Mask) -> Moments:
+        """Those of the ``wanted`` components, (N,) bool."""
+        return Moments(*(getattr(self, field.name)[wanted] for field in fields(self)))
+
+
+def shape_moments(tree: ComponentTree) -> Moments:
+    """Moments of every component of a tree."""
+    y, x = (part.astype(np.float64) for part in np.divmod(tree.pixels, tree.width))
+    return Moments(
+        area=tree.total(),
+        x=tree.total(x),
+        y=tree.total(y),
+        xx=tree.total(x * x),
+        yy=tree.total(y * y),
+        xy=tree.total(x * y),
+    )
+
+
+def nucleus_score(moments: Moments, *, mpp: float, usual_area_um2: Sequence[float]) -> npt.NDArray[np.float64]:
+    """Score of every component: an ellipse, not too slender, of a usual size.
+
+    Parameters
+    ----------
+    moments : Moments
+        Of N components, in pixels; areas below 65 000 and coordinates below 65 000 keep the integers exact.
+    mpp : float
+        Micrometres per pixel.
+    usual_area_um2 : sequence of 4 float
+        Corners of the trapezium over the area: 0 up to the first and from the last on, full between the others.
+
+    Returns
+    -------
+    (N,) float64
+        In [0, 1]. The eighth power of the share of the component's moment ellipse that it fills, times the axis
+        ratio where that is below 1/2, times the root of a trapezium over its area.
+    """
+    n = moments.area
+    square = (n * n).astype(np.float64)
+    # The differences are exact and the same at any origin; 1/12 is the variance of a pixel.
+    var_x = (n * moments.xx - moments.x * moments.x) / square + 1 / 12
+    var_y = (n * moments.yy - moments.y * moments.y) / square + 1 / 12
+    covariance = (n * moments.xy - moments.x * moments.y) / square
+    determinant = var_x * var_y - covariance * covariance
+    filled = np.minimum(n / (4 * math.pi * np.sqrt(determinant)), 1)
+    for _ in range(3):
+        filled = filled * filled
+    half_trace = (var_x + var_y) / 2
+    root = np.sqrt(np.maximum(half_trace * half_trace - determinant, 0))
+    axis_ratio = np.sqrt(np.maximum(half_trace - root, 0) / (half_trace + root))
+    score: npt.NDArray[np.float64] = filled * np.minimum(axis_ratio / _SLENDER, 1) * _usual_size(n, mpp, usual_area_um2)
+    return score
+
+
+def _usual_size(area: Ints, mpp: float, usual_area_um2: Sequence[float]) -> npt.NDArray[np.float64]:
+    none, low, high, end = (area_um2 / mpp**2 for area_um2 in usual_area_um2)
+    trapezium = np.minimum((area - none) / (low - none), (end - area) / (end - high))
+    root: npt.NDArray[np.float64] = np.sqrt(np.clip(trapezium, 0, 1))
+    return root

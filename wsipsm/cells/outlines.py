@@ -1,0 +1,244 @@
+"""Outlines of cells: one exterior ring each, along pixel corners, valid in level-0 pixels.
+
+A ring is a closed run of (x, y) vertices, clockwise on the screen. Many rings are held as one ragged array:
+``vertices`` (V, 2) and ``offsets`` (N + 1,), ring ``i`` being ``vertices[offsets[i]:offsets[i + 1]]``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from wsipsm.core.geometry import Labels, Mask
+
+QUPATH_PRECISION = 0.01
+"""QuPath snaps polygons to this many pixels on import and refuses what is not valid then."""
+
+_Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rings:
+    """A ragged array of closed rings.
+
+    Attributes
+    ----------
+    vertices : (V, 2) int64 or float64
+        (x, y); the first vertex of a ring is repeated as its last.
+    offsets : (N + 1,) int64
+        Where the rings begin.
+    """
+
+    vertices: _Array
+    offsets: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Vertices of each ring, the repeated one included; (N,)."""
+        return np.diff(self.offsets)
+
+    def polygons(self) -> npt.NDArray[np.object_]:
+        """Shapely polygons without holes; (N,)."""
+        rings = np.arange(len(self) + 1)
+        polygons: npt.NDArray[np.object_] = shapely.from_ragged_array(
+            shapely.GeometryType.POLYGON, self.vertices, (self.offsets, rings)
+        )
+        return polygons
+
+    def shifted(self, dx: int, dy: int) -> Rings:
+        """Rings moved by whole pixels."""
+        return Rings(self.vertices + np.array([dx, dy]), self.offsets)
+
+    def take(self, index: _Array) -> Rings:
+        """Rings of an integer or boolean index, in its order."""
+        index = np.arange(len(self))[index]
+        lengths = self.lengths[index]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        rows = np.repeat(self.offsets[index] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return Rings(self.vertices[rows], offsets)
+
+
+def trace(labels: Labels, first: npt.NDArray[np.int64]) -> Rings:
+    """Exterior ring of every cell along pixel corners, its holes left out.
+
+    All cells walk their boundary in step, so the cost in Python is that of the longest ring alone.
+
+    Parameters
+    ----------
+    labels : (y, x) int
+        Label image; each cell is one 4-connected piece.
+    first : (N,) int64
+        Flat index of the first pixel, in scan order, of each cell to trace.
+
+    Returns
+    -------
+    Rings
+        int64 (x, y) in pixels of ``labels``; a vertex at each turn only. A ring starts at the top left corner of its
+        first pixel. It is simple: where a cell touches itself at a corner, the pocket behind counts as a hole.
+    """
+    padded = np.pad(labels, 1)
+    stride = padded.shape[1]
+    # Directions 0 to 3 run east along a top edge, south along a right one, west, north: the cell is on the right hand.
+    ahead = np.array([1, stride, -1, -stride])
+    across = ahead + np.array([-stride, 1, stride, -1])
+    corner = np.array([1, stride + 1, stride, 0])
+    start = (first // labels.shape[1] + 1) * stride + first % labels.shape[1] + 1
+    turns_at, turns_of = [start], [np.arange(len(first))]
+    flat, cell, pixel, direction = padded.ravel(), np.arange(len(first)), start, np.zeros(len(first), np.intp)
+    own = flat[start]
+    while len(cell):
+        left = flat[pixel + across[direction]] == own
+        straight = flat[pixel + ahead[direction]] == own
+        turn = np.where(left, 3, np.where(straight, 0, 1))
+        turned = turn != 0
+        turns_at.append((pixel + corner[direction])[turned])
+        turns_of.append(cell[turned])
+        pixel = pixel + np.where(left, across[direction], np.where(straight, ahead[direction], 0))
+        direction = (direction + turn) & 3
+        going = (direction != 0) | (pixel != start[cell])
+        cell, pixel, direction, own = cell[going], pixel[going], direction[going], own[going]
+    owner = np.concatenate(turns_of)
+    at = np.concatenate(turns_at)[np.argsort(owner, kind="stable")]
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(first)))])
+    return Rings(np.stack([at % stride - 1, at // stride - 1], axis=1), offsets)
+
+
+def simplify(rings: Rings, *, tolerance_px: float) -> Rings:
+    """Rings with fewer vertices.
+
+    Stairs become slopes, then Douglas-Peucker drops what is nearer to the outline than the tolerance. Each ring is
+    treated in its own frame from its first vertex on, so the result does not depend on where in a window it lies. A
+    ring may cross itself afterwards.
+
+    Parameters
+    ----------
+    rings : Rings
+        Traced rings.
+    tolerance_px : float
+        Pixels of the rings' frame; 0 keeps the rings as they are.
+    """
+    if tolerance_px == 0 or len(rings) == 0:
+        return rings
+    origin = rings.vertices[rings.offsets[:-1]]
+    slopes = _slopes(Rings(rings.vertices - np.repeat(origin, rings.lengths, axis=0), rings.offsets))
+    lines = shapely.from_ragged_array(shapely.GeometryType.LINESTRING, slopes.vertices, (slopes.offsets,))
+    _, vertices, (offsets,) = shapely.to_ragged_array(shapely.simplify(lines, tolerance_px, preserve_topology=False))
+    starts = np.asarray(offsets, np.int64)
+    return Rings(vertices + np.repeat(origin, np.diff(starts), axis=0), starts)
+
+
+def to_legal(rings: Rings, spare: Rings, *, downsample: float) -> tuple[Rings, Mask, Mask]:
+    """Rings in level-0 pixels as QuPath accepts them: rounded to 1 decimal and valid after that.
+
+    Parameters
+    ----------
+    rings : Rings
+        Simplified rings in grid pixels.
+    spare : Rings
+        The same cells unsimplified, used where the simplified ring is not legal.
+    downsample : float
+        Level-0 pixels per grid pixel.
+
+    Returns
+    -------
+    legal : Rings
+        float64 level-0 pixels; rings that cannot be made legal are still in it.
+    replaced : (N,) bool
+        Where the spare ring was taken.
+    illegal : (N,) bool
+        Where the spare ring is not legal either.
+    """
+    legal = _scale(rings, downsample)
+    replaced = ~are_legal(legal)
+    if not replaced.any():
+        return legal, replaced, np.zeros(len(rings), bool)
+    illegal = replaced.copy()
+    unsimplified = _scale(spare.take(replaced), downsample)
+    illegal[replaced] = ~are_legal(unsimplified)
+    order = np.arange(len(legal))
+    order[replaced] = len(legal) + np.arange(len(unsimplified))
+    return concatenate([legal, unsimplified]).take(order), replaced, illegal
+
+
+def are_legal(rings: Rings) -> Mask:
+    """Which rings QuPath imports as they are: 4 vertices or more, valid, still so once snapped to 0.01 px; (N,)."""
+    legal: Mask = rings.lengths >= 4
+    polygons = rings.take(legal).polygons()
+    legal[legal] = shapely.is_valid(polygons) & (shapely.area(polygons) > 0) & _survive_snapping(polygons)
+    return legal
+
+
+def hull_areas(rings: Rings) -> npt.NDArray[np.int64]:
+    """Pixels whose centre lies in the convex hull of a cell's pixel centres; (N,).
+
+    By Pick's theorem from the hull of the traced ring, which is that of the centres grown by one pixel: no image of
+    the hull is drawn.
+    """
+    hulls = shapely.convex_hull(rings.polygons())
+    vertices, owner = shapely.get_coordinates(hulls, return_index=True)
+    steps = np.abs(np.diff(vertices, axis=0)).astype(np.int64)
+    inside = owner[1:] == owner[:-1]
+    on_border = np.bincount(owner[1:][inside], weights=np.gcd(*steps[inside].T), minlength=len(rings))
+    bounds = shapely.bounds(hulls)
+    extents = bounds[:, 2] - bounds[:, 0] + bounds[:, 3] - bounds[:, 1] - 2
+    areas: npt.NDArray[np.int64] = np.rint(shapely.area(hulls) - extents + on_border / 2 - 2).astype(np.int64)
+    return areas
+
+
+def concatenate(parts: list[Rings]) -> Rings:
+    """All rings in order."""
+    lengths = np.concatenate([np.zeros(1, np.int64), *(rings.lengths for rings in parts)])
+    return Rings(np.concatenate([np.empty((0, 2)), *(rings.vertices for rings in parts)]), np.cumsum(lengths))
+
+
+def _survive_snapping(polygons: npt.NDArray[np.object_]) -> Mask:
+    try:
+        snapped = shapely.set_precision(polygons, QUPATH_PRECISION, mode="valid_output")
+    except shapely.errors.GEOSException:
+        # One bad polygon stops the whole array: find it.
+        if len(polygons) == 1:
+            return np.zeros(1, bool)
+        return np.concatenate([_survive_snapping(polygons[i : i + 1]) for i in range(len(polygons))])
+    kept: Mask = (shapely.get_type_id(snapped) == shapely.GeometryType.POLYGON) & ~shapely.is_empty(snapped)
+    return kept
+
+
+def _slopes(rings: Rings) -> Rings:
+    """Traced rings with slopes for stairs; what juts out or in, as any corner of a block, stays.
+
+    A straight run whose ends turn opposite ways is a step of a stair: its ends move inwards, by 1 px at most and to the
+    middle of a short run. Two cells that share a border move it alike.
+    """
+    end = np.arange(1, len(rings.vertices) + 1)
+    last = rings.offsets[1:] - 1
+    end[last] = rings.offsets[:-1] + 1  # the repeated last vertex stands for the first, so it runs to the second
+    run = rings.vertices[end] - rings.vertices
+    length = np.abs(run).sum(axis=1)
+    before = np.arange(-1, len(run) - 1)
+    before[rings.offsets[:-1]] = last - 1
+    turn = np.sign(run[before, 0] * run[:, 1] - run[before, 1] * run[:, 0])
+    step = turn != turn[end]
+    inwards = np.where(step, np.minimum(length / 2, 1.0), 0.0)[:, None] * (run / length[:, None])
+    points = np.stack([rings.vertices + inwards, rings.vertices[end] - inwards], axis=1)
+    points[last, 1] = points[last, 0]
+    return _merge(Rings(points.reshape(-1, 2), 2 * rings.offsets))
+
+
+def _scale(rings: Rings, downsample: float) -> Rings:
+    """Level-0 rings of 1 decimal."""
+    return _merge(Rings(np.round(rings.vertices * float(downsample), 1) + 0.0, rings.offsets))
+
+
+def _merge(rings: Rings) -> Rings:
+    """One vertex for several that fell together."""
+    fresh = np.ones(len(rings.vertices), bool)
+    fresh[1:] = (rings.vertices[1:] != rings.vertices[:-1]).any(axis=1)
+    fresh[rings.offsets[:-1]] = True
+    return Rings(rings.vertices[fresh], np.concatenate([[0], np.cumsum(fresh)])[rings.offsets])

@@ -1,0 +1,1 @@
+"""What every room stands on: errors, planes and boxes, files, locks, the contract of maps."""

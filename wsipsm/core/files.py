@@ -1,0 +1,167 @@
+"""What a result came from: hashes, versions, and files written whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import hashlib
+import io
+import os
+import platform
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from wsipsm import __version__
+from wsipsm.core.errors import DiskFullError, OutputError
+
+PACKAGES = ("dask", "distributed", "numpy", "openslide-python", "scikit-learn", "shapely", "torch", "zarr")
+"""Packages whose versions are recorded with a run."""
+
+
+RESULT_VERSION = 1
+"""Raised by hand whenever the same slide and settings give other cells, measurements or UUIDs than before."""
+
+
+def result_hash(keys: Mapping[str, Any], **inputs: Any) -> str:
+    """Sixteen hexadecimal digits that change when the cells of a run could.
+
+    Parameters
+    ----------
+    keys : mapping
+        `Config.result_keys`.
+    **inputs
+        JSON-ready facts: the slide's fingerprint, a resolution override, the region, an encoder's hash.
+    """
+    content = orjson.dumps({"version": RESULT_VERSION, "config": keys, **inputs}, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_mark(path: Path) -> list[int]:
+    """Size and time of change of a file: while both stay, so does its content."""
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def versions() -> dict[str, str]:
+    """Versions of wsipsm, Python, the platform and the packages that numbers depend on."""
+    found = {name: metadata.version(name) for name in PACKAGES}
+    return {"wsipsm": __version__, "python": platform.python_version(), "platform": platform.platform(), **found}
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises
+    ------
+    DiskFullError
+        No space is left.
+    OutputError
+        The folder is missing or not writable.
+    """
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        draft.write_bytes(content)
+        os.replace(draft, path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        kind = DiskFullError if is_disk_full(error) else OutputError
+        raise kind(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def write_once(path: Path, write: Callable[[Path], None]) -> None:
+    """Make a file that is never replaced: of several processes that make it at once, the first to be ready wins.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it appears whole.
+    write : callable
+        Writes the content to the path that it is given.
+    """
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        write(draft)
+        _link_once(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _link_once(draft: Path, path: Path) -> None:
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without hard links, where looking first must do
+        if not path.exists():
+            os.replace(draft, path)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether no space, or no quota, is left where something was to be written."""
+    if isinstance(error, DiskFullError):
+        return True
+    cause = error.__cause__ or error.__context__
+    full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return full or (cause is not None and is_disk_full(cause))
+
+
+def write_json(path: Path, table: Mapping[str, Any]) -> None:
+    """Write indented JSON whole or not at all."""
+    write_bytes(path, orjson.dumps(table, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a table whole or not at all."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(columns), lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_bytes(path, text.getvalue().encode())
+
+
+def flush_tree(folder: Path) -> None:
+    """Wait until all files below a folder are on the disk, before anything says that they are there."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+
+def make_folder(path: Path) -> Path:
+    """Create a folder with its parents and prove that files can be written and replaced in it.
+
+    Raises
+    ------
+    OutputError
+        It cannot be created or written, a file stands there, or its file system cannot replace a file in one step.
+    """
+    probe, other = (path / f".wsipsm-{uuid.uuid4().hex[:8]}" for _ in range(2))
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        other.touch()
+    except OSError as error:
+        kind = DiskFullError if is_disk_full(error) else OutputError
+        raise kind(f"{path}: the output folder cannot be written: {error.strerror}") from None
+    try:
+        os.replace(probe, other)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: its file system cannot replace a file in one step ({error.strerror}), so a kill could leave "
+            "half a result; choose a folder on another file system"
+        ) from None
+    finally:
+        probe.unlink(missing_ok=True)
+        other.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,1 @@
+"""The main job on a Dask cluster: plan, tiles, resume, outputs."""

@@ -1,0 +1,14 @@
+"""Dask: a cluster to work on, and one bounded stream of tasks through it.
+
+Tasks carry paths and numbers, never pixels. What is to be done next is asked of a `Source` only when a worker will soon
+be free, so a run of any length holds a bounded number of tasks.
+"""
+
+from wsipsm.engine.cluster.open import connect
+from wsipsm.engine.cluster.pool import Pool
+from wsipsm.engine.cluster.recipes import preview
+from wsipsm.engine.cluster.stop import Stop
+from wsipsm.engine.cluster.stream import run_stream
+from wsipsm.engine.cluster.task import Failure, Source, Task
+
+__all__ = ["Failure", "Pool", "Source", "Stop", "Task", "connect", "preview", "run_stream"]

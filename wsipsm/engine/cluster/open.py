@@ -1,0 +1,132 @@
+"""A cluster to work on: a local one for the run, or an existing one whose workers fit."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from multiprocessing import resource_tracker
+from typing import Any
+
+import dask
+from distributed import Client, LocalCluster
+
+from wsipsm.config import RecipeConfig, ScheduleConfig
+from wsipsm.engine.cluster.admission import Check
+from wsipsm.engine.cluster.plugin import LocalWorker, visible_gpus
+from wsipsm.engine.cluster.pool import LOST_SECONDS, Pool
+from wsipsm.engine.cluster.recipes import started
+from wsipsm.engine.cluster.remote import CONNECT_SECONDS, remote_client
+
+_SETTINGS = {
+    "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
+    "distributed.scheduler.worker-ttl": f"{LOST_SECONDS}s",
+    # The stream itself decides whether a task that lost its worker is tried again, and where.
+    "distributed.scheduler.allowed-failures": 0,
+    # What Dask does to watch itself takes a tenth of a core from each worker.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.tick.limit": "60s",
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.scheduler.active-memory-manager.start": False,
+    # With an arena for each thread, which keep what they freed, the largest slides take a sixth more memory.
+    "distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 1,
+}
+"""Of Dask, for the client and for the workers that it starts."""
+
+
+@contextlib.contextmanager
+def connect(
+    config: ScheduleConfig,
+    *,
+    scheduler: str | None = None,
+    recipe: RecipeConfig | None = None,
+    gpus: int = 0,
+    check: Check | None = None,
+) -> Iterator[Pool]:
+    """Pool on an existing scheduler, on workers of a cluster's manager, or on a local cluster.
+
+    Parameters
+    ----------
+    config : ScheduleConfig
+        Workers of the local cluster and bounds of the stream.
+    scheduler : str, optional
+        ``tcp://host:port`` or the path of a scheduler file.
+    recipe : RecipeConfig, optional
+        What to ask of a manager; what it starts ends with the context, like a local cluster.
+    gpus : int
+        GPUs to give to local workers, one each.
+    check : callable, optional
+        Called on each worker of others before it gets a task: why it is left out, or an empty string.
+
+    Raises
+    ------
+    ScheduleError
+        The scheduler does not answer, it has no workers or none that fits, or the recipe does not fit.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(dask.config.set(_SETTINGS))
+        stack.enter_context(_silence())
+        managed = None
+        if scheduler is not None:
+            client = remote_client(scheduler, seconds=CONNECT_SECONDS)
+        elif recipe is not None:
+            managed = stack.enter_context(started(recipe))
+            client = Client(managed)
+        else:
+            client = Client(stack.enter_context(_local_cluster(config, gpus)))
+            if config.processes:  # else the worker lives in the user's process, which is not ours to set up
+                client.register_plugin(LocalWorker(visible_gpus(gpus)))
+        pool = Pool(client, config, scheduler=scheduler, managed=managed, check=check)
+        stack.callback(pool.close)
+        yield pool
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep Dask's own words to itself: it would print a traceback for whatever goes wrong; ours go to failed.csv."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _local_cluster(config: ScheduleConfig, gpus: int) -> Iterator[LocalCluster]:
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = config.workers or gpus or cpus
+    threads = max(2, cpus // workers) if gpus else 1
+    shape: dict[str, Any] = {"n_workers": workers, "threads_per_worker": threads, "processes": True}
+    if not config.processes:
+        shape = {"n_workers": 1, "threads_per_worker": workers, "processes": False}
+    if gpus:
+        shape["resources"] = {"GPU": 1}
+    # No memory limit of Dask's own: tiles are bounded by construction, and a paused worker would stall a run.
+    with _without_interrupts():
+        cluster = LocalCluster(**shape, dashboard_address=":0", memory_limit=0, silence_logs=logging.CRITICAL)
+    with cluster:
+        yield cluster
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Keep SIGINT from threads and processes that are started inside, and from those that they start.
+
+    A terminal sends it to every process of a run; workers must end what they have begun, and only the client decides.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # whoever starts it, as the first new process does, takes SIGINT again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,266 @@
+"""One bounded stream of tasks through a cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import queue
+import time
+import traceback
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from distributed import CancelledError, Client, Future
+from distributed.comm.core import CommClosedError
+from distributed.scheduler import KilledWorker
+
+from wsipsm.core.errors import ScheduleError, WorkerLostError
+from wsipsm.engine.cluster.pool import Pool
+from wsipsm.engine.cluster.stop import GRACE_SECONDS, Stop
+from wsipsm.engine.cluster.task import TOPIC, Failure, Source, Task, call_task
+
+POLL_SECONDS = 0.5
+"""How often the source is asked although no task ended, and how long a result that ended is waited for."""
+
+MOST_DEATHS = 2
+"""After how many deaths of workers that had it a task is given up."""
+
+
+def run_stream(pool: Pool, source: Source, stop: Stop | None = None) -> None:
+    """Run all tasks of a source; a task that fails is tried on other workers, then handed back, and the rest goes on.
+
+    Once ``stop`` asks, no task is started; those under way have `GRACE_SECONDS` to end. A scheduler of others that is
+    lost is waited for, and gets the tasks that were under way again.
+
+    Raises
+    ------
+    ScheduleError
+        The scheduler was lost for good.
+    """
+    stop, under_way = stop or Stop(), list[_Running]()
+    while True:
+        stream = _Stream(pool, under_way)
+        try:
+            _drive(stream, source, stop)
+            return
+        except (CancelledError, CommClosedError) as error:
+            source.said(f"the Dask scheduler was lost ({type(error).__name__})")
+            under_way = stream.under_way
+            try:
+                pool.restore(lambda: stop.asked)
+            except ScheduleError:
+                if stop.asked:
+                    return
+                raise
+            source.said("connected again; what was under way is done again")
+
+
+def _drive(stream: _Stream, source: Source, stop: Stop) -> None:
+    """Run tasks until none is left or a stop is over."""
+    with _listening(stream.pool.client, source):
+        stream.send()
+        told = _Said(source)
+        while not stop.patience_over:
+            if not stop.asked:
+                stream.fill(source)
+                told.once("waiting for workers", stream.pool.threads == 0)
+                for address, reason in stream.pool.left_out.items():
+                    told.once(f"worker {address} is left out: {reason}", True)
+                told.once("waiting for workers with a GPU", stream.pool.has_gpu and not stream.pool.gpu_workers)
+            told.once(f"{stop.reason}: what is under way has {GRACE_SECONDS:.0f} s to end", stop.asked)
+            if not stream.running and (stop.asked or source.over()):
+                return
+            stream.settle(source)
+            source.tick()
+        stream.abandon()
+
+
+class _Said:
+    """Says a thing when it becomes true, not while it stays so."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._true: set[str] = set()
+
+    def once(self, text: str, is_true: bool) -> None:
+        if is_true and text not in self._true:
+            self._source.said(text)
+        (self._true.add if is_true else self._true.discard)(text)
+
+
+@dataclass
+class _Running:
+    """A task under way, and what became of it so far.
+
+    ``avoided`` are the workers that failed at it, ``deaths`` counts those that died while they had it, ``among`` are
+    those of which the scheduler may choose now.
+    """
+
+    task: Task
+    tries: int = 0
+    avoided: tuple[str, ...] = ()
+    deaths: int = 0
+    among: frozenset[str] = frozenset()
+
+    @property
+    def key(self) -> str:
+        """Name of this try, for Dask."""
+        again = self.tries + self.deaths
+        return f"{self.task.key}~{again}" if again else self.task.key
+
+
+class _Stream:
+    def __init__(self, pool: Pool, unsent: Sequence[_Running]) -> None:
+        self.pool = pool
+        self._unsent = deque(unsent)
+        self.running: dict[Future[Any], _Running] = {}
+        self._ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+        self._asked = -math.inf
+
+    @property
+    def under_way(self) -> list[_Running]:
+        """Tasks taken from the source and not yet handed back."""
+        return [*self.running.values(), *self._unsent]
+
+    def fill(self, source: Source) -> None:
+        """Submit tasks until enough are in flight; none while there is no worker."""
+        if time.monotonic() - self._asked > POLL_SECONDS:
+            self.pool.refresh()
+            self._asked = time.monotonic()
+            self._take_back(source)
+        self.send()
+        limit = self.pool.config.in_flight_per_worker * self.pool.threads
+        while len(self.running) + len(self._unsent) < limit and (task := source.next_task()) is not None:
+            self.send(_Running(task))
+
+    def settle(self, source: Source) -> None:
+        """Hand the tasks that ended to the source; waits a little for the first."""
+        with contextlib.suppress(queue.Empty):
+            in_time = self._settle_one(self._ended.get(timeout=POLL_SECONDS), source)
+            while in_time:
+                in_time = self._settle_one(self._ended.get_nowait(), source)
+        if not self.pool.alive:
+            raise CancelledError(self.pool.client.status)
+
+    def abandon(self) -> None:
+        """Forget what is still under way."""
+        self.pool.client.cancel(list(self.running), force=True)
+        self.running.clear()
+
+    def _settle_one(self, future: Future[Any], source: Source) -> bool:
+        """Hand one on; returns False where its result does not come now, as its worker is slow or gone."""
+        run = self.running.get(future)
+        if run is None:  # taken back
+            return True
+        try:
+            result = _result_of(future, run.task)
+        except TimeoutError:
+            future.add_done_callback(self._ended.put)  # at once where it is there, else when it was made again
+            return False
+        del self.running[future]
+        future.release()
+        if isinstance(result, _Deaths):
+            self._lost(run, result.count, source)
+        elif not isinstance(result, Failure):
+            source.done(run.task, result)
+        elif run.tries < self.pool.config.retries and not getattr(result.error, "final", False):
+            again = replace(run, tries=run.tries + 1, avoided=(*run.avoided, result.worker))
+            self.send(again)
+        else:
+            source.failed(run.task, result)
+        return True
+
+    def _lost(self, run: _Running, deaths: int, source: Source) -> None:
+        """Try a task once more whose worker died, or give it up."""
+        run = replace(run, deaths=run.deaths + deaths)
+        if run.deaths < MOST_DEATHS:
+            self.send(run)
+            return
+        text = f"{run.deaths} workers died over {run.task.key}; most often they ran out of memory, or were killed"
+        source.failed(run.task, Failure(WorkerLostError(text), text))
+
+    def _take_back(self, source: Source) -> None:
+        """Take back what no worker can do any more, as all that it was given to are gone."""
+        for future, run in list(self.running.items()):
+            if not future.done() and not run.among & self.pool.workers:
+                del self.running[future]
+                future.cancel(force=True)
+                self._lost(run, 1, source)
+
+    def send(self, *more: _Running) -> None:
+        """Submit what is unsent, and more; what has no worker now, or a lost scheduler does not take, stays unsent."""
+        self._unsent.extend(more)
+        for _ in range(len(self._unsent)):
+            if among := self._choose(self._unsent[0]):
+                self._submit(self._unsent[0], among)
+                self._unsent.popleft()
+            else:
+                self._unsent.rotate(-1)
+
+    def _choose(self, run: _Running) -> frozenset[str]:
+        """Workers that may do a task: others than those that failed at it, where there are others.
+
+        A task that lost a worker gets one by itself, without another such task, which may be what killed the first.
+        """
+        able = self.pool.gpu_workers if self._on_gpu(run.task) else self.pool.workers
+        able = able.difference(run.avoided) or able
+        if not run.deaths:
+            return able
+        taken = frozenset[str]().union(*(other.among for other in self.running.values() if other.deaths))
+        return frozenset(sorted(able - taken)[:1])
+
+    def _on_gpu(self, task: Task) -> bool:
+        return task.gpu and self.pool.has_gpu
+
+    def _submit(self, run: _Running, among: frozenset[str]) -> None:
+        future = self.pool.client.submit(
+            call_task,
+            run.task,
+            key=run.key,
+            pure=False,
+            workers=sorted(among),
+            resources={"GPU": 1} if self._on_gpu(run.task) else None,
+        )
+        self.running[future] = replace(run, among=among)
+        future.add_done_callback(self._ended.put)
+
+
+@dataclass(frozen=True)
+class _Deaths:
+    """Workers died over a task."""
+
+    count: int
+
+
+def _result_of(future: Future[Any], task: Task) -> Any:
+    """What a task gave, a `Failure`, or how many workers died over it.
+
+    Raises
+    ------
+    TimeoutError
+        It is not there: its worker is slow, or gone, so that the task is done again.
+    CancelledError
+        The scheduler was lost.
+    """
+    if future.cancelled():
+        raise CancelledError(task.key)
+    try:
+        return future.result(timeout=POLL_SECONDS)
+    except KilledWorker as error:
+        return _Deaths(error.allowed_failures + 1)
+    except (CancelledError, CommClosedError, TimeoutError):
+        raise
+    except Exception as error:  # of unpickling, or of Dask itself: what tasks raise comes back as a Failure
+        return Failure(error, "".join(traceback.format_exception(error)))
+
+
+@contextlib.contextmanager
+def _listening(client: Client, source: Source) -> Iterator[None]:
+    client.subscribe_topic(TOPIC, lambda event: source.told(event[1]))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(CommClosedError, OSError, ValueError):  # a scheduler that is lost
+            client.unsubscribe_topic(TOPIC)

@@ -1,0 +1,127 @@
+"""What goes through the stream: tasks out, results and failures back; and what a worker does with a task."""
+
+from __future__ import annotations
+
+import pickle
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from distributed import get_worker
+
+from wsipsm.core.errors import DiskFullError, ScheduleError, describe_error
+from wsipsm.core.files import is_disk_full
+
+TOPIC = "wsipsm-progress"
+"""Dask topic on which workers tell of progress inside long tasks."""
+
+TELL_SECONDS = 0.25
+"""Least time between two words of progress of one task; the scheduler keeps every event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A call to make on some worker.
+
+    Attributes
+    ----------
+    key : str
+        Name, unique in the run.
+    call : callable
+        A module-level function.
+    args : tuple
+        Small picklable arguments.
+    gpu : bool
+        Whether the call needs the worker's GPU, where workers have one.
+    progress : bool
+        Whether the call takes ``progress``, a callable that sends a dict to the client.
+    """
+
+    key: str
+    call: Callable[..., Any]
+    args: tuple[Any, ...]
+    gpu: bool = False
+    progress: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a task could not be done.
+
+    Attributes
+    ----------
+    error : BaseException
+        What was raised.
+    traceback : str
+        As text.
+    worker : str
+        Address of the worker; empty where the worker died.
+    """
+
+    error: BaseException
+    traceback: str
+    worker: str = ""
+
+
+class Source(Protocol):
+    """What is to be done, asked for one task at a time."""
+
+    def next_task(self) -> Task | None:
+        """Give a task that can start now, or None while there is none."""
+
+    def over(self) -> bool:
+        """Tell whether no task will come any more."""
+
+    def done(self, task: Task, result: Any) -> None:
+        """Take the result of a task."""
+
+    def failed(self, task: Task, failure: Failure) -> None:
+        """Take a failure, after all tries."""
+
+    def said(self, text: str) -> None:
+        """Take a word on the run as a whole."""
+
+    def told(self, message: dict[str, Any]) -> None:
+        """Take progress from inside a task; called from another thread."""
+
+    def tick(self) -> None:
+        """Do what is due now and then; called about twice a second."""
+
+
+def call_task(task: Task) -> Any:
+    """Do a task on a worker; what it raises comes back as a `Failure`, so that the client learns where it happened."""
+    address = get_worker().address
+    try:
+        if task.progress:
+            return task.call(*task.args, progress=_teller())
+        return task.call(*task.args)
+    except Exception as error:  # of any library below; the client decides what it means
+        trace = traceback.format_exc()
+        return Failure(_sendable(error), trace, address)
+
+
+def _teller() -> Callable[[dict[str, Any]], None]:
+    last = 0.0
+
+    def tell(message: dict[str, Any]) -> None:
+        nonlocal last
+        if time.monotonic() - last > TELL_SECONDS:
+            last = time.monotonic()
+            get_worker().log_event(TOPIC, message)
+
+    return tell
+
+
+def _sendable(error: Exception) -> Exception:
+    """The error alone, or one of ours with its words where it cannot travel."""
+    if is_disk_full(error) and not isinstance(error, DiskFullError):
+        error = DiskFullError(describe_error(error))
+    # Errors that led to it may be of classes that cannot travel, and are in the traceback as text.
+    error.__cause__ = error.__context__ = error.__traceback__ = None
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # a class that pickles badly may raise anything
+        return ScheduleError(f"{type(error).__name__}: {error}")
+    return error

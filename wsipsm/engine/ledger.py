@@ -1,0 +1,181 @@
+"""What earlier runs left of a slide: whether it is done, whose the folder is, and why it is begun afresh."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+from wsipsm.core.files import file_mark
+from wsipsm.engine.leftovers import put_aside, remove
+from wsipsm.engine.order import Order
+from wsipsm.results.folder import missing_outputs
+from wsipsm.slide import fingerprint_of
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A slide whose results are there."""
+
+    status: Literal["done", "empty"]
+    tiles: int
+    cells: int
+    mm2: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of a slide before anything is done.
+
+    Attributes
+    ----------
+    order : Order
+        With a folder of its own where another slide has the one it asked for.
+    finished : Finished or None
+        Its results, where no cell is left to find; with ``order.remake`` files are to be made from them.
+    note : str
+        Why a finished slide is begun afresh, or which of its outputs are made again, for people; else empty.
+    """
+
+    order: Order
+    finished: Finished | None = None
+    note: str = ""
+
+
+def look_up(order: Order) -> Entry:
+    """Read what is there of a slide; cheap where its file did not change since.
+
+    Raises
+    ------
+    OSError
+        The slide is not there, or cannot be read.
+    """
+    record = _read(order.out / "run.json")
+    if record is None and not any(order.out.glob(".work-*/job.json")):
+        return Entry(order)
+    fingerprint = _fingerprint(order, record)
+    if _taken(order, fingerprint):
+        own = long_id(order.slide)
+        return (
+            look_up(replace(order, slide_id=own, out=order.out.parent / own)) if own != order.slide_id else Entry(order)
+        )
+    if record is None or order.fresh:
+        return Entry(order)
+    return _left_to_do(order, record, fingerprint)
+
+
+def _left_to_do(order: Order, record: dict[str, Any], fingerprint: str) -> Entry:
+    """Entry of a slide whose folder holds the record of an earlier run."""
+    if record.get("digest") != order.digest(fingerprint):
+        return Entry(order, note=_why_afresh(record, fingerprint, order))
+    if record.get("status") == "partial":  # goes on with the scratch
+        return Entry(order)
+    found, lacking = _finished(record), _lacking(record, order)
+    if found is None or lacking:
+        return Entry(order, note=f"{lacking or 'run.json was changed by hand'}: begun afresh")
+    remove(put_aside(order.out))  # of a worker that was killed over this slide while another finished it
+    if changed := _to_make_again(record, order):
+        note = f"outputs made again from stored cells: {', '.join(changed)}"
+        return Entry(replace(order, remake=True), found, note)
+    return Entry(order, found)
+
+
+def is_owner(order: Order) -> bool:
+    """Whether the results in a slide's folder, or the unfinished ones, are of the slide at this very path."""
+    return os.path.realpath(order.slide) in {os.path.realpath(path) for path, _ in _owners(order.out)}
+
+
+def long_id(path: Path) -> str:
+    """Stem and a hash of the path: a folder of its own for one of several slides of one stem."""
+    return f"{path.stem}-{hashlib.sha256(os.path.realpath(path).encode()).hexdigest()[:6]}"
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    with contextlib.suppress(OSError, ValueError):
+        record = orjson.loads(path.read_bytes())
+        if isinstance(record, dict):
+            return record
+    return None
+
+
+def _fingerprint(order: Order, record: dict[str, Any] | None) -> str:
+    """Fingerprint of the slide; that of the record where path, size and time of change are the same."""
+    with contextlib.suppress(KeyError, TypeError, OSError):
+        known = (record or {})["slide"]
+        if known["path"] == str(order.slide) and known["file_mark"] == file_mark(order.slide) and order.slide.is_file():
+            return str(known["fingerprint"])
+    return fingerprint_of(order.slide)
+
+
+def _finished(record: dict[str, Any]) -> Finished | None:
+    try:
+        counts = record["counts"]
+        found = Finished(record["status"], counts["tiles"], counts["cells"], counts["mm2"], record["seconds"]["wall"])
+    except (KeyError, TypeError):  # somebody changed it
+        return None
+    return found if found.status in {"done", "empty"} else None
+
+
+def _taken(order: Order, fingerprint: str) -> bool:
+    """Whether another slide's results, or its unfinished ones, lie in the folder."""
+    return any(
+        os.path.realpath(path) != os.path.realpath(order.slide) and known != fingerprint
+        for path, known in _owners(order.out)
+    )
+
+
+def _owners(out: Path) -> Iterator[tuple[str, str | None]]:
+    """Paths of the slides whose results or unfinished ones lie in a folder, with the fingerprint where it is known."""
+    for path in (out / "run.json", *out.glob(".work-*/job.json")):
+        with contextlib.suppress(KeyError, TypeError):
+            owner = (_read(path) or {})["slide"]
+            yield (owner["path"], owner["fingerprint"]) if isinstance(owner, dict) else (owner, None)
+
+
+def _why_afresh(record: dict[str, Any], fingerprint: str, order: Order) -> str:
+    known = record.get("slide")
+    if isinstance(known, dict) and known.get("fingerprint") != fingerprint:
+        return "the slide changed since the last run: begun afresh"
+    mine, theirs = order.result_keys, record.get("config")
+    if isinstance(theirs, dict):
+        keys = [f"{section}.{key}" for section in mine for key in mine[section]]
+        if other := [key for key in keys if _value(theirs, key) != _value(mine, key)]:
+            return f"the configuration changed since the last run ({', '.join(other[:5])}): begun afresh"
+    return "the checkpoint, the region, the resolution or the version changed since the last run: begun afresh"
+
+
+def _lacking(record: dict[str, Any], order: Order) -> str:
+    """What is wanted of a finished slide and cannot be made of its stored cells; empty where there is nothing."""
+    if lost := [name for name in missing_outputs(order.out) if name != "cells.geojson.gz"]:
+        return f"{', '.join(lost)} of the last run is missing"
+    stored = _output(record).get("arrays", [])
+    if extra := [name for name in order.config.output.arrays if name not in stored]:
+        return f"output.arrays asks for {', '.join(extra)}, which the last run did not store"
+    return ""
+
+
+def _to_make_again(record: dict[str, Any], order: Order) -> list[str]:
+    """Output options that changed since a finished slide's files were made, or the file that is missing."""
+    mine, made = order.config.output.keys_for({"export"}), _output(record)
+    changed = [f"output.{key}" for key in mine if key != "arrays" and made.get(key) != mine[key]]
+    return changed or [name for name in missing_outputs(order.out) if name == "cells.geojson.gz"]
+
+
+def _output(record: dict[str, Any]) -> dict[str, Any]:
+    """Output options that a finished slide's files were made with; empty where the record does not say."""
+    config = record.get("config")
+    output = config.get("output") if isinstance(config, dict) else None
+    return output if isinstance(output, dict) else {}
+
+
+def _value(table: dict[str, Any], dotted: str) -> Any:
+    section, _, key = dotted.partition(".")
+    part = table.get(section)
+    return part.get(key) if isinstance(part, dict) else None

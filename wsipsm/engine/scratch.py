@@ -1,0 +1,124 @@
+"""Scratch: the result of one tile between the workers and the finishing pass, one file a tile."""
+
+from __future__ import annotations
+
+import os
+import uuid
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wsipsm.cells.table import COLUMNS, Cells, Measured
+from wsipsm.core.errors import OutputError
+from wsipsm.core.geometry import Labels
+from wsipsm.engine.reports import Counts
+
+
+@dataclass(frozen=True, slots=True)
+class TileResult:
+    """What a tile hands to the finishing pass.
+
+    Attributes
+    ----------
+    labels : (y, x) int32
+        Labels of the tile's core as its window numbered them, 0 is background.
+    ids : (N,) int64
+        Identity of each label of the window on the slide: its anchor's linear grid index; ``ids[0]`` is label 1.
+    cells : Cells
+        The cells that the tile owns.
+    """
+
+    labels: npt.NDArray[np.int32]
+    ids: npt.NDArray[np.int64]
+    cells: Cells
+
+
+def save_tile(path: Path, measured: Measured, *, labels: Labels, ids: npt.NDArray[np.int64]) -> None:
+    """Write a tile's result; the file is there whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        ``.npz``; another process may write the same file at the same time.
+    measured : Measured
+        The cells that the tile owns.
+    labels : (y, x) int
+        Labels of the core.
+    ids : (N,) int64
+        Identity of each label.
+    """
+    cells = measured.cells
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "counts": np.array([len(cells), measured.mended, measured.lost], np.int64),
+        "labels": labels.astype(np.int32, copy=False),
+        "ids": ids.astype(np.int64, copy=False),
+        "anchor": cells.anchor,
+        "vertices_l0": cells.vertices_l0,
+        "ring_offsets": cells.ring_offsets,
+        "centroid_l0": cells.centroid_l0,
+        "columns": np.stack([cells.columns[name] for name in COLUMNS]),
+        "class_": cells.class_,
+    }
+    # Not .npz: what a killed worker leaves must not pass for a result.
+    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.part")
+    try:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # numpy types the flag beside them
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_tile(path: Path) -> TileResult:
+    """Read a tile's result.
+
+    Raises
+    ------
+    OutputError
+        The file is absent or damaged.
+    """
+    with _opened(path) as arrays:
+        return TileResult(arrays["labels"], arrays["ids"], _cells(arrays))
+
+
+def load_counts(path: Path) -> Counts:
+    """Read the counts of a tile alone; errors as ``load_tile``."""
+    with _opened(path) as arrays:
+        return Counts(*map(int, arrays["counts"]))
+
+
+def load_anchors(path: Path) -> npt.NDArray[np.int64]:
+    """Read the anchors of a tile's cells alone, in scan order; errors as ``load_tile``."""
+    with _opened(path) as arrays:
+        anchors: npt.NDArray[np.int64] = arrays["anchor"]
+        return anchors
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        # numpy leaves a file open that it cannot read, unless it is ours.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            yield arrays
+    except FileNotFoundError:
+        raise OutputError(f"{path}: the result of a tile is missing; run again to make it") from None
+    except (OSError, ValueError, EOFError, KeyError, zlib.error, zipfile.BadZipFile) as error:
+        raise OutputError(f"{path}: damaged result of a tile ({error}); delete it and run again") from None
+
+
+def _cells(arrays: Any) -> Cells:
+    return Cells(
+        anchor=arrays["anchor"],
+        vertices_l0=arrays["vertices_l0"],
+        ring_offsets=arrays["ring_offsets"],
+        centroid_l0=arrays["centroid_l0"],
+        columns=dict(zip(COLUMNS, arrays["columns"], strict=True)),
+        class_=arrays["class_"],
+    )

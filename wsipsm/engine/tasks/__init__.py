@@ -1,0 +1,1 @@
+"""What a worker does with a slide, in the order of its life."""

@@ -1,0 +1,85 @@
+"""Output files made again from the stored cells of a finished slide, without computing any cell again."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from wsipsm.core.errors import OutputError, StaleError
+from wsipsm.core.files import flush_tree, make_folder, write_json
+from wsipsm.core.lock import locked, run_of
+from wsipsm.engine.order import Order
+from wsipsm.engine.reports import FinishReport
+from wsipsm.results.folder import GEOJSON, replace_outputs
+from wsipsm.results.formats.geojson import GeoJsonWriter
+from wsipsm.results.formats.geoparquet import read_cells
+
+LOCK_SECONDS = 60
+"""How long one worker waits for another that makes the same slide's files."""
+
+
+def export(order: Order) -> FinishReport:
+    """Write the GeoJSON of a finished slide as the configuration asks for it now, from ``cells.parquet``.
+
+    A run that is killed meanwhile leaves a ``run.json`` that fits no configuration, so that the next one does it again.
+
+    Raises
+    ------
+    OutputError
+        What is stored cannot be read.
+    StaleError
+        Another run works on the output folder by now.
+    """
+    start = time.perf_counter()
+    with locked(order.out, wait_seconds=LOCK_SECONDS):
+        if order.root is not None and run_of(order.root) != order.run:
+            raise StaleError(f"{order.root}: another run has begun since")
+        record = _read_record(order.out / "run.json")
+        draft = make_folder(order.out / f".draft-{order.token}-{uuid.uuid4().hex[:8]}")
+        try:
+            cells = _write_geojson(order, draft, record)
+            _publish(order, draft, record)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    return FinishReport(cells, time.perf_counter() - start)
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = orjson.loads(path.read_bytes())
+        record["origin_l0"], record["config"]["output"]["arrays"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise OutputError(f"{path}: cannot be read as the record of a run: {error}") from None
+    return record
+
+
+def _write_geojson(order: Order, draft: Path, record: dict[str, Any]) -> int:
+    """Write all cells; returns how many."""
+    stain, count = order.config.recognizer.stain, 0
+    x, y = record["origin_l0"][order.config.output.origin]
+    with GeoJsonWriter(draft, config=order.config.output, offset_l0=(x, y), stain=stain) as geojson:
+        for cells, labels, uuids in read_cells(order.out / "cells.parquet", stain=stain):
+            geojson.write(cells, labels, uuids)
+            count += len(cells)
+    return count
+
+
+def _publish(order: Order, draft: Path, record: dict[str, Any]) -> None:
+    """Move the files to their final names, and note in ``run.json`` what they are; arrays stay as they are stored."""
+    output, path = order.config.output, order.out / "run.json"
+    arrays = record["config"]["output"]["arrays"]
+    flush_tree(draft)
+    write_json(path, record | {"config": record["config"] | {"output": {"arrays": arrays}}})
+    replace_outputs(draft, order.out, GEOJSON)
+    made = {
+        "config": record["config"] | {"output": output.model_dump(mode="json") | {"arrays": arrays}},
+        "origin_l0": record["origin_l0"] | {"written": record["origin_l0"][output.origin]},
+        "exported": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    write_json(path, record | made)

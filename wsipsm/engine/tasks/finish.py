@@ -1,0 +1,221 @@
+"""The finishing pass: from the tiles' results to the files that leave.
+
+It walks the tiles band by band and holds the cell ids of two bands and the cells of one tile at a time. Everything is
+written into a draft folder and moved to its final name at the end, ``run.json`` last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from wsipsm.cells.table import CLASS_NAMES, Cells, cell_uuids
+from wsipsm.core.files import file_hash, file_mark, flush_tree, make_folder, versions, write_json
+from wsipsm.core.geometry import Box
+from wsipsm.core.lock import locked
+from wsipsm.core.maps import CHANNELS, DECISION
+from wsipsm.engine import maps as store
+from wsipsm.engine import scratch
+from wsipsm.engine.job import Job, JobRef
+from wsipsm.engine.reports import FinishReport, Tally
+from wsipsm.engine.snapshot import Density, save_overview
+from wsipsm.results.folder import replace_outputs
+from wsipsm.results.formats.geojson import GeoJsonWriter
+from wsipsm.results.formats.geoparquet import GeoParquetWriter
+from wsipsm.slide import Slide, qupath_origin
+from wsipsm.slide.annotations import write_regions
+from wsipsm.tissue.tiles import Tile
+
+TISSUE_COLOR = (60, 180, 75)
+
+PUBLISH_SECONDS = 60
+"""How long one worker waits for another that moves the same slide's files to their final names."""
+
+
+def finish(ref: JobRef, tally: Tally) -> FinishReport:
+    """Write all outputs of a slide and move them to their final names; the scratch stays."""
+    start, job = time.perf_counter(), ref.load()
+    draft = make_folder(job.out / f"{job.drafts}{uuid.uuid4().hex[:8]}")
+    try:
+        with job.open() as slide:
+            density = Density.over(job.grid)
+            classes = _write_cells(job, draft, density, fingerprint=slide.fingerprint())
+            write_regions(
+                job.region.polygons.geoms,
+                draft / "tissue.geojson",
+                name="Tissue",
+                color=TISSUE_COLOR,
+                offset_l0=qupath_origin(slide),
+            )
+            picture, tiles = draft / "overview.png", _done_tiles(job)
+            warning = save_overview(picture, slide=slide, job=job, density=density, tiles=tiles)
+            if job.fit_file.exists():
+                shutil.copyfile(job.fit_file, draft / "fit.pt")
+            seconds = time.perf_counter() - start
+            record = _record(job, slide, tally, classes=classes, finish_seconds=seconds)
+            record["warnings"] = [warning] if warning else []
+        write_json(draft / "run.json", record)
+        _publish(draft, ref)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return FinishReport(sum(classes.values()), seconds, warning)
+
+
+def _done_tiles(job: Job) -> list[Tile]:
+    """Tiles with a result, in row-major order."""
+    return sorted(Tile.parse(path.stem) for path in (job.work / "tiles").glob("*.npz"))
+
+
+def _write_cells(job: Job, draft: Path, density: Density, *, fingerprint: str) -> dict[str, int]:
+    """Write GeoJSON, GeoParquet and labels in one walk; returns cells by class."""
+    config, stain = job.config.output, job.config.recognizer.stain
+    classes = np.zeros(len(CLASS_NAMES), np.int64)
+    with ExitStack() as stack:
+        geojson = stack.enter_context(GeoJsonWriter(draft, config=config, offset_l0=job.offset_l0, stain=stain))
+        table = stack.enter_context(GeoParquetWriter(draft / "cells.parquet", stain=stain))
+        arrays = stack.enter_context(
+            store.LabelsWriter(draft / "labels.ome.zarr", config.arrays, grid=job.grid, tiles=job.config.tiles)
+        )
+        maps = store.open_maps(job.maps_folder) if set(config.arrays) - {"instances"} else None
+        for tile, cells, numbers, labels in _numbered(job):
+            uuids = cell_uuids(fingerprint, job.grid, cells.anchor)
+            geojson.write(cells, numbers, uuids)
+            table.write(cells, numbers, uuids)
+            density.add(cells)
+            classes += np.bincount(cells.class_, minlength=len(CLASS_NAMES))
+            core = job.lattice.core(tile)
+            arrays.write("instances", core, labels)
+            if maps is not None:
+                _copy_maps(arrays, maps, core, config.arrays)
+    return {name: int(count) for name, count in zip(CLASS_NAMES, classes, strict=True) if count}
+
+
+Numbered = tuple[Tile, Cells, npt.NDArray[np.int64], npt.NDArray[np.int32]]
+
+
+def _numbered(job: Job) -> Iterator[Numbered]:
+    """Tiles in row-major order with their cells, the cells' final labels, and the final labels of the core.
+
+    A label is the rank of the cell's anchor in scan order over the slide, from 1: it does not depend on the tiles. A
+    core holds cells of its own band and ones that hang over from the band above, so two bands of anchors are enough.
+    """
+    above, count = np.zeros(0, np.int64), 0
+    for _, band in groupby(_done_tiles(job), key=lambda tile: tile.row):
+        tiles = list(band)
+        anchors = np.sort(np.concatenate([scratch.load_anchors(job.tile_file(tile)) for tile in tiles]))
+        known, first = np.concatenate([above, anchors]), count - len(above) + 1
+        for tile in tiles:
+            result = scratch.load_tile(job.tile_file(tile))
+            numbers = np.searchsorted(known, result.cells.anchor) + first
+            yield tile, result.cells, numbers, _relabel(result, known, first)
+        above, count = anchors, count + len(anchors)
+
+
+def _relabel(result: scratch.TileResult, known: npt.NDArray[np.int64], first: int) -> npt.NDArray[np.int32]:
+    """Final labels of a core; 0 for instances that no tile kept."""
+    table = np.zeros(len(result.ids) + 1, np.int32)
+    if len(known):
+        at = np.minimum(np.searchsorted(known, result.ids), len(known) - 1)
+        table[1:] = np.where(known[at] == result.ids, at + first, 0)
+    return table[result.labels]
+
+
+def _copy_maps(arrays: store.LabelsWriter, maps: Any, core: Box, wanted: tuple[str, ...]) -> None:
+    planes = dict(zip(CHANNELS, store.read_window(maps, core), strict=True))
+    if "pseudo_mask" in wanted:
+        arrays.write("pseudo_mask", core, (planes["evidence"] >= DECISION).astype(np.uint8))
+    if "activation" in wanted:
+        arrays.write("activation", core, planes["activation"])
+
+
+def _checkpoint_hash(job: Job) -> str | None:
+    if job.given is None and job.config.recognizer.method == "psm":
+        return None
+    return file_hash(job.model)
+
+
+def _record(job: Job, slide: Slide, tally: Tally, *, classes: dict[str, int], finish_seconds: float) -> dict[str, Any]:
+    """Content of ``run.json``."""
+    return {
+        "status": "partial" if tally.failed else "done" if tally.tiles else "empty",
+        "run": job.token,
+        "digest": job.digest,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "slide": {
+            "path": str(job.slide),
+            "file_mark": file_mark(slide.path),  # of a staged copy too, which keeps the time of change
+            "fingerprint": slide.fingerprint(),
+            "vendor": slide.vendor,
+            "reader": slide.reader,
+            "width_l0": slide.width_l0,
+            "height_l0": slide.height_l0,
+            "mpp_l0": slide.mpp_l0,
+            "mpp_source": slide.mpp_source,
+        },
+        "grid": {
+            "width": job.grid.width,
+            "height": job.grid.height,
+            "mpp": job.grid.mpp,
+            "downsample": job.grid.downsample,
+        },
+        "origin_l0": {
+            "written": list(job.offset_l0),
+            "level0": [0, 0],
+            "qupath": list(qupath_origin(slide)),
+        },
+        "checkpoint": {
+            "fit_sha256": file_hash(job.fit_file) if job.fit_file.exists() else None,
+            "recognizer": job.config.recognizer.method,
+            "checkpoint": str(job.given) if job.given else None,
+            "checkpoint_sha256": _checkpoint_hash(job),
+        },
+        "counts": {
+            "cells": sum(classes.values()),
+            "by_class": classes,
+            "mm2": job.region_mm2,
+            "tiles": tally.tiles,
+            "outlines_mended": tally.mended,
+            "cells_lost": tally.lost,
+        },
+        "seconds": {
+            "wall": round(tally.seconds + finish_seconds, 3),
+            "workers": {name: round(value, 3) for name, value in tally.stage_seconds.items()}
+            | {"finish": round(finish_seconds, 3)},
+        },
+        "failed_tiles": tally.failed,
+        "config": job.config.model_dump(mode="json"),
+    }
+
+
+def _publish(draft: Path, ref: JobRef) -> None:
+    """Move a draft's files to their final names; what an earlier run left goes first, its ``run.json`` before all.
+
+    One at a time, and once a run: a worker that was taken for lost may be finishing the same slide.
+    """
+    out = ref.load().out
+    flush_tree(draft)
+    with locked(Path(ref.work), wait_seconds=PUBLISH_SECONDS):
+        ref.load()  # whoever took over meanwhile publishes its own
+        if _published_by(out) == ref.token:
+            return
+        replace_outputs(draft, out)
+
+
+def _published_by(out: Path) -> str:
+    """Token of the run whose results lie in a folder; empty where there are none."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return str(orjson.loads((out / "run.json").read_bytes())["run"])
+    return ""

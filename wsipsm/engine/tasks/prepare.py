@@ -1,0 +1,119 @@
+"""The first arrows of the run path, on a worker: slide, tissue, tiles; and what an earlier run left of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import shapely.affinity
+
+from wsipsm.core.errors import OutputError, StaleError
+from wsipsm.core.files import make_folder
+from wsipsm.core.geometry import Box
+from wsipsm.core.lock import run_of, why_unseen
+from wsipsm.core.maps import CHANNELS
+from wsipsm.engine import maps as store
+from wsipsm.engine import scratch
+from wsipsm.engine.job import Job, Prepared
+from wsipsm.engine.leftovers import put_aside, remove
+from wsipsm.engine.marks import is_mapped
+from wsipsm.engine.order import Order
+from wsipsm.engine.reports import Counts
+from wsipsm.slide import Slide, qupath_origin
+from wsipsm.slide.annotations import read_regions
+from wsipsm.tissue.find import find_tissue
+from wsipsm.tissue.region import Region, region_from_roi
+from wsipsm.tissue.tiles import Tile, TilePlan, plan_tiles
+
+
+def prepare(order: Order) -> Prepared:
+    """Open a slide, find where to look, plan its tiles, and look what is there of them.
+
+    Raises
+    ------
+    StaleError
+        Another run works on the output folder by now.
+    OutputError
+        This machine does not see the output folder.
+    """
+    with order.open() as slide:
+        job, plan = plan_slide(slide, order)
+        digest = order.digest(slide.fingerprint())
+    job = job.at(out=order.out, digest=digest)
+    _refuse_late(order)
+    dropped = _make_room(job, fresh=order.fresh)
+    if plan.tiles and not job.maps_folder.exists():
+        store.create_maps(job.maps_folder, CHANNELS, job.grid, job.config.tiles)
+    ref = job.save()
+    mapped = _mapped(job, plan)
+    recognised = {tile: counts for tile in plan.tiles if (counts := _counts(job, plan, tile, mapped)) is not None}
+    return Prepared(ref, plan, job.region_mm2, job.fit_file.exists(), mapped, recognised, dropped and not order.fresh)
+
+
+def plan_slide(slide: Slide, order: Order) -> tuple[Job, TilePlan]:
+    """Job of an open slide, without its scratch yet, and the tiles that its region needs."""
+    config = order.config
+    job = Job(
+        slide=order.slide,
+        slide_mpp=order.slide_mpp,
+        slide_id=order.slide_id,
+        config=config,
+        grid=slide.grid(config.grid.mpp),
+        region=_region(slide, order),
+        offset_l0=qupath_origin(slide) if config.output.origin == "qupath" else (0, 0),
+        work=Path(),
+        out=Path(),
+        device=order.device,
+        given=order.given,
+        staged=order.staged,
+        token=order.token,
+    )
+    return job, plan_tiles(job.lattice, job.region, config.tiles, halo_px=job.halo_px, seed=config.encoder.seed)
+
+
+def _region(slide: Slide, order: Order) -> Region:
+    if order.roi is None:
+        return find_tissue(slide, order.config.tissue)
+    origin = qupath_origin(slide)  # regions are drawn in QuPath, whatever frame the cells are written in
+    drawn = [shapely.affinity.translate(polygon, *origin) for polygon in read_regions(order.roi)]
+    return region_from_roi(drawn, Box(0, 0, slide.width_l0, slide.height_l0))
+
+
+def _mapped(job: Job, plan: TilePlan) -> frozenset[Tile]:
+    if not plan.tiles:
+        return frozenset()
+    maps = store.open_maps(job.maps_folder)
+    return frozenset(tile for tile in plan.tiles if is_mapped(job, maps, tile))
+
+
+def _counts(job: Job, plan: TilePlan, tile: Tile, mapped: frozenset[Tile]) -> Counts | None:
+    """Counts of a tile that need not be looked at again: it is whole, and so are the maps that it saw."""
+    if not mapped.issuperset(plan.needs(tile)):
+        return None
+    try:
+        return scratch.load_counts(job.tile_file(tile))
+    except OutputError:
+        return None
+
+
+def _make_room(job: Job, *, fresh: bool) -> bool:
+    """Keep the scratch of this very job, drop what earlier ones left; returns whether there was unfinished work.
+
+    A slide may be prepared twice in one run, by a worker that was taken for lost too: what the run has begun stays.
+    """
+    make_folder(job.out)
+    keep_work = not fresh or job.is_mine()
+    scratch_left = [path for path in job.out.glob(".work-*") if path != job.work or not keep_work]
+    remove(put_aside(job.out, lambda path: path.name.startswith(job.drafts) or (path == job.work and keep_work)))
+    return bool(scratch_left)
+
+
+def _refuse_late(order: Order) -> None:
+    """Raise where the folder is not this run's: another one has begun since, or this machine does not see it.
+
+    A folder that is not seen would be made here, on a disk that nobody looks at.
+    """
+    if order.root is None or (latest := run_of(order.root)) == order.run:
+        return
+    if latest:
+        raise StaleError(f"{order.root}: another run has begun since")
+    raise OutputError(why_unseen([order.root], order.run, order.host))

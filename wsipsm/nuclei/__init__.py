@@ -1,0 +1,1 @@
+"""From pixels to evidence of nuclei: networks, activation maps, pseudo masks."""

@@ -1,0 +1,165 @@
+"""The fit of one slide: the network, the constants of the slide's staining, its clusters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from wsipsm.config import Config
+from wsipsm.core.errors import CheckpointError, FitError
+from wsipsm.nuclei.activation import ActivationNet
+from wsipsm.nuclei.models import fits_resolution
+from wsipsm.nuclei.nets.checkpoint import load_checkpoint
+from wsipsm.nuclei.pretrain import Patches, Progress, pretrain
+from wsipsm.nuclei.pseudomask import feature_halo_px, features, fit_clusters
+from wsipsm.nuclei.recognizer import PsmRecognizer, SegmenterRecognizer
+from wsipsm.nuclei.segmentation import SegmentationNet
+from wsipsm.stain.normalise import MIN_TISSUE_PX, SlideStats, Stain, measure_slide
+from wsipsm.stain.optics import Floats, optical_density, tissue_pixels
+
+
+def fit_slide(
+    patches: Patches,
+    config: Config,
+    *,
+    encoder: ActivationNet | Path | None = None,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> PsmRecognizer:
+    """Recogniser of one slide, from patches of its tissue.
+
+    Parameters
+    ----------
+    patches : (n, p, p, 3) uint8
+        RGB at ``config.grid.mpp``.
+    config : Config
+        Sections ``grid``, ``recognizer``, ``encoder`` and ``pseudomask`` are used.
+    encoder : ActivationNet or Path, optional
+        A network or its checkpoint of either kind; learnt from the patches where it is not given. Of a ``fit``
+        checkpoint the network alone is taken: the constants of one slide do not hold for another.
+    device : torch.device
+        Where to compute.
+    progress : callable, optional
+        Called after every step of learning.
+
+    Raises
+    ------
+    FitError
+        Too little tissue.
+    CheckpointError
+        ``encoder`` is a file that is no checkpoint, or of networks for other stains.
+    """
+    stain = config.recognizer.stain
+    stats = measure_slide(patches, stain)
+    if encoder is None:
+        net = pretrain([patches], config.encoder, stain=stain, device=device, progress=progress)
+    elif isinstance(encoder, Path):
+        net = load_encoder(encoder, stain=stain, device=device)
+    else:
+        net = encoder
+    rng = np.random.default_rng(config.encoder.seed)
+    pixels = sample_features(patches, net, stats, config=config, rng=rng)
+    clusters = fit_clusters(pixels, config.pseudomask, mpp=config.grid.mpp, seed=config.encoder.seed)
+    return PsmRecognizer(net, stats, clusters)
+
+
+def fit_segmenter(patches: Patches, config: Config, *, model: Path, device: torch.device) -> SegmenterRecognizer:
+    """Recogniser of one slide by a trained segmenter: the constants of the slide's staining are all that is fitted.
+
+    Parameters
+    ----------
+    patches : (n, p, p, 3) uint8
+        RGB at ``config.grid.mpp``.
+    config : Config
+        Sections ``grid``, ``recognizer`` and ``segmenter`` are used.
+    model : Path
+        Checkpoint of kind ``segmenter`` or ``segmenter-fit``.
+    device : torch.device
+        Where to compute.
+
+    Raises
+    ------
+    FitError
+        Too little tissue.
+    CheckpointError
+        ``model`` is no such checkpoint, or was trained at another resolution or for other stains.
+    """
+    stain = config.recognizer.stain
+    net = load_segmenter(model, mpp=config.grid.mpp, stain=stain, device=device)
+    return SegmenterRecognizer(net, measure_slide(patches, stain), config.segmenter)
+
+
+def load_encoder(file: Path, *, stain: Stain, device: torch.device) -> ActivationNet:
+    """Activation network of a checkpoint of kind ``encoder`` or ``fit`` that was trained for these stains.
+
+    Raises
+    ------
+    CheckpointError
+        It is no such checkpoint, or was trained for other stains.
+    """
+    net = ActivationNet.of_checkpoint(load_checkpoint(file, kinds=("encoder", "fit")), device=device)
+    _refuse_other_stain(file, net.stain, stain)
+    return net
+
+
+def load_segmenter(model: Path, *, mpp: float, stain: Stain = "he", device: torch.device) -> SegmentationNet:
+    """Network of a checkpoint of kind ``segmenter`` or ``segmenter-fit`` that was trained for such slides.
+
+    Raises
+    ------
+    CheckpointError
+        It is no such checkpoint, or was trained at another resolution or for other stains.
+    """
+    net = SegmentationNet.of_checkpoint(load_checkpoint(model, kinds=("segmenter", "segmenter-fit")), device=device)
+    _refuse_other_stain(model, net.stain, stain)
+    if not fits_resolution(mpp, net.mpp):
+        raise CheckpointError(
+            f"{model}: trained at {net.mpp:g} µm/px, the run asks for {mpp:g}: use --mpp {net.mpp:g}, a checkpoint "
+            f"trained at {mpp:g}, or --recognizer psm"
+        )
+    return net
+
+
+def _refuse_other_stain(file: Path, trained: Stain, wanted: Stain) -> None:
+    if trained != wanted:
+        raise CheckpointError(
+            f"{file}: trained for recognizer.stain={trained}, expected {wanted}: use --set recognizer.stain={trained}, "
+            "or another checkpoint"
+        )
+
+
+def sample_features(
+    patches: Patches, net: ActivationNet, stats: SlideStats, *, config: Config, rng: np.random.Generator
+) -> Floats:
+    """Features of pixels drawn without replacement from the tissue of the patches.
+
+    Returns
+    -------
+    (n, 3) float32
+        At most ``config.pseudomask.pixels``.
+
+    Raises
+    ------
+    FitError
+        The patches are smaller than the halo of the features, or nearly empty inside it.
+    """
+    mask, mpp = config.pseudomask, config.grid.mpp
+    windows = {"smoothing_px": mask.smoothing_um / mpp, "surroundings_px": mask.surroundings_um / mpp}
+    halo = net.halo_px + feature_halo_px(contrast=mask.contrast, **windows)
+    side = min(patches.shape[1:3])
+    if side <= 2 * halo:
+        raise FitError(
+            f"patches of {side} px leave nothing inside the features' halo of {halo} px: raise encoder.patch_px"
+        )
+    found = []
+    for patch in patches:
+        activation = net.maps(patch, stats)
+        seen = patch[net.halo_px : -net.halo_px, net.halo_px : -net.halo_px]
+        tissue = tissue_pixels(optical_density(patch[halo:-halo, halo:-halo]))
+        found.append(features(seen, activation, vectors=stats.vectors, contrast=mask.contrast, **windows)[tissue])
+    pixels = np.concatenate(found)
+    if len(pixels) < MIN_TISSUE_PX // 4:
+        raise FitError(f"only {len(pixels)} sampled tissue pixels, expected at least {MIN_TISSUE_PX // 4}")
+    return pixels[rng.permutation(len(pixels))[: mask.pixels]]

@@ -1,0 +1,32 @@
+"""Checkpoints that come with the package; ``MODEL_CARD.md`` beside them says what they learnt from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wsipsm.core.errors import CheckpointError
+
+SHIPPED_MPP = 0.5
+"""Micrometres per pixel that they were trained at."""
+
+RESOLUTION_TOLERANCE = 0.1
+"""By what part a run may be coarser or finer than what a segmenter was trained at."""
+
+
+def fits_resolution(mpp: float, trained: float) -> bool:
+    """Whether a segmenter is of use at so many micrometres per pixel."""
+    return abs(mpp / trained - 1) <= RESOLUTION_TOLERANCE
+
+
+def shipped_model(stain: str = "he") -> Path:
+    """Segmenter for H&E slides, or for ``unknown`` stains.
+
+    Raises
+    ------
+    CheckpointError
+        The installation lacks the file.
+    """
+    path = Path(__file__).parent / {"he": "he.pt", "unknown": "agnostic.pt"}[stain]
+    if not path.is_file():
+        raise CheckpointError(f"{path}: the installation lacks its segmenter; give one with --checkpoint")
+    return path

@@ -1,0 +1,126 @@
+"""Which device computes, and with how many threads."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from wsipsm.core.errors import ConfigError, DeviceMemoryError
+from wsipsm.core.gpus import gpu_count
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+GPU_BATCH = 8
+"""Blocks that a GPU gets at a time, as long as its memory bears it."""
+
+
+def pick_device(name: str) -> torch.device:
+    """Device of a name.
+
+    Parameters
+    ----------
+    name : {'auto', 'cpu', 'cuda'}
+        ``auto`` takes CUDA where there is one. A worker sees only its own GPU, so no number is needed.
+
+    Raises
+    ------
+    ConfigError
+        ``cuda`` was asked for and there is none.
+    """
+    found = gpu_count() > 0
+    if name == "cuda" and not found:
+        raise ConfigError("--device cuda: no CUDA device is visible on this worker; use --device auto or cpu")
+    return torch.device("cuda" if found and name != "cpu" else "cpu")
+
+
+class _Limits(threading.local):
+    """Of this thread: the number that it runs torch on inside `limited_threads`."""
+
+    now: int | None = None
+
+
+_LIMITS, _GUARD = _Limits(), threading.Lock()
+_limited = 0
+_of_process = 0
+
+
+@contextlib.contextmanager
+def limited_threads(threads: int) -> Iterator[None]:
+    """Run torch on so many CPU threads inside this thread; the process has its own number again after the last one.
+
+    The number is set on purpose: some CPU kernels sum in another order with other threads. Torch keeps it for each
+    thread, and as what a new thread begins with: a thread that begins while another is limited must not take that for
+    the process's own number and leave it behind.
+    """
+    global _limited, _of_process
+    with _GUARD:
+        _of_process = _of_process if _limited else torch.get_num_threads()
+        _limited += 1
+    before, _LIMITS.now = _LIMITS.now, threads
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        _LIMITS.now = before
+        with _GUARD:
+            _limited -= 1
+            torch.set_num_threads(before or _of_process)
+
+
+def on_device(inputs: Sequence[npt.NDArray[np.float32]], device: torch.device) -> torch.Tensor:
+    """Join (1, c, y, x) planes to a batch on a device; to a GPU they go through pinned memory, without a wait."""
+    planes = torch.from_numpy(np.concatenate(inputs) if len(inputs) > 1 else inputs[0])
+    return planes.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else planes
+
+
+def half_precision(device: torch.device) -> torch.autocast:
+    """Context of float16 on a GPU; of nothing on a CPU."""
+    return torch.autocast(device.type, dtype=torch.float16, enabled=device.type == "cuda")
+
+
+class Batches:
+    """Hands items to a device in batches, halved for good where its memory runs out.
+
+    Parameters
+    ----------
+    device : torch.device
+        A CPU gets one item at a time: it gains nothing from more, and its bits might depend on them.
+
+    Examples
+    --------
+    >>> Batches(torch.device("cpu")).run(lambda some: [len(some)] * len(some), "abc")
+    [1, 1, 1]
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.size = GPU_BATCH if device.type == "cuda" else 1
+
+    def run(self, call: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]) -> list[Result]:
+        """Results of all items in order; ``call`` takes a batch and gives one result an item.
+
+        Raises
+        ------
+        DeviceMemoryError
+            Not even one item fits.
+        """
+        done: list[Result] = []
+        while len(done) < len(items):
+            some = items[len(done) : len(done) + self.size]
+            try:
+                done += call(some)
+            except torch.OutOfMemoryError as error:
+                if len(some) == 1:
+                    reason = " ".join(str(error).split())
+                    raise DeviceMemoryError(
+                        f"the GPU cannot hold one block ({reason}); close what else uses it, or take --device cpu"
+                    ) from None
+                self.size = len(some) // 2
+                torch.cuda.empty_cache()
+        return done

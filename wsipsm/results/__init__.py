@@ -1,0 +1,1 @@
+"""What a finished slide's folder holds, and how it is written."""

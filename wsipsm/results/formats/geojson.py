@@ -1,0 +1,192 @@
+"""Cells as GeoJSON that QuPath imports.
+
+QuPath's importer is strict: one null, one colour missing or one invalid polygon and nothing of the file arrives. What
+it needs is stated in ``tests/test_geojson.py``, as an oracle that every feature must pass.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from wsipsm.cells.measurements import Measurement, measurements
+from wsipsm.cells.table import CLASS_COLORS, CLASS_NAMES, Cells
+from wsipsm.config import OutputConfig
+
+IMPORT_SCRIPT = "import.groovy"
+
+_HEAD, _TAIL = b'{"type":"FeatureCollection","features":[', b"]}"
+
+_SCRIPT = """\
+// Adds all cells of this folder to the image that is open. Run it in QuPath (Automate > Script editor) and choose the
+// folder that holds this script, or: QuPath script import.groovy --args FOLDER --image SLIDE --save
+def folder = binding.hasVariable('args') && args ? new File(args[0]) :
+    qupath.fx.dialogs.FileChoosers.promptForDirectory('Folder of {first}', null)
+if (folder == null)
+    return
+for (name in [{names}]) {{
+    importObjectsFromFile(new File(folder, name).getAbsolutePath())
+    println 'Imported ' + name
+}}
+"""
+
+
+class GeoJsonWriter:
+    """Writes cells as they come, in as many files as QuPath's memory asks for; use it in a ``with`` statement.
+
+    The files get their names when the block ends, all together, and those of an earlier run go. A block left by an
+    exception leaves nothing.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder.
+    config : OutputConfig
+        Geometry, object type and objects per file.
+    offset_l0 : (int, int)
+        Origin (x, y) of the frame to write in, level-0 px.
+    stain : str
+        ``recognizer.stain`` of the run, from which the measurements have their names.
+
+    Attributes
+    ----------
+    files : list of Path
+        After the block: ``cells.geojson.gz``, or ``cells-001.geojson.gz`` and so on and ``import.groovy``.
+    """
+
+    def __init__(self, folder: Path, *, config: OutputConfig, offset_l0: tuple[int, int], stain: str) -> None:
+        self.files: list[Path] = []
+        self._folder = folder
+        self._config = config
+        self._offset_l0 = offset_l0
+        self._measurements = measurements(stain)
+        self._parts: list[_Part] = []
+
+    def __enter__(self) -> Self:
+        self._begin_part()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._parts[-1].close()
+                self.files = _publish([part.path for part in self._parts], self._folder)
+        finally:
+            for part in self._parts:
+                part.discard()
+
+    def write(self, cells: Cells, labels: npt.NDArray[np.integer[Any]], uuids: Sequence[str]) -> None:
+        """Add cells, their (N,) labels and their N UUIDs; a file is filled before the next one is begun."""
+        start = 0
+        while start < len(cells):
+            if self._parts[-1].room == 0:
+                self._parts[-1].close()
+                self._begin_part()
+            stop = min(start + self._parts[-1].room, len(cells))
+            chosen = np.arange(start, stop)
+            features = self._features(cells.take(chosen), labels[chosen])
+            self._parts[-1].add(
+                [
+                    orjson.dumps({"type": "Feature", "id": uuid} | feature, option=orjson.OPT_SERIALIZE_NUMPY)
+                    for uuid, feature in zip(uuids[start:stop], features, strict=True)
+                ]
+            )
+            start = stop
+
+    def _features(self, cells: Cells, labels: npt.NDArray[np.integer[Any]]) -> Iterator[dict[str, Any]]:
+        rows = _measured(cells, labels, self._measurements)
+        return _features(cells, rows, self._config, self._offset_l0)
+
+    def _begin_part(self) -> None:
+        path = self._folder / f".cells-{len(self._parts) + 1:03d}.part"
+        self._parts.append(_Part(path, self._config.max_objects_per_file))
+
+
+class _Part:
+    """One file under its temporary name."""
+
+    def __init__(self, path: Path, room: int) -> None:
+        self.path = path
+        self.room = room
+        self._file: BinaryIO = path.open("wb")
+        # No name and no time in the header: the same cells give the same bytes.
+        self._gzip = gzip.GzipFile(filename="", mode="wb", compresslevel=5, fileobj=self._file, mtime=0)
+        self._gzip.write(_HEAD)
+        self._comma = b""
+
+    def add(self, features: list[bytes]) -> None:
+        """Write features."""
+        self._gzip.write(self._comma + b",".join(features))
+        self._comma = b","
+        self.room -= len(features)
+
+    def close(self) -> None:
+        """Complete the file."""
+        self._gzip.write(_TAIL)
+        self._gzip.close()
+        self._file.close()
+
+    def discard(self) -> None:
+        """Leave nothing of it, unless it has got its name."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+
+def _features(
+    cells: Cells, rows: Iterator[dict[str, float]], config: OutputConfig, offset_l0: tuple[int, int]
+) -> Iterator[dict[str, Any]]:
+    """Content of the features, besides type and id."""
+    classes = [{"name": name, "color": color} for name, color in zip(CLASS_NAMES, CLASS_COLORS, strict=True)]
+    outlines, centres = _outlines(cells, offset_l0), np.round(cells.centroid_l0 - offset_l0, 1) + 0.0
+    for outline, centre, class_, row in zip(outlines, centres, cells.class_.tolist(), rows, strict=True):
+        feature: dict[str, Any] = {
+            "geometry": {"type": "Point", "coordinates": centre} if config.objects == "points" else outline,
+            "properties": {
+                "objectType": config.object_type,
+                "classification": classes[class_],
+                "measurements": row,
+            },
+        }
+        if config.object_type == "cell":
+            feature["nucleusGeometry"] = outline
+        yield feature
+
+
+def _outlines(cells: Cells, offset_l0: tuple[int, int]) -> Iterator[dict[str, Any]]:
+    vertices = np.round(cells.vertices_l0 - offset_l0, 1) + 0.0
+    for start, stop in pairwise(cells.ring_offsets.tolist()):
+        yield {"type": "Polygon", "coordinates": [vertices[start:stop]]}
+
+
+def _measured(
+    cells: Cells, labels: npt.NDArray[np.integer[Any]], written: Mapping[str, Measurement]
+) -> Iterator[dict[str, float]]:
+    columns = [np.round(cells.columns[name].astype(np.float64), one.decimals).tolist() for name, one in written.items()]
+    names = [*(one.title for one in written.values()), "Label"]
+    for row in zip(*columns, labels.tolist(), strict=True):
+        yield dict(zip(names, row, strict=True))
+
+
+def _publish(temporary: list[Path], folder: Path) -> list[Path]:
+    """Give the finished files their names, and drop those of an earlier run."""
+    many = len(temporary) > 1
+    names = [f"cells-{i:03d}.geojson.gz" if many else "cells.geojson.gz" for i in range(1, len(temporary) + 1)]
+    files = [folder / name for name in names]
+    if many:
+        script = folder / f".{IMPORT_SCRIPT}.part"
+        listed = ", ".join(f"'{name}'" for name in names)
+        script.write_text(_SCRIPT.format(first=names[0], names=listed), encoding="utf-8")
+        temporary, files = [*temporary, script], [*files, folder / IMPORT_SCRIPT]
+    for source, target in zip(temporary, files, strict=True):
+        os.replace(source, target)
+    for stale in {*folder.glob("cells*.geojson.gz"), *folder.glob(IMPORT_SCRIPT)} - set(files):
+        stale.unlink()
+    return files

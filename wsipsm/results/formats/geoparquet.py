@@ -1,0 +1,171 @@
+"""Cells as GeoParquet 1.1."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+
+from wsipsm.cells.measurements import measurements
+from wsipsm.cells.table import CLASS_NAMES, Cells
+from wsipsm.core.errors import OutputError
+
+GROUP_CELLS = 20_000
+"""Small batches are gathered into row groups of at least this many cells."""
+
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+_BBOX = pa.struct([pa.field(corner, pa.float64(), nullable=False) for corner in _CORNERS])
+
+
+def _schema(stain: str) -> pa.Schema:
+    columns = {
+        "label": pa.int64(),
+        "uuid": pa.string(),
+        "geometry": pa.binary(),
+        "bbox": _BBOX,
+        "centroid_x": pa.float64(),
+        "centroid_y": pa.float64(),
+        **{one.column: pa.float32() for one in measurements(stain).values()},
+        "class": pa.string(),
+    }
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns.items()])
+
+
+class GeoParquetWriter:
+    """Writes cells as they come; use it in a ``with`` statement.
+
+    Columns: ``label`` int64, ``uuid``, ``geometry`` (WKB polygon), ``bbox``, ``centroid_x`` and ``centroid_y``, all in
+    level-0 px; the float32 measurements, named by the stain; ``class``. Batches in tile order make row groups of
+    neighbouring cells, so that a reader can skip what its window does not meet.
+
+    The file gets its name when the block ends. A block left by an exception leaves nothing.
+
+    Parameters
+    ----------
+    path : Path
+        Where the file goes.
+    stain : str
+        ``recognizer.stain`` of the run, from which the measurements have their names.
+    """
+
+    def __init__(self, path: Path, *, stain: str) -> None:
+        self._path = path
+        self._temporary = path.with_name(f".{path.name}.part")
+        self._schema = _schema(stain)
+        self._names = {name: one.column for name, one in measurements(stain).items()}
+        self._waiting: list[pa.Table] = []
+        self._bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
+
+    def __enter__(self) -> Self:
+        self._writer = pq.ParquetWriter(self._temporary, self._schema, compression="zstd")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._flush()
+                self._writer.add_key_value_metadata({"geo": orjson.dumps(self._metadata()).decode()})
+            self._writer.close()
+            if kind is None:
+                os.replace(self._temporary, self._path)
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+    def write(self, cells: Cells, labels: npt.NDArray[np.integer[Any]], uuids: Sequence[str]) -> None:
+        """Add cells, their (N,) labels and their N UUIDs."""
+        if len(cells) == 0:
+            return
+        polygons = cells.polygons()
+        bounds = shapely.bounds(polygons)
+        self._bounds = np.concatenate(
+            [
+                np.minimum(self._bounds[:2], bounds[:, :2].min(axis=0)),
+                np.maximum(self._bounds[2:], bounds[:, 2:].max(axis=0)),
+            ]
+        )
+        columns = {
+            "label": labels.astype(np.int64),
+            "uuid": uuids,
+            "geometry": shapely.to_wkb(polygons),
+            "bbox": pa.StructArray.from_arrays(list(bounds.T.copy()), fields=list(_BBOX)),
+            "centroid_x": cells.centroid_l0[:, 0],
+            "centroid_y": cells.centroid_l0[:, 1],
+            **{self._names[name]: values for name, values in cells.columns.items()},
+            "class": np.array(CLASS_NAMES, object)[cells.class_],
+        }
+        self._waiting.append(pa.table(columns, schema=self._schema))
+        if sum(table.num_rows for table in self._waiting) >= GROUP_CELLS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._writer.write_table(pa.concat_tables(self._waiting).combine_chunks(), row_group_size=2 * GROUP_CELLS)
+            self._waiting = []
+
+    def _metadata(self) -> dict[str, Any]:
+        geometry: dict[str, Any] = {
+            "encoding": "WKB",
+            "geometry_types": ["Polygon"],
+            "crs": None,  # pixels of a slide: no place on Earth
+            "edges": "planar",
+            "covering": {"bbox": {corner: ["bbox", corner] for corner in _CORNERS}},
+        }
+        if np.isfinite(self._bounds).all():
+            geometry["bbox"] = self._bounds.tolist()
+        return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": geometry}}
+
+
+def read_outlines(path: Path) -> npt.NDArray[np.object_]:
+    """Polygons of a cell table in its order; (N,), level-0 px.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be read, or has no such column.
+    """
+    try:
+        column = pq.read_table(path, columns=["geometry"]).column("geometry")
+        polygons: npt.NDArray[np.object_] = shapely.from_wkb(column.to_numpy())
+    except (OSError, LookupError, ValueError, shapely.errors.ShapelyError) as error:
+        raise OutputError(f"{path}: outlines cannot be read: {' '.join(str(error).split())[:120]}") from None
+    return polygons
+
+
+def read_cells(path: Path, *, stain: str) -> Iterator[tuple[Cells, npt.NDArray[np.int64], list[str]]]:
+    """Cells of a table as `GeoParquetWriter` left it, with labels and UUIDs, a row group at a time.
+
+    Their anchors are not stored: they are -1.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be read, or is another table.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group)
+                yield _cells(table, stain), table["label"].to_numpy(), table["uuid"].to_pylist()
+    except (OSError, LookupError, ValueError, shapely.errors.ShapelyError) as error:
+        raise OutputError(f"{path}: cells cannot be read: {' '.join(str(error).split())[:120]}") from None
+
+
+def _cells(table: pa.Table, stain: str) -> Cells:
+    polygons = shapely.from_wkb(table["geometry"].to_numpy())
+    return Cells(
+        anchor=np.full(len(polygons), -1),
+        vertices_l0=shapely.get_coordinates(polygons),
+        ring_offsets=np.concatenate([[0], np.cumsum(shapely.get_num_coordinates(polygons))]),
+        centroid_l0=np.stack([table["centroid_x"].to_numpy(), table["centroid_y"].to_numpy()], axis=1),
+        columns={name: table[one.column].to_numpy() for name, one in measurements(stain).items()},
+        class_=np.array([CLASS_NAMES.index(name) for name in table["class"].to_pylist()], np.uint8),
+    )

@@ -1,0 +1,174 @@
+"""Labels as OME-NGFF 0.5 on Zarr v3."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+from zarr.codecs import BloscCodec
+
+from wsipsm.cells.table import CLASS_COLORS
+from wsipsm.config import TilesConfig
+from wsipsm.core.errors import OutputError
+from wsipsm.core.geometry import Box, Grid
+
+SMALLEST_LEVEL_PX = 1024
+"""The pyramid of a label array ends with the first level whose longer side is at most this."""
+
+
+ARRAYS: dict[str, type[np.integer[Any]]] = {"instances": np.int32, "pseudo_mask": np.uint8, "activation": np.uint8}
+"""What labels.ome.zarr can hold. ``activation`` is an image of 0 to 255, the other two are labels."""
+
+
+_COLORS: dict[str, list[dict[str, Any]]] = {
+    "instances": [{"label-value": 0, "rgba": [0, 0, 0, 0]}],
+    "pseudo_mask": [{"label-value": 0, "rgba": [0, 0, 0, 0]}, {"label-value": 1, "rgba": [*CLASS_COLORS[0], 255]}],
+}
+
+
+class LabelsWriter:
+    """Writes labels.ome.zarr piece by piece; use it in a ``with`` statement.
+
+    The root is an NGFF ``labels`` group; each array is a multiscale image below it, ``instances/0`` the finest. The
+    pyramid keeps every second pixel. When the block ends the coarser levels are made and the folder gets its name. A
+    block left by an exception leaves nothing.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it goes; what is there is replaced at the end.
+    arrays : sequence of str
+        Names out of ``ARRAYS``.
+    grid : Grid
+        The plane, and its micrometres per pixel.
+    tiles : TilesConfig
+        Sides of a core, which is one shard, and of a block, which is one chunk.
+    """
+
+    def __init__(self, folder: Path, arrays: Sequence[str], *, grid: Grid, tiles: TilesConfig) -> None:
+        self._folder = folder
+        self._temporary = folder.with_name(f".{folder.name}.part")
+        self._names = tuple(arrays)
+        self._grid = grid
+        self._tiles = tiles
+        self._levels: dict[str, list[zarr.Array[Any]]] = {}
+        self._filled: dict[str, set[tuple[int, int]]] = {name: set() for name in arrays}
+
+    def __enter__(self) -> Self:
+        shutil.rmtree(self._temporary, ignore_errors=True)
+        listed = [name for name in self._names if name in _COLORS]
+        root = zarr.create_group(
+            str(self._temporary), zarr_format=3, attributes={"ome": {"version": "0.5", "labels": listed}}
+        )
+        self._levels = {name: self._create_pyramid(root, name) for name in self._names}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                for name in self._names:
+                    self._fill_pyramid(name)
+                self._publish()
+        finally:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def write(self, name: str, core: Box, data: npt.NDArray[Any]) -> None:
+        """Store a core of an array, in any order and once each; a core without a label is not written.
+
+        Parameters
+        ----------
+        name : str
+            Which array.
+        core : Box
+            A core of the lattice, cut at the edge of the grid.
+        data : (y, x) int
+            Labels, or activation from 0 to 255.
+        """
+        if data.any():
+            self._levels[name][0][core.slices] = data
+            self._filled[name].add((core.y0 // self._tiles.core_px, core.x0 // self._tiles.core_px))
+
+    def _create_pyramid(self, root: zarr.Group, name: str) -> list[zarr.Array[Any]]:
+        shapes = [self._grid.shape]
+        while max(shapes[-1]) > SMALLEST_LEVEL_PX:
+            height, width = shapes[-1]
+            shapes.append((-(-height // 2), -(-width // 2)))
+        group = root.create_group(name, attributes={"ome": _image_metadata(name, self._grid.mpp, len(shapes))})
+        return [
+            group.create_array(
+                str(level),
+                shape=shape,
+                dtype=ARRAYS[name],
+                chunks=(self._tiles.chunk_px,) * 2,
+                shards=(self._tiles.core_px,) * 2,
+                compressors=BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"),
+                fill_value=0,
+                dimension_names=("y", "x"),
+            )
+            for level, shape in enumerate(shapes)
+        ]
+
+    def _fill_pyramid(self, name: str) -> None:
+        """Make every level from the finer one, a shard at a time, where there is something."""
+        side, filled = self._tiles.core_px, self._filled[name]
+        for fine, coarse in zip(self._levels[name], self._levels[name][1:], strict=False):
+            filled = {(row // 2, col // 2) for row, col in filled}
+            for row, col in sorted(filled):
+                y, x = row * side, col * side
+                data = np.asarray(fine[2 * y : 2 * (y + side), 2 * x : 2 * (x + side)])[::2, ::2]
+                coarse[y : y + side, x : x + side] = data
+
+    def _publish(self) -> None:
+        earlier = self._folder.with_name(f".{self._folder.name}.old")
+        shutil.rmtree(earlier, ignore_errors=True)
+        if self._folder.exists():
+            self._folder.rename(earlier)
+        self._temporary.rename(self._folder)
+        shutil.rmtree(earlier, ignore_errors=True)
+
+
+def _image_metadata(name: str, mpp: float, levels: int) -> dict[str, Any]:
+    """NGFF metadata of one multiscale image."""
+    datasets = [
+        {"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": [mpp * 2**level] * 2}]}
+        for level in range(levels)
+    ]
+    axes = [{"name": axis, "type": "space", "unit": "micrometer"} for axis in ("y", "x")]
+    metadata: dict[str, Any] = {
+        "version": "0.5",
+        "multiscales": [{"name": name, "axes": axes, "datasets": datasets, "type": "nearest"}],
+    }
+    if name in _COLORS:
+        metadata["image-label"] = {"colors": _COLORS[name]}
+    return metadata
+
+
+def read_labels(folder: Path, name: str = "instances") -> tuple[npt.NDArray[Any], float]:
+    """Finest level of a label array, whole in memory, and its micrometres per pixel.
+
+    Parameters
+    ----------
+    folder : Path
+        ``labels.ome.zarr`` as ``LabelsWriter`` leaves it.
+    name : str
+        Which array of ``ARRAYS``.
+
+    Raises
+    ------
+    OutputError
+        It cannot be read, or has no such array.
+    """
+    try:
+        group = zarr.open_group(str(folder), mode="r", path=name)
+        metadata: Any = group.attrs.asdict()["ome"]
+        finest = metadata["multiscales"][0]["datasets"][0]
+        array: Any = group[finest["path"]]
+        return np.asarray(array[:]), float(finest["coordinateTransformations"][0]["scale"][0])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise OutputError(f"{folder}: the labels {name!r} cannot be read: {reason}") from None

@@ -1,0 +1,102 @@
+"""What the overview shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from wsipsm.core.geometry import Box, Image
+
+Points = npt.NDArray[np.float64]
+"""float64, (N, 2), (x, y)."""
+Color = tuple[int, int, int]
+"""RGB, 0 to 255."""
+
+MAP_PX = 720
+"""Longer side of the two maps of the slide, pixels of the picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class CloseUp:
+    """Real pixels with the outlines of their cells.
+
+    Attributes
+    ----------
+    image : (h, w, 3) uint8
+        Crop at the working grid.
+    box_l0 : tuple of float
+        Where it lies: x0, y0, x1, y1 in level-0 px.
+    outlines : sequence of (N, 2) float64
+        Rings in pixels of the crop, whose first pixel covers [0, 1) x [0, 1); what lies outside is cut off.
+    title : str
+        Written above it.
+    colors : tuple of Color
+        One an outline; empty for one colour that is far from pink, violet and brown.
+    """
+
+    image: Image
+    box_l0: tuple[float, float, float, float]
+    outlines: tuple[Points, ...]
+    title: str
+    colors: tuple[Color, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Overview:
+    """Everything the picture shows.
+
+    Attributes
+    ----------
+    name : str
+        The slide.
+    facts : tuple of str
+        Short statements under the name: cells, square millimetres, resolution.
+    thumbnail : (h, w, 3) uint8
+        The whole slide; see `thumbnail_mpp`.
+    downsample_l0 : float
+        Level-0 pixels per thumbnail pixel.
+    mpp_l0 : float
+        Micrometres per level-0 pixel.
+    region : shapely.MultiPolygon
+        Where cells were looked for, level-0 px.
+    counts : (rows, cols) int
+        Cells in square bins; bin (0, 0) starts at level-0 (0, 0).
+    bin_l0 : float
+        Side of a bin, level-0 px.
+    closeups : tuple of CloseUp
+        Up to two.
+    """
+
+    name: str
+    facts: tuple[str, ...]
+    thumbnail: Image
+    downsample_l0: float
+    mpp_l0: float
+    region: shapely.MultiPolygon
+    counts: npt.NDArray[np.integer[Any]]
+    bin_l0: float
+    closeups: tuple[CloseUp, ...] = ()
+
+
+def thumbnail_mpp(region_l0: Box, slide_l0: Box, mpp_l0: float) -> float:
+    """Resolution at which the overview wants its thumbnail, micrometres per pixel.
+
+    The region is seen sharply, and the thumbnail of the whole slide has at most 4096 pixels a side.
+
+    Parameters
+    ----------
+    region_l0 : Box
+        Bounds of the region, level-0 px; the slide's where it is empty.
+    slide_l0 : Box
+        The whole slide, level-0 px.
+    mpp_l0 : float
+        Micrometres per level-0 pixel.
+    """
+    shown = slide_l0 if region_l0.empty else region_l0
+    sharp = max(shown.width, shown.height) / MAP_PX
+    small = max(slide_l0.width, slide_l0.height) / 4096
+    return max(sharp, small, 1.0) * mpp_l0

@@ -1,0 +1,176 @@
+"""Drawing: the picture itself."""
+
+from __future__ import annotations
+
+import re
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PillowImage
+from PIL import ImageDraw, ImageFont
+
+from wsipsm.core.geometry import Image
+from wsipsm.results.overview.contents import MAP_PX, CloseUp, Color, Overview
+from wsipsm.results.overview.maps import Frame, crop_panel, density_per_mm2, fill, nice_number, on_panel, outline, rings
+
+_WIDTH, _MARGIN, _GAP = 1600, 40, 32
+_PANEL = (_WIDTH - 2 * _MARGIN - _GAP) // 2
+_BAR_WIDTH, _BAR_SPACE = 22, 110
+_TITLE_HEIGHT = 34
+_INK: Color = (28, 32, 38)
+_FAINT: Color = (105, 112, 122)
+_CELL: Color = (0, 245, 140)
+_TISSUE: Color = (0, 130, 85)
+_LETTERS = "AB"
+
+
+def draw_overview(overview: Overview) -> Image:
+    """Draw the picture.
+
+    Parameters
+    ----------
+    overview : Overview
+        What to show; without a region or without cells the picture says so.
+
+    Returns
+    -------
+    (height, 1600, 3) uint8
+        RGB.
+    """
+    panel, frame = crop_panel(overview, width=_PANEL - _BAR_SPACE)
+    closeups = [_magnified(closeup) for closeup in overview.closeups[:2]]
+    top = _MARGIN + 104
+    below = top + _TITLE_HEIGHT + frame.height + _GAP
+    height = below + (_TITLE_HEIGHT + max(image.shape[0] for image in closeups) if closeups else 0) + _MARGIN
+    sheet = _Sheet(height)
+    sheet.text((_MARGIN, _MARGIN - 8), _shortened(overview.name), size=40)
+    sheet.text((_MARGIN, _MARGIN + 48), "  ·  ".join(overview.facts), size=23, color=_FAINT)
+    left, right = _MARGIN, _MARGIN + _PANEL + _GAP
+    sheet.panel((left, top), _tissue_title(overview), _tissue_panel(overview, panel, frame))
+    sheet.scale_bar((left, top), frame.width, frame.height, um_per_px=overview.mpp_l0 / frame.scale)
+    density, scale_top = _density_panel(overview, panel, frame)
+    sheet.panel((right, top), "Density of cells" if scale_top else "No cells", density)
+    if scale_top:
+        sheet.color_bar((right + frame.width + 14, top + _TITLE_HEIGHT), min(frame.height, MAP_PX // 2), scale_top)
+    for letter, x, closeup, image in zip(_LETTERS, (left, right), overview.closeups, closeups, strict=False):
+        sheet.panel((x, below), f"{letter}   {closeup.title}", image)
+        um_per_px = (closeup.box_l0[2] - closeup.box_l0[0]) * overview.mpp_l0 / image.shape[1]
+        sheet.scale_bar((x, below), image.shape[1], image.shape[0], um_per_px=um_per_px)
+        for map_x in (left, right):
+            sheet.mark((map_x, top), frame, closeup.box_l0, letter)
+    return sheet.array()
+
+
+class _Sheet:
+    """White paper with panels, each under its title."""
+
+    def __init__(self, height: int) -> None:
+        self._paper = PillowImage.new("RGB", (_WIDTH, height), "white")
+        self._draw = ImageDraw.Draw(self._paper)
+
+    def array(self) -> Image:
+        return np.array(self._paper)
+
+    def text(self, at: tuple[float, float], words: str, *, size: int, color: Color = _INK, anchor: str = "la") -> None:
+        """Write; Pillow's own font has neither µ nor ², so they are made from a u and a 2."""
+        x, y = at
+        for part in re.split("([µ²])", words):
+            letters = {"µ": "u", "²": "2"}.get(part, part)
+            font = ImageFont.load_default(round(size * 0.62) if part == "²" else size)
+            self._draw.text((x, y), letters, fill=color, font=font, anchor=anchor)
+            if part == "µ":
+                left, top, _, bottom = self._draw.textbbox((x, y), "u", font=font, anchor=anchor)
+                tail = (left + size // 12, (top + bottom) // 2, left + size // 6, bottom + size * 0.2)
+                self._draw.rectangle(tail, fill=color)
+            x += self._draw.textlength(letters, font=font)
+
+    def panel(self, at: tuple[int, int], title: str, image: Image) -> None:
+        self.text((at[0], at[1]), title, size=22)
+        corner = at[0], at[1] + _TITLE_HEIGHT
+        self._paper.paste(PillowImage.fromarray(image), corner)
+        height, width = image.shape[:2]
+        box = (corner[0] - 1, corner[1] - 1, corner[0] + width, corner[1] + height)
+        self._draw.rectangle(box, outline=(205, 209, 214))
+
+    def scale_bar(self, at: tuple[int, int], width: int, height: int, *, um_per_px: float) -> None:
+        """Bar of a round length, at most a third of the panel, in its lower left corner."""
+        length_um = nice_number(width * um_per_px / 3, up=False)
+        words = f"{length_um / 1000:g} mm" if length_um >= 1000 else f"{length_um:g} µm"
+        length = length_um / um_per_px
+        text_width = self._draw.textlength(words, font=ImageFont.load_default(19))
+        x, y = at[0] + 14, at[1] + _TITLE_HEIGHT + height - 52
+        self._draw.rectangle((x - 6, y - 2, x + max(length, text_width) + 8, y + 44), fill="white")
+        self.text((x, y), words, size=19)
+        self._draw.rectangle((x, y + 29, x + length, y + 35), fill=_INK)
+
+    def color_bar(self, at: tuple[int, int], height: int, top: float) -> None:
+        """Colours from 0 at the bottom to ``top`` cells per square millimetre."""
+        ramp = np.repeat(np.linspace(1, 0, height, dtype=np.float32)[:, None], _BAR_WIDTH, axis=1)
+        self._paper.paste(PillowImage.fromarray(_colors(ramp)), at)
+        for share in (1.0, 0.5, 0.0):
+            y = at[1] + round((1 - share) * (height - 1))
+            self._draw.line((at[0] + _BAR_WIDTH, y, at[0] + _BAR_WIDTH + 5, y), fill=_INK)
+            anchor = {1.0: "lt", 0.5: "lm", 0.0: "lb"}[share]
+            self.text((at[0] + _BAR_WIDTH + 9, y), f"{top * share:,.0f}", size=18, anchor=anchor)
+        self.text((at[0], at[1] + height + 10), "cells/mm²", size=18, color=_FAINT)
+
+    def mark(self, at: tuple[int, int], frame: Frame, box_l0: tuple[float, float, float, float], letter: str) -> None:
+        """Box of a close-up on a map, with its letter beside it."""
+        corners = frame.to_panel(np.array(box_l0).reshape(2, 2)) + np.array((at[0], at[1] + _TITLE_HEIGHT))
+        (x0, y0), (x1, y1) = corners.tolist()
+        grow = max(0.0, (14 - (x1 - x0)) / 2)
+        box = (x0 - grow, y0 - grow, x1 + grow, y1 + grow)
+        self._draw.rectangle((box[0] - 2, box[1] - 2, box[2] + 2, box[3] + 2), outline="white", width=2)
+        self._draw.rectangle(box, outline=_INK, width=2)
+        tag = (box[2] + 4, box[1] - 2, box[2] + 26, box[1] + 22)
+        self._draw.rectangle(tag, fill="white", outline=_INK)
+        self.text(((tag[0] + tag[2]) / 2, (tag[1] + tag[3]) / 2), letter, size=18, anchor="mm")
+
+
+def _shortened(name: str, most: int = 66) -> str:
+    half = most // 2 - 1
+    return name if len(name) <= most else f"{name[:half]} … {name[-half:]}"
+
+
+def _tissue_title(overview: Overview) -> str:
+    return "No tissue found" if overview.region.is_empty else "Region searched for cells"
+
+
+def _tissue_panel(overview: Overview, panel: Image, frame: Frame) -> Image:
+    drawn = panel.copy()
+    for ring in rings(overview.region):
+        outline(drawn, frame.to_panel(ring), _TISSUE, thickness=2)
+    return drawn
+
+
+def _density_panel(overview: Overview, panel: Image, frame: Frame) -> tuple[Image, float]:
+    """Density over the grey slide, and what the top colour means; 0 without cells."""
+    grey = cv2.cvtColor(cv2.cvtColor(panel, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    pale = (255 - (255 - grey.astype(np.float32)) * 0.35).astype(np.uint8)
+    density = density_per_mm2(overview)
+    if not (density > 0).any():
+        return pale, 0.0
+    top = nice_number(float(np.percentile(density[density > 0], 98)), up=True)
+    inside = fill(pale.shape[:2], [frame.to_panel(ring) for ring in rings(overview.region)])
+    colors = _colors(on_panel(density, frame, overview.bin_l0) / np.float32(top))
+    mixed = np.round(colors * 0.85 + grey * 0.15).astype(np.uint8)
+    return np.where(inside[..., None], mixed, pale), top
+
+
+def _colors(share: npt.NDArray[np.float32]) -> Image:
+    """Viridis of values in [0, 1]."""
+    levels = np.round(np.clip(share, 0, 1) * 255).astype(np.uint8)
+    return np.asarray(cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _magnified(closeup: CloseUp) -> Image:
+    """Pixels enlarged to the panel, the outlines drawn on them thinly."""
+    height, width = closeup.image.shape[:2]
+    scale = _PANEL / max(height, width)
+    size = round(width * scale), round(height * scale)
+    image = np.ascontiguousarray(cv2.resize(closeup.image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    colors = closeup.colors or (_CELL,) * len(closeup.outlines)
+    for ring, color in zip(closeup.outlines, colors, strict=True):
+        outline(image, np.asarray(ring, np.float64) * scale, color, thickness=2)
+    return image

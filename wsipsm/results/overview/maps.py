@@ -1,0 +1,120 @@
+"""Maps: the slide's panel, the region on it, and the density of cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from wsipsm.core.geometry import Grid, Image, Map, Mask
+from wsipsm.results.overview.contents import MAP_PX, Overview, Points
+from wsipsm.tissue.region import Region
+
+_FINE = 4
+"""Sub-pixels a side of a bin whose centres tell which part of it the region covers."""
+_SHIFT = 4
+_AROUND = 0.04
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Part of the slide on a panel: panel px = (level-0 px - origin) * scale."""
+
+    x0_l0: float
+    y0_l0: float
+    scale: float
+    width: int
+    height: int
+
+    def to_panel(self, xy_l0: Points) -> Points:
+        """Positions (N, 2) on the panel."""
+        return (np.asarray(xy_l0, np.float64) - (self.x0_l0, self.y0_l0)) * self.scale
+
+
+def crop_panel(overview: Overview, *, width: int) -> tuple[Image, Frame]:
+    """Part of the thumbnail that holds the region with a rim, at most ``width`` x `MAP_PX` px, and its frame."""
+    height_px, width_px = overview.thumbnail.shape[:2]
+    box = np.array([0, 0, width_px, height_px], np.float64)
+    if not overview.region.is_empty:
+        box = np.array(overview.region.bounds) / overview.downsample_l0
+    rim = _AROUND * max(box[2] - box[0], box[3] - box[1])
+    x0, y0 = (int(max(0, v)) for v in np.floor(box[:2] - rim))
+    x1, y1 = min(width_px, int(np.ceil(box[2] + rim))), min(height_px, int(np.ceil(box[3] + rim)))
+    crop = overview.thumbnail[y0:y1, x0:x1]
+    scale = min(width / (x1 - x0), MAP_PX / (y1 - y0))
+    size = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale))
+    panel = cv2.resize(crop, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    downsample = overview.downsample_l0
+    return np.asarray(panel, np.uint8), Frame(x0 * downsample, y0 * downsample, scale / downsample, *size)
+
+
+def rings(region: shapely.MultiPolygon) -> list[Points]:
+    """Every ring of the region, shells and holes; level-0 px."""
+    return [
+        np.asarray(ring.coords, np.float64)
+        for polygon in region.geoms
+        for ring in (polygon.exterior, *polygon.interiors)
+    ]
+
+
+def fixed_point(ring: Points) -> npt.NDArray[np.int32]:
+    """Corner coordinates as what OpenCV draws: pixel centres, in sixteenths."""
+    fixed: npt.NDArray[np.int32] = np.round((ring - 0.5) * 2**_SHIFT).astype(np.int32)
+    return fixed
+
+
+def fill(shape: tuple[int, int], region: list[Points]) -> Mask:
+    """Mask of rings in pixels; a ring inside another is a hole."""
+    mask = np.zeros(shape, np.uint8)
+    if region:
+        cv2.fillPoly(mask, [fixed_point(ring) for ring in region], 1, cv2.LINE_8, _SHIFT)
+    return mask.astype(bool)
+
+
+def outline(image: Image, ring: Points, color: tuple[int, int, int], *, thickness: int = 1) -> None:
+    """Draw a closed ring, in pixels, smoothly onto the image."""
+    cv2.polylines(image, [fixed_point(ring)], True, color, thickness, cv2.LINE_AA, _SHIFT)
+
+
+def density_per_mm2(overview: Overview) -> Map:
+    """Cells per square millimetre of region in every bin, slightly smoothed; 0 outside the region."""
+    rows, cols = overview.counts.shape
+    fine = Grid(cols * _FINE, rows * _FINE, overview.bin_l0 / _FINE, overview.bin_l0 / _FINE * overview.mpp_l0)
+    covered = Region(overview.region).mask(fine.box, fine)
+    share: Map = covered.reshape(rows, _FINE, cols, _FINE).mean(axis=(1, 3), dtype=np.float32)
+    bin_mm2 = (overview.bin_l0 * overview.mpp_l0 / 1000) ** 2
+    cells = _soften(overview.counts.astype(np.float32))
+    area = np.maximum(_soften(share), 0.15) * np.float32(bin_mm2)
+    density: Map = np.where(share > 0, cells / area, 0).astype(np.float32)
+    return density
+
+
+def on_panel(plane: Map, frame: Frame, bin_l0: float) -> Map:
+    """Bins of a lattice that starts at level-0 (0, 0), interpolated onto a panel."""
+    step = 1 / (frame.scale * bin_l0)
+    x = ((np.arange(frame.width, dtype=np.float32) + 0.5) * step + frame.x0_l0 / bin_l0 - 0.5).astype(np.float32)
+    y = ((np.arange(frame.height, dtype=np.float32) + 0.5) * step + frame.y0_l0 / bin_l0 - 0.5).astype(np.float32)
+    across, down = np.meshgrid(x, y)
+    return np.asarray(cv2.remap(plane, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+
+
+def nice_number(value: float, *, up: bool) -> float:
+    """Nearest 1, 2 or 5 times a power of ten that is not below (``up``) or not above the value.
+
+    Examples
+    --------
+    >>> nice_number(3300, up=True), nice_number(130, up=False)
+    (5000.0, 100.0)
+    """
+    power = 10.0 ** np.floor(np.log10(value))
+    steps = [power * step for step in (1, 2, 5, 10)]
+    if up:
+        return float(min(step for step in steps if step >= value * (1 - 1e-9)))
+    return float(max(step for step in steps if step <= value * (1 + 1e-9)))
+
+
+def _soften(plane: Map) -> Map:
+    return np.asarray(cv2.GaussianBlur(plane, (0, 0), 0.7, borderType=cv2.BORDER_CONSTANT), np.float32)

@@ -1,0 +1,165 @@
+"""Plain images as slides of one level, read by Pillow: PNG, JPEG, BMP, JPEG 2000 and RGB TIFF."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+from PIL import Image as Pillow
+
+from wsipsm.core.errors import PixelFormatError, UnreadableSlideError
+from wsipsm.core.geometry import Box, Image
+from wsipsm.slide.base import Header, Level, Slide
+from wsipsm.slide.readers.quiet import quiet
+from wsipsm.slide.resample import over_white
+from wsipsm.slide.resolution import Claim, imagej_claim, number, ome_claim, per_unit, resolve
+
+_FORMATS = ("PNG", "JPEG", "BMP", "JPEG2000", "TIFF")
+_COLOUR_MODES = frozenset({"RGB", "RGBA", "RGBX", "P", "PA", "YCbCr"})
+_BYTES_PER_PX = 7  # Pillow holds 4 bytes a pixel while the array of 3 is made
+_MEMORY_SHARE = 0.8
+_LARGEST_TIFF_PX = 1 << 28
+_COMPRESSIONS = frozenset({"raw", "packbits", "tiff_lzw", "jpeg", "tiff_adobe_deflate", "tiff_deflate"})
+_BITS_PER_SAMPLE, _SAMPLES_PER_PIXEL = 258, 277
+_UNITS = {2: "inch", 3: "centimeter"}
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError)
+"""What Pillow raises for files that are cut off or damaged."""
+
+# Pillow's limit against decompression bombs is one for the whole process, and far below a plain scan; memory is checked
+# here instead. It is lifted once: set back after one read, it would fail the read of another thread.
+Pillow.MAX_IMAGE_PIXELS = None
+
+
+def refuse_other_pixels(path: Path) -> None:
+    """Raise for a file that Pillow knows and whose pixels are not 8-bit colour; nothing for the others.
+
+    Raises
+    ------
+    PixelFormatError
+        Grey, CMYK, more than 8 bits, or planes of single channels.
+    """
+    try:
+        with _opened(path) as image:
+            tags = getattr(image, "tag_v2", {})
+            bits, samples = max(tags.get(_BITS_PER_SAMPLE, (8,))), tags.get(_SAMPLES_PER_PIXEL, len(image.getbands()))
+            pages = getattr(image, "n_frames", 1)
+    except _DAMAGE:
+        return
+    if image.mode not in _COLOUR_MODES or bits > 8 or samples > 4:
+        kind = f"{image.format} of {pages} pages" if pages > 1 else f"{image.format} image"
+        raise PixelFormatError(
+            f"{path}: {kind} of {samples} x {bits} bits in Pillow mode {image.mode!r}; expected 8-bit RGB. "
+            "wsipsm reads brightfield colour scans: export the slide as RGB"
+        )
+
+
+def is_plain(path: Path) -> bool:
+    """Whether Pillow is the right reader: it decodes the file, and the first page is the whole of it.
+
+    False for what Pillow does not know, for TIFFs above 268 Mpx, of rare compressions, or whose first page is not the
+    largest.
+    """
+    try:
+        with _opened(path) as image:
+            return image.format != "TIFF" or _is_one_picture(image)
+    except _DAMAGE:
+        return False
+
+
+class PlainSlide(Slide):
+    """A plain image; the whole of it is decoded at the first read and kept."""
+
+    reader = "pillow"
+
+    def __init__(self, path: Path, mpp: float | None = None) -> None:
+        self._lock = threading.Lock()
+        self._array: Image | None = None
+        self._closed = False
+        try:
+            with _opened(path) as image:
+                header = _header(path, image, mpp)
+        except _DAMAGE as error:
+            raise UnreadableSlideError(f"{path}: Pillow cannot open it ({error})") from None
+        _refuse_too_large(path, header.levels[0])
+        super().__init__(path, header, mpp=mpp)
+
+    def close(self) -> None:
+        """Release the pixels; closing twice is harmless."""
+        self._closed = True
+        self._array = None
+
+    def _read_level(self, level: int, box: Box) -> Image:
+        if self._closed:
+            raise ValueError(f"{self.path}: the slide is closed")
+        with self._lock:
+            if self._array is None:
+                self._array = _decode(self.path)
+            return np.ascontiguousarray(self._array[box.slices])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Pillow.Image]:
+    with quiet(), Pillow.open(path, formats=_FORMATS) as image:
+        yield image
+
+
+def _is_one_picture(image: Pillow.Image) -> bool:
+    first = image.size
+    for page in range(1, getattr(image, "n_frames", 1)):
+        image.seek(page)
+        if image.size[0] >= first[0] or image.size[1] >= first[1]:
+            return False
+    return first[0] * first[1] <= _LARGEST_TIFF_PX and image.info.get("compression") in _COMPRESSIONS
+
+
+def _header(path: Path, image: Pillow.Image, mpp: float | None) -> Header:
+    return Header(
+        vendor=str(image.format).lower(),
+        levels=(Level(image.width, image.height, 1.0),),
+        resolution=resolve(path, _claims(image), mpp),
+        properties={
+            str(key): str(value) for key, value in image.info.items() if isinstance(value, str | int | float | tuple)
+        },
+    )
+
+
+def _claims(image: Pillow.Image) -> list[Claim]:
+    tags = getattr(image, "tag_v2", None)
+    if image.format == "TIFF" and tags is not None:
+        description = str(tags.get(270, ""))
+        x, y = number(_ratio(tags.get(282))), number(_ratio(tags.get(283)))
+        by_tags = per_unit("tiff.XResolution", x, y, _UNITS.get(tags.get(296, 2), ""))
+        return [ome_claim(description), imagej_claim(description, x, y), by_tags]
+    dpi = image.info.get("dpi", (None, None))
+    return [per_unit(f"{str(image.format).lower()}.dpi", number(dpi[0]), number(dpi[1]), "inch")]
+
+
+def _ratio(value: object) -> object:
+    """Divide the rational of a tag; None for none and for a zero below the line."""
+    numerator, denominator = getattr(value, "numerator", None), getattr(value, "denominator", None)
+    if numerator is None or denominator is None:
+        return None
+    return numerator / denominator if denominator else None
+
+
+def _refuse_too_large(path: Path, level: Level) -> None:
+    need, free = level.width * level.height * _BYTES_PER_PX, psutil.virtual_memory().available
+    if need > free * _MEMORY_SHARE:
+        raise UnreadableSlideError(
+            f"{path}: a plain image of {level.width} x {level.height} pixels needs {need / 1e9:.1f} GB of memory, "
+            f"{free / 1e9:.1f} GB are free; convert it to a tiled pyramid (vips tiffsave --tile --pyramid --bigtiff)"
+        )
+
+
+def _decode(path: Path) -> Image:
+    try:
+        with _opened(path) as image:
+            if image.mode in {"P", "PA", "RGBA"}:
+                return over_white(np.asarray(image.convert("RGBA")))
+            return np.asarray(image.convert("RGB"))
+    except _DAMAGE as error:
+        raise UnreadableSlideError(f"{path}: Pillow cannot read its pixels ({error}); the file is damaged") from None

@@ -1,0 +1,135 @@
+"""Slides that only TIAToolbox reads: OME-TIFF pyramids, NGFF, DICOM variants, TIFFs of rare compressions.
+
+Importing its reader costs 6 s, so it happens when the first such slide is opened.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wsipsm.core.errors import PixelFormatError, UnreadableSlideError
+from wsipsm.core.geometry import Box, Image
+from wsipsm.slide.base import Header, Level, Slide
+from wsipsm.slide.readers.quiet import quiet
+from wsipsm.slide.resolution import Claim, number, resolve
+
+_import_lock = threading.Lock()
+
+
+class TiatoolboxSlide(Slide):
+    """A slide read by TIAToolbox, one read at a time."""
+
+    reader = "tiatoolbox"
+
+    def __init__(self, path: Path, mpp: float | None = None) -> None:
+        self._lock = threading.Lock()
+        self._handle = _open(path)
+        try:
+            _refuse_other_pixels(path, self._handle)
+            header = _header(path, self._handle.info, mpp)
+        except BaseException:
+            self.close()
+            raise
+        super().__init__(path, header, mpp=mpp)
+
+    def close(self) -> None:
+        """Release the file; closing twice is harmless."""
+        for name in ("tiff", "_zarr_store"):  # its TIFF reader opens the file twice and has no close of its own
+            opened = getattr(self._handle, name, None)
+            if opened is not None:
+                opened.close()
+        self._handle = None
+
+    def _level_for_tiles(self, downsample: float) -> int:
+        return 0  # TIAToolbox interpolates elsewhere
+
+    def _read_level(self, level: int, box: Box) -> Image:
+        if self._handle is None:
+            raise ValueError(f"{self.path}: the slide is closed")
+        step_x, step_y = self._steps(self.levels[level])
+        corner_l0 = (round(box.x0 * step_x), round(box.y0 * step_y))
+        try:
+            with self._lock, quiet():
+                pixels = _read(self._handle, level, corner_l0, (box.width, box.height))
+        except Exception as error:  # as above
+            raise UnreadableSlideError(
+                f"{self.path}: level {level}, pixels x {box.x0}..{box.x1} y {box.y0}..{box.y1} cannot be read "
+                f"({error}); the file is damaged there: copy it again from its source"
+            ) from None
+        return np.ascontiguousarray(pixels)
+
+
+def _open(path: Path) -> Any:
+    """Open and read one pixel, as some files open and do not read."""
+    with quiet():
+        try:
+            # post_proc would turn any number of channels into a false-colour RGB.
+            handle = _import_reader().open(path, post_proc=None)
+            _read(handle, 0, (0, 0), (1, 1))
+        except Exception as error:  # readers of a dozen formats behind one call, none of which promises an error type
+            reason = " ".join(str(error).split()) or type(error).__name__
+        else:
+            return handle
+        gc.collect()  # readers that failed half-way sit in reference cycles with their file open
+    raise UnreadableSlideError(f"{path}: TIAToolbox cannot open it ({reason})")
+
+
+def _read(handle: Any, level: int, corner_l0: tuple[int, int], size: tuple[int, int]) -> Image:
+    pixels: Image = handle.read_rect(corner_l0, size, resolution=level, units="level")
+    return pixels
+
+
+def _refuse_other_pixels(path: Path, handle: Any) -> None:
+    if type(handle).__name__ == "VirtualWSIReader":
+        with quiet():
+            gc.collect()
+        raise UnreadableSlideError(
+            f"{path}: neither OpenSlide nor TIAToolbox knows it as a slide, and it is too large or has too many "
+            "pages for a plain image; convert it to a tiled pyramid (vips tiffsave --tile --pyramid --bigtiff)"
+        )
+    with quiet():
+        pixel = _read(handle, 0, (0, 0), (1, 1))
+    if pixel.dtype != np.uint8 or pixel.shape != (1, 1, 3):
+        channels = pixel.shape[2] if pixel.ndim == 3 else 1
+        raise PixelFormatError(
+            f"{path}: {channels} channels of {pixel.dtype}; expected 8-bit RGB. "
+            "wsipsm reads brightfield colour scans: export the slide as RGB"
+        )
+
+
+def _import_reader() -> Any:
+    """TIAToolbox's reader class, without the handlers it puts on the root logger and its capture of all warnings."""
+    root, placeholder = logging.getLogger(), logging.NullHandler()
+    with _import_lock:
+        root.addHandler(placeholder)
+        show = warnings.showwarning
+        try:
+            from tiatoolbox.wsicore.wsireader import WSIReader
+        finally:
+            root.removeHandler(placeholder)
+            if warnings.showwarning is not show:
+                logging.captureWarnings(False)
+    return WSIReader
+
+
+def _header(path: Path, info: Any, mpp: float | None) -> Header:
+    # Of an NGFF pyramid it gives the sizes of all levels and the downsample of the first only.
+    levels = tuple(
+        Level(int(width), int(height), float(downsample))
+        for (width, height), downsample in zip(info.level_dimensions, info.level_downsamples, strict=False)
+    )
+    x, y = (None, None) if info.mpp is None else (number(value) for value in info.mpp)
+    properties = {} if info.objective_power is None else {"objective_power": str(info.objective_power)}
+    return Header(
+        vendor="unknown" if str(info.vendor) == "None" else str(info.vendor),
+        levels=levels,
+        resolution=resolve(path, [Claim("tiatoolbox.mpp", x, y)], mpp),
+        properties=properties,
+    )

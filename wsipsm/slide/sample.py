@@ -1,0 +1,26 @@
+"""Images that come with wsipsm's dependencies, for a first look."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from wsipsm.core.errors import InputError
+
+HE_FIELD_MPP = 0.25
+"""Micrometres per pixel of the H&E field: its file does not say; nuclei of about 30 px mean a 40x objective."""
+
+
+def he_field() -> Path:
+    """H&E field of 1000 x 1000 px in TIAToolbox's wheel; found without importing TIAToolbox.
+
+    Raises
+    ------
+    InputError
+        This release of TIAToolbox has no such file.
+    """
+    spec = importlib.util.find_spec("tiatoolbox")
+    path = Path(spec.origin or "").parent / "data" / "target_image.png" if spec else Path("target_image.png")
+    if not path.is_file():
+        raise InputError(f"{path}: TIAToolbox came without its H&E field; give a slide with --slide")
+    return path

@@ -1,0 +1,1 @@
+"""Optical density, stain vectors and one slide's stain constants."""

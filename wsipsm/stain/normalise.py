@@ -1,0 +1,142 @@
+"""How a slide is stained: the constants that make slides alike, and what a network sees through them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+import numpy.typing as npt
+from skimage.filters import threshold_otsu
+
+from wsipsm.core.errors import FitError
+from wsipsm.core.geometry import Image
+from wsipsm.stain.estimate import blind_vectors
+from wsipsm.stain.optics import Floats, Vector, Vectors, optical_density, smooth, tissue_pixels, unmix
+
+Stain = Literal["he", "unknown"]
+"""Haematoxylin and eosin by fixed vectors, or any two stains by vectors that are found on each slide."""
+
+BORDER_SIGMA_PX = 1.5
+"""Smoothing of the nuclear stain before Otsu's threshold, standard deviation in grid pixels."""
+MIN_TISSUE_PX = 4_000
+"""Fewer tissue pixels than this say nothing about a slide (0.001 mm2 at 0.5 um/px)."""
+
+_LEAST_OD = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class SlideStats:
+    """How a slide is stained, measured once over patches of its tissue.
+
+    Attributes
+    ----------
+    od_p99 : tuple of 3 float
+        99th percentile over tissue pixels, at least 0.1, of the optical density in red, green and blue; with
+        ``vectors`` of the nuclear stain, the counterstain and the mean of the three colours.
+    nuclear_od : float
+        Otsu's threshold of the smoothed nuclear stain, optical density.
+    vectors : Vectors, optional
+        Of the stains, found on the slide; none where the stains are haematoxylin and eosin.
+    """
+
+    od_p99: Vector
+    nuclear_od: float
+    vectors: Vectors | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, table: dict[str, Any]) -> SlideStats:
+        """Inverse of :meth:`to_dict`, also after JSON made lists of the tuples."""
+        vectors = table.get("vectors")
+        found = (_vector(vectors[0]), _vector(vectors[1]), _vector(vectors[2])) if vectors else None
+        return cls(_vector(table["od_p99"]), float(table["nuclear_od"]), found)
+
+    @property
+    def stain(self) -> Stain:
+        """Whether the stains were named."""
+        return "unknown" if self.vectors else "he"
+
+
+def as_stain(table: dict[str, Any]) -> Stain:
+    """What a network was trained on, from the table of its checkpoint.
+
+    Raises
+    ------
+    ValueError
+        It names a stain that is not known here.
+    """
+    named = table.get("stain", "he")
+    if named not in get_args(Stain):
+        raise ValueError(f"unknown stain {named!r}")
+    return cast(Stain, named)
+
+
+def measure_slide(patches: npt.NDArray[np.uint8], stain: Stain = "he") -> SlideStats:
+    """Constants of a slide from patches of its tissue.
+
+    Parameters
+    ----------
+    patches : (n, y, x, 3) uint8
+        RGB at the working resolution.
+    stain : {'he', 'unknown'}
+        Whether stain vectors are known.
+
+    Raises
+    ------
+    FitError
+        Fewer than ``MIN_TISSUE_PX`` pixels are tissue, or they have one colour.
+    """
+    density = optical_density(patches)
+    tissue = tissue_pixels(density)
+    found = int(tissue.sum())
+    if found < MIN_TISSUE_PX:
+        raise FitError(
+            f"only {found} of {tissue.size} sampled pixels are tissue, expected at least {MIN_TISSUE_PX}: "
+            "give a region with tissue (--roi) or leave this slide out"
+        )
+    if np.ptp(density[tissue], axis=0).max() == 0:
+        raise FitError("all sampled pixels have one colour, expected stained tissue: leave this slide out")
+    vectors = blind_vectors(density, tissue) if stain == "unknown" else None
+    nuclear = np.stack([smooth(unmix(patch, vectors)[0], BORDER_SIGMA_PX) for patch in density])[tissue]
+    if nuclear.min() == nuclear.max():
+        raise FitError("all sampled pixels have one colour, expected stained tissue: leave this slide out")
+    colours = density[tissue]
+    if vectors is not None:
+        colours = np.stack([*unmix(colours, vectors), colours.mean(axis=-1)], axis=-1)
+    high = np.maximum(np.percentile(colours, 99, axis=0), _LEAST_OD)
+    return SlideStats(_vector(high), float(threshold_otsu(nuclear)), vectors)
+
+
+def relative_planes(image: Image, stats: SlideStats) -> Floats:
+    """What networks see: slides that are stained otherwise become alike.
+
+    Parameters
+    ----------
+    image : (..., 3) uint8
+        RGB.
+    stats : SlideStats
+        Of the slide.
+
+    Returns
+    -------
+    (..., 3) float32
+        Optical density in red, green and blue over the slide's 99th percentiles. Where its stains are unknown: nuclear
+        stain and counterstain, not below 0, over theirs, and the mean of the two.
+    """
+    density = optical_density(image)
+    if stats.vectors is None:
+        return np.asarray(density / np.array(stats.od_p99, np.float32), np.float32)
+    first, second = (
+        np.maximum(plane, 0) / np.float32(high)
+        for plane, high in zip(unmix(density, stats.vectors), stats.od_p99, strict=False)
+    )
+    return np.stack([first, second, (first + second) / 2], axis=-1)
+
+
+def _vector(values: Any) -> Vector:
+    first, second, third = (float(value) for value in values)
+    return first, second, third

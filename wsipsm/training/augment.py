@@ -1,0 +1,94 @@
+"""Random crops with turned, resized, restained, blurred and noisy pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from wsipsm.config import SegmenterConfig
+from wsipsm.stain.normalise import Stain
+from wsipsm.stain.optics import STAIN_VECTORS, Floats
+from wsipsm.training.targets import Target
+
+_TO_STAINS = np.linalg.inv(STAIN_VECTORS).astype(np.float32)
+_FROM_STAINS = STAIN_VECTORS.astype(np.float32)
+_LEAK = 0.15  # of one stain into the other, as vectors that were found are never quite right
+_SHARE = 0.3  # of the samples that are blurred, and of those that get noise
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One training sample: input (planes, y, x), and targets (y, x), all float32."""
+
+    planes: Floats
+    nucleus: Floats
+    depth: Floats
+    weight: Floats
+
+
+def draw(
+    planes_of: Callable[[tuple[slice, slice]], Floats],
+    target: Target,
+    config: SegmenterConfig,
+    rng: np.random.Generator,
+    *,
+    stain: Stain,
+) -> Sample:
+    """Sample of a field.
+
+    Parameters
+    ----------
+    planes_of : callable
+        Planes of a window of the field, (y, x, 3) float32; see :func:`wsipsm.stain.normalise.relative_planes`.
+    target : Target
+        Of the field.
+    config : SegmenterConfig
+        Side of a crop and strengths.
+    rng : numpy.random.Generator
+        Decides everything.
+    stain : {'he', 'unknown'}
+        What the planes are.
+    """
+    side = config.patch_px
+    scale = np.exp(rng.uniform(np.log(config.min_scale), np.log(config.max_scale)))
+    reach = min(round(side / scale), *target.depth.shape)
+    y, x = (int(rng.integers(limit - reach + 1)) for limit in target.depth.shape)
+    window = slice(y, y + reach), slice(x, x + reach)
+    turn, mirror = int(rng.integers(4)), bool(rng.integers(2))
+
+    def cut(plane: npt.NDArray[Any], how: int) -> npt.NDArray[Any]:
+        resized = cv2.resize(np.ascontiguousarray(plane), (side, side), interpolation=how)
+        turned = np.rot90(resized, turn)
+        return np.ascontiguousarray(turned[:, ::-1] if mirror else turned)
+
+    inter = cv2.INTER_AREA if reach > side else cv2.INTER_LINEAR
+    return Sample(
+        planes=np.ascontiguousarray(_disturbed(cut(planes_of(window), inter), config, rng, stain).transpose(2, 0, 1)),
+        nucleus=cut(target.nucleus[window], cv2.INTER_NEAREST_EXACT).astype(np.float32),
+        depth=cut(target.depth[window], inter),
+        weight=cut(target.weight[window], cv2.INTER_NEAREST_EXACT),
+    )
+
+
+def _disturbed(planes: Floats, config: SegmenterConfig, rng: np.random.Generator, stain: Stain) -> Floats:
+    """Other strengths of each stain; a veil; blur; noise."""
+    strength = rng.uniform(1 - config.stain_jitter, 1 + config.stain_jitter, 3).astype(np.float32)
+    veil = rng.uniform(-config.veil_od, config.veil_od, 3).astype(np.float32)
+    restained: Floats
+    if stain == "he":
+        restained = np.asarray(((planes @ _TO_STAINS) * strength + veil) @ _FROM_STAINS, np.float32)
+    else:
+        restained = planes * strength + veil
+        restained += np.float32(rng.uniform(-_LEAK, _LEAK)) * planes[..., [1, 0, 2]]
+        restained[..., 2] = restained[..., :2].mean(axis=-1)
+    if rng.random() < _SHARE:
+        restained = np.asarray(cv2.GaussianBlur(restained, (0, 0), rng.uniform(0.3, config.blur_px)), np.float32)
+    if rng.random() < _SHARE:
+        noise = rng.standard_normal(restained.shape, np.float32)
+        restained = restained + noise * np.float32(rng.uniform(0, config.noise_od))
+    return restained

@@ -1,0 +1,106 @@
+"""What a training leaves: the activation network, and the segmenter that finds nuclei."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from wsipsm.core.errors import CheckpointError
+from wsipsm.core.geometry import Image, Map
+from wsipsm.nuclei.nets.checkpoint import Checkpoint, load_checkpoint, load_tensors, save_checkpoint
+from wsipsm.training.paper.encoder import ActivationEncoder
+from wsipsm.training.paper.maps import to_tensor
+from wsipsm.training.paper.segmenter import Instances, components, nucleus_probability, watershed_instances
+from wsipsm.training.paper.settings import PaperSettings
+from wsipsm.training.paper.unet import ResUNet
+
+ENCODER_KIND, SEGMENTER_KIND = "paper-encoder", "paper-segmenter"
+"""Kinds of the two checkpoints."""
+
+
+class PaperModel:
+    """The segmenter with its settings.
+
+    Parameters
+    ----------
+    net : ResUNet
+        Learnt.
+    settings : PaperSettings
+        Of the training; ``segmenter.instances`` and ``points`` also say how instances are cut.
+    fingerprint : str
+        Of images and settings.
+    device : device
+        Where to compute.
+    """
+
+    def __init__(self, net: ResUNet, settings: PaperSettings, *, fingerprint: str, device: torch.device) -> None:
+        self.net, self.settings = net.to(device).eval(), settings
+        self.fingerprint, self.device = fingerprint, device
+
+    def probability(self, image: Image) -> Map:
+        """Probability of nucleus, (y, x) float32, 0 to 1, of (y, x, 3) uint8 RGB at ``settings.data.mpp``.
+
+        The image goes through the network as a whole: one megapixel takes about 2 GB.
+        """
+        with torch.inference_mode():
+            return nucleus_probability(self.net(to_tensor(image).to(self.device)))
+
+    def predict(self, image: Image) -> Instances:
+        """Nuclei, (y, x) int32 with 0 for background, of (y, x, 3) uint8 RGB at ``settings.data.mpp``."""
+        probability = self.probability(image)
+        if self.settings.segmenter.instances == "watershed":
+            return watershed_instances(probability, self.settings.points)
+        return components(probability)
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint whole or not at all."""
+        tensors = {name: tensor.cpu() for name, tensor in self.net.state_dict().items()}
+        save_checkpoint(path, Checkpoint(SEGMENTER_KIND, _table(self.settings, self.fingerprint), tensors))
+
+    @classmethod
+    def load(cls, path: Path, *, device: torch.device) -> PaperModel:
+        """Model of a file of :meth:`save`.
+
+        Raises
+        ------
+        CheckpointError
+            Missing, damaged, or of another kind.
+        """
+        checkpoint = load_checkpoint(path, kinds=(SEGMENTER_KIND,))
+        settings, fingerprint = _untable(checkpoint, path)
+        net = ResUNet(settings.segmenter.name, seed=settings.training.seed)
+        load_tensors(net, checkpoint.tensors)
+        return cls(net, settings, fingerprint=fingerprint, device=device)
+
+
+def save_encoder(path: Path, encoder: ActivationEncoder, settings: PaperSettings, *, fingerprint: str) -> None:
+    """Write the activation network whole or not at all."""
+    tensors = {name: tensor.cpu() for name, tensor in encoder.state_dict().items()}
+    save_checkpoint(path, Checkpoint(ENCODER_KIND, _table(settings, fingerprint), tensors))
+
+
+def load_encoder(path: Path, *, device: torch.device) -> tuple[ActivationEncoder, PaperSettings]:
+    """Activation network of a file of :func:`save_encoder`, in evaluation mode, and the settings of its training.
+
+    Raises
+    ------
+    CheckpointError
+        Missing, damaged, or of another kind.
+    """
+    checkpoint = load_checkpoint(path, kinds=(ENCODER_KIND,))
+    settings, _ = _untable(checkpoint, path)
+    encoder = ActivationEncoder(settings.encoder.name, settings.encoder.task, seed=settings.training.seed)
+    load_tensors(encoder, checkpoint.tensors)
+    return encoder.to(device).eval(), settings
+
+
+def _table(settings: PaperSettings, fingerprint: str) -> dict[str, object]:
+    return {"settings": settings.model_dump(mode="json"), "fingerprint": fingerprint}
+
+
+def _untable(checkpoint: Checkpoint, path: Path) -> tuple[PaperSettings, str]:
+    try:
+        return PaperSettings.model_validate(checkpoint.table["settings"]), str(checkpoint.table["fingerprint"])
+    except (KeyError, ValueError):
+        raise CheckpointError(f"{path}: its settings cannot be read: train again with this wsipsm") from None

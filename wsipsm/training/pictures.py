@@ -1,0 +1,103 @@
+"""Pictures of what is learnt from and what comes out, as PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from wsipsm.core.geometry import Image, Labels
+from wsipsm.training.teacher import Taught
+
+SHOWN_PX, SCALE = 160, 2
+"""Side of the middle of a field that is shown, and how much it is enlarged to draw outlines on."""
+
+_OUTLINE = (0, 255, 60)
+_MASKED = np.array([70, 60, 220])
+
+
+def panels(image: Image, pseudo: Taught, found: Taught | None) -> list[tuple[str, bytes]]:
+    """Captions and PNG files of one field, in the order of the path.
+
+    Parameters
+    ----------
+    image : (y, x, 3) uint8
+        RGB.
+    pseudo : Taught
+        Pseudo labels.
+    found : Taught, optional
+        What the segmenter finds.
+    """
+    seen = _middle(image)
+    shown = [
+        ("image", seen),
+        ("activation map", colored(_middle(pseudo.activation))),
+        ("pseudo mask", masked(seen, _middle(pseudo.probability))),
+        ("pseudo labels", _middle(pseudo.labels)),
+    ]
+    if found is not None:
+        shown.append(("nucleus probability", colored(np.rint(_middle(found.probability) * 255).astype(np.uint8))))
+        shown.append(("what the segmenter finds", _middle(found.labels)))
+    return [(caption, png(plane if plane.ndim == 3 else drawn_on(seen, plane))) for caption, plane in shown]
+
+
+def outlined(image: Image, labels: Labels) -> Image:
+    """Image with the outermost pixels of each instance drawn."""
+    edge = np.zeros(labels.shape, bool)
+    edge[1:] |= labels[1:] != labels[:-1]
+    edge[:-1] |= labels[1:] != labels[:-1]
+    edge[:, 1:] |= labels[:, 1:] != labels[:, :-1]
+    edge[:, :-1] |= labels[:, 1:] != labels[:, :-1]
+    drawn = image.copy()
+    drawn[edge & (labels > 0)] = _OUTLINE
+    return drawn
+
+
+def drawn_on(image: Image, labels: Labels) -> Image:
+    """Outlines on the enlarged image, so that they hide little of it."""
+    return outlined(_enlarged(image), _enlarged(labels))
+
+
+def colored(plane: npt.NDArray[np.uint8]) -> Image:
+    """Plane in the colours of viridis, (y, x, 3) uint8 RGB."""
+    return np.ascontiguousarray(cv2.applyColorMap(plane, cv2.COLORMAP_VIRIDIS)[..., ::-1], dtype=np.uint8)
+
+
+def masked(image: Image, probability: npt.NDArray[np.float32]) -> Image:
+    """Image in grey, blue where it is taken for nucleus, the stronger the surer."""
+    grey = image.mean(axis=-1, keepdims=True).repeat(3, axis=-1)
+    share = np.where(probability >= 0.5, 0.25 + 0.5 * probability, 0.0)[..., None]
+    return np.asarray(np.rint(grey * (1 - share) + _MASKED * share), np.uint8)
+
+
+def png(image: Image) -> bytes:
+    """PNG file of (y, x, 3) uint8 RGB."""
+    content: bytes = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]))[1].tobytes()
+    return content
+
+
+def spread(counts: Sequence[int], most: int) -> list[tuple[int, int]]:
+    """Which fields to show: (slide, field) of at most so many, over all slides before several of one.
+
+    Examples
+    --------
+    >>> spread([3, 1], 3)
+    [(0, 0), (1, 0), (0, 1)]
+    """
+    order = [(field, slide) for slide, count in enumerate(counts) for field in range(count)]
+    first = [slide for slide, count in enumerate(counts) if count]
+    if len(first) > most:
+        return [(first[int(i)], 0) for i in np.linspace(0, len(first) - 1, most).round()]
+    return [(slide, field) for field, slide in sorted(order)[:most]]
+
+
+def _middle(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    y, x = (max(0, (size - SHOWN_PX) // 2) for size in plane.shape[:2])
+    return np.ascontiguousarray(plane[y : y + SHOWN_PX, x : x + SHOWN_PX])
+
+
+def _enlarged(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return plane.repeat(SCALE, 0).repeat(SCALE, 1)
