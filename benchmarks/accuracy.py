@@ -33,6 +33,7 @@ from skimage.io import imread
 from tests.helpers.slidegen import read_rgb, write_slide
 from wsipsm.cells import instances as labels
 from wsipsm.config import Config, load_config
+from wsipsm.core.maps import DECISION
 from wsipsm.evaluation import Scores, score_labels
 from wsipsm.nuclei.activation import ActivationNet, input_planes
 from wsipsm.nuclei.calibrate import fit_segmenter, fit_slide
@@ -89,7 +90,7 @@ def instances_of(image: np.ndarray, recognizer: Recognizer, config: Config) -> n
     evidence = maps[1][: image.shape[0], : image.shape[1]]
     around = labels.halo_px(config.rules, config.grid.mpp)
     window = np.pad(evidence, around)
-    found = labels.instances(window, window >= labels.DECISION, mpp=config.grid.mpp, config=config.rules)
+    found = labels.instances(window, window >= DECISION, mpp=config.grid.mpp, config=config.rules)
     return found[around:-around, around:-around]
 
 

@@ -27,6 +27,7 @@ from skimage.segmentation import watershed
 
 from wsipsm.cells import instances as labels
 from wsipsm.config import Config, load_config
+from wsipsm.core.maps import DECISION
 from wsipsm.nuclei.activation import ActivationNet
 from wsipsm.nuclei.calibrate import fit_slide
 from wsipsm.nuclei.pretrain import pretrain
@@ -84,9 +85,9 @@ def score_image(image: np.ndarray, truth: np.ndarray, config: Config, net: Activ
     activation, evidence, hematoxylin, _ = recognizer.block(padded)
     around = labels.halo_px(config.rules, 0.5)
     window = np.pad(evidence, around)
-    found = labels.instances(window, window >= labels.DECISION, mpp=0.5, config=config.rules)
+    found = labels.instances(window, window >= DECISION, mpp=0.5, config=config.rules)
     found = found[around:-around, around:-around].repeat(2, 0).repeat(2, 1)
-    mask = evidence >= labels.DECISION
+    mask = evidence >= DECISION
     f1 = 2 * (mask & grid_truth).sum() / (mask.sum() + grid_truth.sum())
     smooth = cv2.GaussianBlur(hematoxylin.view(np.int8).astype(np.float32), (0, 0), 1.5)
     return *score(truth, found), f1, auc(grid_truth, activation), auc(grid_truth, smooth)

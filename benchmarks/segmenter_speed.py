@@ -19,6 +19,7 @@ from benchmarks.accuracy import halved
 from tests.helpers.slidegen import mosaic, read_rgb
 from wsipsm.cells import instances as labels
 from wsipsm.config import load_config
+from wsipsm.core.maps import DECISION
 from wsipsm.engine.cluster.plugin import settle_worker
 from wsipsm.nuclei.calibrate import fit_segmenter
 from wsipsm.nuclei.models import shipped_model
@@ -44,7 +45,7 @@ def work(image: np.ndarray, repeats: int) -> tuple[float, float, int]:
     middle = time.perf_counter()
     window = np.pad(evidence, around)
     for _ in range(repeats):
-        found = labels.instances(window, window >= labels.DECISION, mpp=config.grid.mpp, config=config.rules)
+        found = labels.instances(window, window >= DECISION, mpp=config.grid.mpp, config=config.rules)
     return middle - start, time.perf_counter() - middle, int(found.max())
 
 

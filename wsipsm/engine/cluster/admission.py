@@ -64,8 +64,9 @@ class Admission:
         self._admitted &= present
         self.refused = {address: reason for address, reason in self.refused.items() if address in present}
         for address in present - self._admitted - self.refused.keys() - self._asked.keys():
-            question = _verdict(self._client, address, self._check)
-            self._asked[address] = asyncio.run_coroutine_threadsafe(question, self._client.loop.asyncio_loop)
+            question, loop = _verdict(self._client, address, self._check), self._client.loop
+            assert loop is not None  # of a client that is connected
+            self._asked[address] = asyncio.run_coroutine_threadsafe(question, loop.asyncio_loop)
         return frozenset(self._admitted)
 
     def _take(self, address: str, answer: concurrent.futures.Future[str]) -> None:

@@ -105,7 +105,7 @@ class Pool:
         self._refuse_hopeless()
 
     def _look(self) -> None:
-        threads = self.client.sync(self.client.scheduler.ncores, callback_timeout=ANSWER_SECONDS)
+        threads = self._ask("ncores")
         workers = self._admission.admitted(frozenset(threads))
         if workers != self.workers:
             self.gpu_workers = self._with_gpu(workers)
@@ -115,9 +115,12 @@ class Pool:
         self._had_workers |= bool(workers)
 
     def _with_gpu(self, workers: frozenset[str]) -> frozenset[str]:
-        found = self.client.sync(self.client.scheduler.identity, n_workers=-1, callback_timeout=ANSWER_SECONDS)
-        facts = found["workers"]
+        facts = self._ask("identity", n_workers=-1)["workers"]
         return frozenset(name for name in workers if "GPU" in (facts.get(name, {}).get("resources") or {}))
+
+    def _ask(self, question: str, **how: Any) -> Any:
+        """Answer of the scheduler, which has `ANSWER_SECONDS` to give it."""
+        return self.client.sync(getattr(self.client.scheduler, question), callback_timeout=ANSWER_SECONDS, **how)
 
     def wait_for_answers(self, *, first: bool = False) -> None:
         """Wait a while until the workers that are there have answered whether they fit; or until one fits."""

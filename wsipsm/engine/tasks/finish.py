@@ -34,6 +34,7 @@ from wsipsm.engine.snapshot import Density, save_overview
 from wsipsm.results.folder import replace_outputs
 from wsipsm.results.formats.geojson import GeoJsonWriter
 from wsipsm.results.formats.geoparquet import GeoParquetWriter
+from wsipsm.results.formats.ome_zarr import LabelsWriter
 from wsipsm.slide import Slide, qupath_origin
 from wsipsm.slide.annotations import write_regions
 from wsipsm.tissue.tiles import Tile
@@ -86,7 +87,7 @@ def _write_cells(job: Job, draft: Path, density: Density, *, fingerprint: str) -
         geojson = stack.enter_context(GeoJsonWriter(draft, config=config, offset_l0=job.offset_l0, stain=stain))
         table = stack.enter_context(GeoParquetWriter(draft / "cells.parquet", stain=stain))
         arrays = stack.enter_context(
-            store.LabelsWriter(draft / "labels.ome.zarr", config.arrays, grid=job.grid, tiles=job.config.tiles)
+            LabelsWriter(draft / "labels.ome.zarr", config.arrays, grid=job.grid, tiles=job.config.tiles)
         )
         maps = store.open_maps(job.maps_folder) if set(config.arrays) - {"instances"} else None
         for tile, cells, numbers, labels in _numbered(job):
@@ -132,7 +133,7 @@ def _relabel(result: scratch.TileResult, known: npt.NDArray[np.int64], first: in
     return table[result.labels]
 
 
-def _copy_maps(arrays: store.LabelsWriter, maps: Any, core: Box, wanted: tuple[str, ...]) -> None:
+def _copy_maps(arrays: LabelsWriter, maps: Any, core: Box, wanted: tuple[str, ...]) -> None:
     planes = dict(zip(CHANNELS, store.read_window(maps, core), strict=True))
     if "pseudo_mask" in wanted:
         arrays.write("pseudo_mask", core, (planes["evidence"] >= DECISION).astype(np.uint8))

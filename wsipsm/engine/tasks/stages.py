@@ -22,7 +22,7 @@ from wsipsm.cells import table as cells
 from wsipsm.core.errors import OutputError, UnreadableSlideError
 from wsipsm.core.files import write_bytes, write_once
 from wsipsm.core.geometry import Box, Image
-from wsipsm.core.maps import CHANNELS
+from wsipsm.core.maps import CHANNELS, DECISION
 from wsipsm.engine import maps as store
 from wsipsm.engine import scratch
 from wsipsm.engine.job import Job, JobRef
@@ -184,7 +184,7 @@ def recognise_tile(ref: JobRef, tile: Tile) -> TileReport:
     maps = dict(zip(CHANNELS, store.read_window(bench.maps, window), strict=True))
     watch.lap("load")
     evidence = maps["evidence"]
-    found = labels.instances(evidence, evidence >= labels.DECISION, mpp=job.grid.mpp, config=job.config.rules)
+    found = labels.instances(evidence, evidence >= DECISION, mpp=job.grid.mpp, config=job.config.rules)
     watch.lap("labels")
     anchors_xy = labels.anchors(found) + np.array([window.x0, window.y0])
     owned = core.contains_points(anchors_xy)
