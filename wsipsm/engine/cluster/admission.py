@@ -66,7 +66,7 @@ class Admission:
         for address in present - self._admitted - self.refused.keys() - self._asked.keys():
             question, loop = _verdict(self._client, address, self._check), self._client.loop
             assert loop is not None  # of a client that is connected
-            self._asked[address] = asyncio.run_coroutine_threadsafe(question, loop.asyncio_loop)
+            self._asked[address] = asyncio.run_coroutine_threadsafe(question, loop.asyncio_loop)  # type: ignore[attr-defined]  # of tornado on asyncio
         return frozenset(self._admitted)
 
     def _take(self, address: str, answer: concurrent.futures.Future[str]) -> None:
