@@ -22,10 +22,11 @@ from psm_monuseg import score as score_found
 from skimage.io import imread
 from skimage.measure import label
 
+from wsipsm.nuclei.learning import StepRecord
 from wsipsm.training.paper.clustering import pseudo_mask
 from wsipsm.training.paper.encoder import ActivationEncoder
 from wsipsm.training.paper.folder import PaperFolder
-from wsipsm.training.paper.learn import StepRecord, steps_of
+from wsipsm.training.paper.learn import steps_of
 from wsipsm.training.paper.maps import activation_map
 from wsipsm.training.paper.model import load_encoder
 from wsipsm.training.paper.pipeline import centre_crops, train_paper

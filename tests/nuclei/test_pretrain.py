@@ -40,7 +40,7 @@ def auc(positive: npt.NDArray[np.bool_], values: npt.NDArray[np.float32]) -> flo
 def test_the_loss_falls(patches: npt.NDArray[np.uint8]) -> None:
     losses: list[float] = []
 
-    pretrain([patches], QUICK, device=CPU, progress=lambda step, steps, loss: losses.append(loss))
+    pretrain([patches], QUICK, device=CPU, progress=lambda record: losses.append(record.loss or 0.0))
 
     assert len(losses) == QUICK.steps
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.05

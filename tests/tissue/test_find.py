@@ -9,6 +9,7 @@ import shapely
 
 from tests.helpers.slidegen import mosaic, read_rgb, write_slide
 from wsipsm.config import load_config
+from wsipsm.core.errors import UnreadableSlideError
 from wsipsm.slide import open_slide
 from wsipsm.slide.sample import HE_FIELD_MPP, he_field
 from wsipsm.tissue.find import find_tissue
@@ -35,9 +36,13 @@ def test_what_cannot_be_read_may_be_tissue(cut: Path) -> None:
     assert region.area_l0 > 0.8 * 2000**2
 
 
-def test_a_training_draws_where_a_run_would_look(cut: Path) -> None:
-    """It draws in the damaged quarter too, and leaves out what it cannot read there."""
-    with open_slide(cut) as slide:
-        patches, _ = sample_slide(slide, CONFIG, fingerprint="0" * 16)
+def test_damage_is_not_glass_to_a_training(tmp_path: Path) -> None:
+    """The tissue stands where the slide is cut off: it cannot be read, which is not to say that there is none."""
+    pixels = mosaic([read_rgb(he_field())], 2000)
+    pixels[:1000] = 255
+    path = write_slide(tmp_path / "cut.tiff", pixels, mpp=HE_FIELD_MPP)
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 20)
 
-    assert CONFIG.encoder.patches / 2 <= len(patches) < CONFIG.encoder.patches
+    with open_slide(path) as slide, pytest.raises(UnreadableSlideError):
+        sample_slide(slide, CONFIG, fingerprint="0" * 16)

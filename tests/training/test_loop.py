@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from wsipsm.core.errors import OutputError
+from wsipsm.nuclei.learning import StepRecord
 from wsipsm.training.loop import WARM_UP_STEPS, Averaged, Schedule, learn
 from wsipsm.training.losses import segmenter_loss, soft_dice_loss
 
@@ -45,15 +46,27 @@ def weights(pair: Averaged) -> list[npt.NDArray[np.float32]]:
 
 def test_a_loop_killed_again_and_again_ends_with_the_same_bits(tmp_path: Path) -> None:
     whole, told = new_pair(), []
-    learn(whole, loss_on(whole), SCHEDULE, told=lambda step, loss: told.append((step, loss)))
+    learn(whole, loss_on(whole), SCHEDULE, progress=lambda record: told.append((record.step, record.loss)))
     state, again = tmp_path / "s", []
 
     for kill_at in (2, 4, 7, 11):
         pair = new_pair()
         with pytest.raises(KilledError):
-            learn(pair, loss_on(pair, kill_at), SCHEDULE, state_file=state, told=lambda *row: again.append(row))
+            learn(
+                pair,
+                loss_on(pair, kill_at),
+                SCHEDULE,
+                state_file=state,
+                progress=lambda record: again.append((record.step, record.loss)),
+            )
     pair = new_pair()
-    learn(pair, loss_on(pair), SCHEDULE, state_file=state, told=lambda *row: again.append(row))
+    learn(
+        pair,
+        loss_on(pair),
+        SCHEDULE,
+        state_file=state,
+        progress=lambda record: again.append((record.step, record.loss)),
+    )
 
     for expected, found in zip(weights(whole), weights(pair), strict=True):
         np.testing.assert_array_equal(found, expected)
@@ -64,10 +77,10 @@ def test_a_loop_killed_again_and_again_ends_with_the_same_bits(tmp_path: Path) -
 def test_every_step_is_told_before_it_is_saved(tmp_path: Path) -> None:
     pair, state, seen = new_pair(), tmp_path / "s", []
 
-    def told(step: int, loss: float) -> None:
+    def told(record: StepRecord) -> None:
         seen.append(torch.load(state)["step"] if state.exists() else 0)
 
-    learn(pair, loss_on(pair), SCHEDULE, state_file=state, told=told)
+    learn(pair, loss_on(pair), SCHEDULE, state_file=state, progress=told)
 
     assert seen == [0, 0, 0, 3, 3, 3, 6, 6, 6, 9, 9, 9]
 

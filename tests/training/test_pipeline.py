@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 from wsipsm.config import load_config
-from wsipsm.core.errors import CheckpointError, FitError, OutputError, PixelFormatError, ResolutionError
+from wsipsm.core.errors import CheckpointError, DiskFullError, FitError, OutputError, PixelFormatError, ResolutionError
 from wsipsm.nuclei.calibrate import load_segmenter
 from wsipsm.nuclei.nets.device import limited_threads, pick_device
 from wsipsm.nuclei.segmentation import SegmentationNet
@@ -364,15 +364,13 @@ def test_a_manifest_names_slides_and_resolutions(images: Path, tmp_path: Path) -
 def test_a_full_disk_ends_in_one_line_and_goes_on_later(
     trained: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = Path.write_bytes
+    whole = Path.open
 
-    def full(path: Path, content: bytes) -> int:
-        if "round-1-1.state" in path.name:
-            raise OSError(28, "No space left on device")
-        return whole(path, content)
+    def full(path: Path, *arguments: str, **options: str) -> object:
+        return whole(Path("/dev/full") if "round-1-1.state" in path.name else path, *arguments, **options)
 
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OutputError, match="No space left"):
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(DiskFullError, match=r"round-1-1\.state: .*No space left"):
         train(request([images], tmp_path), Silent())
     monkeypatch.undo()
 

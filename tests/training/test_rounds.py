@@ -14,6 +14,7 @@ from skimage.draw import disk
 
 from wsipsm.config import Config, SegmenterConfig
 from wsipsm.core.errors import CheckpointError, FitError
+from wsipsm.nuclei.learning import StepRecord
 from wsipsm.nuclei.nets.device import limited_threads
 from wsipsm.nuclei.segmentation import SegmentationNet
 from wsipsm.slide.sample import he_field
@@ -98,13 +99,13 @@ def test_a_round_killed_at_any_step_ends_with_the_same_bits(number: int, tmp_pat
         state = tmp_path / f"{len(kills)}.state"
         for kill in [*kills, 0]:
 
-            def told(step: int, loss: float, kill: int = kill) -> None:
-                if step == kill:
+            def told(record: StepRecord, kill: int = kill) -> None:
+                if record.step == kill:
                     raise KilledError
 
             pair = new_pair(SMALL)
             try:
-                learn_round(pair, [lesson()], SMALL, number=number, state_file=state, told=told)
+                learn_round(pair, [lesson()], SMALL, number=number, state_file=state, progress=told)
             except KilledError:
                 continue
         return tensors(pair)
@@ -125,7 +126,7 @@ def test_members_learn_from_other_seeds_and_the_last_round_is_the_first_ones() -
 
 def test_a_pair_is_kept_to_the_bit(tmp_path: Path) -> None:
     pair, other = new_pair(SMALL), new_pair(SMALL.model_copy(update={"seed": 1}))
-    learn_round(pair, [lesson()], SMALL, number=0, state_file=tmp_path / "s", told=lambda step, loss: None)
+    learn_round(pair, [lesson()], SMALL, number=0, state_file=tmp_path / "s")
 
     save_pair(tmp_path / "p", pair)
     load_pair(tmp_path / "p", other)
@@ -156,17 +157,17 @@ def test_a_damaged_state_is_refused_in_one_line(damage: Callable[[Path], object]
     class KilledError(Exception):
         pass
 
-    def told(step: int, loss: float) -> None:
-        if step == 3:
+    def told(record: StepRecord) -> None:
+        if record.step == 3:
             raise KilledError
 
     state = tmp_path / "s"
     with pytest.raises(KilledError):
-        learn_round(new_pair(SMALL), [lesson()], SMALL, number=0, state_file=state, told=told)
+        learn_round(new_pair(SMALL), [lesson()], SMALL, number=0, state_file=state, progress=told)
     damage(state)
 
     with pytest.raises(CheckpointError, match=r"s: a damaged state of a training .*remove it to start") as refused:
-        learn_round(new_pair(SMALL), [lesson()], SMALL, number=0, state_file=state, told=told)
+        learn_round(new_pair(SMALL), [lesson()], SMALL, number=0, state_file=state, progress=told)
     assert len(str(refused.value).splitlines()) == 1
 
 
@@ -183,7 +184,6 @@ def test_an_error_inside_a_step_is_not_taken_for_a_damaged_state(tmp_path: Path)
             SMALL,
             number=0,
             state_file=tmp_path / "s",
-            told=lambda step, loss: None,
         )
 
 
@@ -192,7 +192,7 @@ def test_a_loss_that_is_no_number_ends_the_round(tmp_path: Path) -> None:
     one.target.depth[:] = np.nan
 
     with pytest.raises(FitError, match="learning_rate"):
-        learn_round(new_pair(SMALL), [one], SMALL, number=0, state_file=tmp_path / "s", told=lambda step, loss: None)
+        learn_round(new_pair(SMALL), [one], SMALL, number=0, state_file=tmp_path / "s")
 
 
 def test_a_pair_goes_on_from_a_trained_network() -> None:
@@ -206,7 +206,7 @@ def test_a_pair_goes_on_from_a_trained_network() -> None:
 
 def test_labels_of_a_round_turn_with_the_image(tmp_path: Path) -> None:
     pair = new_pair(SMALL)
-    learn_round(pair, [lesson()], SMALL, number=0, state_file=tmp_path / "s", told=lambda step, loss: None)
+    learn_round(pair, [lesson()], SMALL, number=0, state_file=tmp_path / "s")
     net = SegmentationNet(pair.mean, mpp=0.5, provenance={}, device=torch.device("cpu"))  # type: ignore[arg-type]
     pixels = image()
 

@@ -10,9 +10,10 @@ import torch
 from wsipsm.config import Config
 from wsipsm.core.errors import CheckpointError, FitError
 from wsipsm.nuclei.activation import ActivationNet
+from wsipsm.nuclei.learning import Progress
 from wsipsm.nuclei.models import fits_resolution
 from wsipsm.nuclei.nets.checkpoint import load_checkpoint
-from wsipsm.nuclei.pretrain import Patches, Progress, pretrain
+from wsipsm.nuclei.pretrain import Patches, pretrain
 from wsipsm.nuclei.pseudomask import feature_halo_px, features, fit_clusters
 from wsipsm.nuclei.recognizer import PsmRecognizer, SegmenterRecognizer
 from wsipsm.nuclei.segmentation import SegmentationNet

@@ -29,12 +29,10 @@ from wsipsm.nuclei.activation import (
     input_planes,
     weighted_sums,
 )
+from wsipsm.nuclei.learning import Learner, Plan, Progress, learn
 from wsipsm.nuclei.nets.encoder import Encoder, EncoderShape
 from wsipsm.stain.normalise import BORDER_SIGMA_PX, SlideStats, Stain, measure_slide
 from wsipsm.stain.optics import optical_density, smooth, unmix
-
-Progress = Callable[[int, int, float], None]
-"""Called after a step with its number, the number of steps and the loss."""
 
 Patches = npt.NDArray[np.uint8]
 """(n, p, p, 3) uint8 RGB patches of one slide at the working resolution."""
@@ -112,7 +110,7 @@ def pretrain(
     Raises
     ------
     FitError
-        A slide has too little tissue, or the patches are smaller than a crop.
+        A slide has too little tissue, the patches are smaller than a crop, or the loss is not finite.
     """
     shape = EncoderShape(config.width, config.blocks, config.hidden, config.cell_px)
     with torch.random.fork_rng(devices=[]):
@@ -128,7 +126,7 @@ def pretrain(
         return planes.to(device), targets.to(device)
 
     loss = _learn(encoder, batch, config, progress)
-    weights, constants = _freeze(encoder.eval(), [batch()[0] for _ in range(_WEIGHT_BATCHES)])
+    weights, constants = _freeze(encoder, [batch()[0] for _ in range(_WEIGHT_BATCHES)])
     provenance = _provenance(patches_per_slide, config, loss)
     return ActivationNet(encoder, weights, constants, stain=stain, provenance=provenance, device=device)
 
@@ -139,19 +137,16 @@ def _learn(
     """Run the optimiser; return the mean loss of the last tenth of the steps."""
     optimiser = torch.optim.AdamW(encoder.parameters(), lr=config.learning_rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.steps + 1)
-    encoder.train()
-    losses = []
-    for step in range(1, config.steps + 1):
+    losses: list[Tensor] = []
+
+    def loss_of(_: int) -> Tensor:
         planes, targets = batch()
         loss = grid_loss(encoder(planes), targets, cell_px=config.cell_px)
-        optimiser.zero_grad()
-        torch.autograd.backward(loss)
-        optimiser.step()
-        schedule.step()
-        losses.append(loss.item())
-        if progress is not None:
-            progress(step, config.steps, losses[-1])
-    return float(np.mean(losses[-max(1, config.steps // 10) :]))
+        losses.append(loss.detach())
+        return loss
+
+    learn(Learner(encoder, optimiser, schedule), loss_of, Plan("encoder", config.steps), progress=progress)
+    return float(np.mean([loss.item() for loss in losses[-max(1, config.steps // 10) :]]))
 
 
 @torch.no_grad()

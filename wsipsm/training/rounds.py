@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from wsipsm.config import SegmenterConfig
-from wsipsm.core.errors import CheckpointError, FitError
+from wsipsm.core.errors import CheckpointError
 from wsipsm.core.files import write_bytes
 from wsipsm.core.geometry import Image
+from wsipsm.nuclei.learning import Progress
 from wsipsm.nuclei.nets.checkpoint import load_tensors
 from wsipsm.nuclei.nets.unet import Segmenter, SegmenterShape
 from wsipsm.nuclei.segmentation import SegmentationNet
@@ -103,7 +104,7 @@ def learn_round(
     *,
     number: int,
     state_file: Path,
-    told: Callable[[int, float], None],
+    progress: Progress | None = None,
 ) -> None:
     """Learn one round in place, on the device where the pair lies.
 
@@ -119,29 +120,26 @@ def learn_round(
         Of the round, from 0.
     state_file : Path
         Where the state is kept on the way.
-    told : callable
-        Called with every step's number and loss.
+    progress : callable, optional
+        Called after every step.
 
     Raises
     ------
     FitError
         The loss is not finite.
     CheckpointError
-        The state is damaged.
+        The state is damaged; an OutputError where it cannot be written.
     """
     device = next(pair.network.parameters()).device
 
     def loss_of(step: int) -> Tensor:
         batch = batch_of(lessons, config, number=number, step=step)
         output = pair.network(batch.planes.to(device).contiguous(memory_format=torch.channels_last))
-        loss = segmenter_loss(output, *(t.to(device) for t in (batch.nucleus, batch.depth, batch.weight)))
-        if not bool(torch.isfinite(loss)):
-            raise FitError(f"the loss is {loss.item()} at step {step + 1}: lower segmenter.learning_rate")
-        return loss
+        return segmenter_loss(output, *(t.to(device) for t in (batch.nucleus, batch.depth, batch.weight)))
 
     steps = config.round_steps if number else config.steps
     schedule = Schedule(steps, config.learning_rate, config.average, save_every=max(1, min(50, steps // 10)))
-    learn(pair, loss_of, schedule, state_file=state_file, told=told)
+    learn(pair, loss_of, schedule, state_file=state_file, progress=progress)
 
 
 def save_pair(path: Path, pair: Averaged) -> None:

@@ -71,13 +71,7 @@ def learn_encoder(training: Training, materials: Sequence[Material]) -> Activati
     with training.stage("encoder"), limited_threads(config.threads):
         if not file.is_file():
             training.watcher.began("encoder", config.steps)
-            training.metrics.begin()
-
-            def told(step: int, steps: int, loss: float) -> None:
-                training.metrics.add("encoder", 0, step, loss)
-                training.watcher.moved(step, loss)
-
-            stain = training.config.recognizer.stain
+            told, stain = training.progress("encoder", 0), training.config.recognizer.stain
             net = pretrain(cohort(materials), config, stain=stain, device=training.device, progress=told)
             save_checkpoint(file, net.checkpoint())
         return ActivationNet.of_checkpoint(load_checkpoint(file, kinds=("encoder",)), device=training.device)
@@ -190,14 +184,8 @@ def _learn_one(training: Training, lessons: Sequence[Lesson], pair: Averaged, *,
         return
     which = f" {member + 1} of {config.learners(number)}" if config.learners(number) > 1 else ""
     training.watcher.began(f"segmenter{which}, round {number}", config.round_steps if number else config.steps)
-    training.metrics.begin()
-
-    def told(step: int, loss: float) -> None:
-        training.metrics.add(f"segmenter{which}", number, step, loss)
-        training.watcher.moved(step, loss)
-
-    state = folder.state(number, member)
-    learn_round(pair, lessons, config.of_member(member), number=number, state_file=state, told=told)
+    state, told = folder.state(number, member), training.progress(f"segmenter{which}", number)
+    learn_round(pair, lessons, config.of_member(member), number=number, state_file=state, progress=told)
     save_pair(folder.pair(number, member), pair)
     state.unlink(missing_ok=True)
 

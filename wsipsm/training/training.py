@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 
 from wsipsm.config import Config
+from wsipsm.nuclei.learning import Progress, StepRecord
 from wsipsm.training.folder import Folder, Record
 from wsipsm.training.inputs import Skipped
 from wsipsm.training.metrics import Metrics
@@ -49,6 +50,17 @@ class Training:
         start = perf_counter()
         yield
         self.record.leave(name, perf_counter() - start)
+
+    def progress(self, stage: str, number: int) -> Progress:
+        """Who books every step from now on, and passes it on: of a stage, and its round."""
+        self.metrics.begin()
+
+        def told(record: StepRecord) -> None:
+            if record.loss is not None:
+                self.metrics.add(stage, number, record.step, record.loss)
+            self.watcher.moved(record.step, record.loss)
+
+        return told
 
     def leave_out(self, one: Skipped) -> None:
         """Note a slide that nothing is learnt from."""

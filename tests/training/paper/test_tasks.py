@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from wsipsm.core.errors import CheckpointError, FitError
+from wsipsm.nuclei.learning import Plan, StepRecord
 from wsipsm.training.paper import tasks
 from wsipsm.training.paper.encoder import ActivationEncoder
-from wsipsm.training.paper.learn import Plan, StepRecord, batch_indices, learn
+from wsipsm.training.paper.learn import batch_indices, learn
 
 NET = "test_resnet"
 RNG = np.random.default_rng(7)
@@ -90,7 +91,6 @@ def test_the_rotation_task_tells_the_turn_that_it_made() -> None:
 @pytest.mark.parametrize("task", sorted(tasks.TASKS))
 def test_one_loop_learns_every_task_and_resumes_to_the_bit(task: str, tmp_path: Path) -> None:
     images = torch.from_numpy(RNG.integers(0, 256, (4, 3, 64, 64)).astype(np.float32))
-    plan = Plan("encoder", 4, 1e-3, seed=0, save_every=2, fingerprint="a")
 
     def train(name: str, stop: int = 0) -> tuple[list[float], dict[str, torch.Tensor]]:
         net, losses = ActivationEncoder(NET, task, seed=0), []
@@ -104,7 +104,8 @@ def test_one_loop_learns_every_task_and_resumes_to_the_bit(task: str, tmp_path: 
             if record.step == stop:
                 raise KeyboardInterrupt
 
-        learn(net, loss_of, plan, state=tmp_path / name, progress=progress)
+        plan = Plan("encoder", 4, tmp_path / name, save_every=2, fingerprint="a")
+        learn(net, loss_of, plan, learning_rate=1e-3, seed=0, progress=progress)
         return losses, net.state_dict()
 
     whole, expected = train("whole")
@@ -125,8 +126,8 @@ def test_mean_value_is_learnt(tmp_path: Path) -> None:
     def loss_of(step: int) -> torch.Tensor:
         return tasks.TASKS["mean_value"].loss(net.encoder, net.predictor, images, np.random.default_rng(0))
 
-    plan = Plan("encoder", 30, 0.02, seed=0, save_every=30, fingerprint="a")
-    learn(net, loss_of, plan, state=tmp_path / "state", progress=lambda record: losses.append(record.loss))
+    plan = Plan("encoder", 30, tmp_path / "state", save_every=30, fingerprint="a")
+    learn(net, loss_of, plan, learning_rate=0.02, seed=0, progress=lambda record: losses.append(record.loss))
 
     assert losses[-1] < losses[0] / 2
 
@@ -135,8 +136,8 @@ def test_a_state_of_another_training_and_a_damaged_one_are_refused(tmp_path: Pat
     net = torch.nn.Linear(1, 1)
 
     def go(fingerprint: str) -> None:
-        plan = Plan("encoder", 1, 0.1, seed=0, save_every=1, fingerprint=fingerprint)
-        learn(net, lambda _: net(torch.ones(1, 1)).sum(), plan, state=tmp_path / "state")
+        plan = Plan("encoder", 1, tmp_path / "state", save_every=1, fingerprint=fingerprint)
+        learn(net, lambda _: net(torch.ones(1, 1)).sum(), plan, learning_rate=0.1, seed=0)
 
     go("a")
     with pytest.raises(CheckpointError, match="another training"):
@@ -147,11 +148,11 @@ def test_a_state_of_another_training_and_a_damaged_one_are_refused(tmp_path: Pat
 
 
 def test_a_loss_that_is_not_finite_ends_the_learning(tmp_path: Path) -> None:
-    plan = Plan("encoder", 2, 0.1, seed=0, save_every=1, fingerprint="a")
+    plan = Plan("encoder", 2, tmp_path / "state", save_every=1, fingerprint="a")
     net = torch.nn.Linear(1, 1)
 
     with pytest.raises(FitError, match="learning_rate"):
-        learn(net, lambda _: net(torch.full((1, 1), torch.inf)).sum(), plan, state=tmp_path / "state")
+        learn(net, lambda _: net(torch.full((1, 1), torch.inf)).sum(), plan, learning_rate=0.1, seed=0)
 
 
 def test_every_pass_sees_every_image_once() -> None:

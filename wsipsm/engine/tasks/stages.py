@@ -29,8 +29,8 @@ from wsipsm.engine.job import Job, JobRef
 from wsipsm.engine.marks import is_mapped, read_mark, write_mark
 from wsipsm.engine.reports import Counts, MapReport, Seconds, TileReport
 from wsipsm.nuclei.calibrate import fit_segmenter, fit_slide
+from wsipsm.nuclei.learning import Progress
 from wsipsm.nuclei.nets.device import limited_threads, pick_device
-from wsipsm.nuclei.pretrain import Progress
 from wsipsm.nuclei.recognizer import Recognizer, fits, load_recognizer
 from wsipsm.slide import Slide
 from wsipsm.tissue.sampling import Images, patch_boxes, read_boxes
@@ -69,7 +69,7 @@ def fit(ref: JobRef, *, progress: Callable[[dict[str, Any]], None]) -> Seconds:
         recognizer = _fitted(
             patches,
             job,
-            lambda step, steps, loss: progress({"token": job.token, "step": step, "steps": steps}),
+            lambda record: progress({"token": job.token, "step": record.step, "steps": record.steps}),
         )
     recognizer.fitted_on = fitted_on
     # Another worker's stays: its tiles may be under way, and another machine's bits may differ.

@@ -18,11 +18,12 @@ from wsipsm.core.errors import CheckpointError, FitError
 from wsipsm.core.files import make_folder, write_bytes
 from wsipsm.core.geometry import Image, Mask
 from wsipsm.core.lock import locked
+from wsipsm.nuclei.learning import Loss, Plan, Progress, StepRecord
 from wsipsm.nuclei.nets.device import limited_threads
 from wsipsm.training.paper.clustering import pseudo_mask
 from wsipsm.training.paper.encoder import ActivationEncoder
 from wsipsm.training.paper.folder import PaperFolder
-from wsipsm.training.paper.learn import Plan, Progress, StepRecord, batch_indices, learn, steps_of
+from wsipsm.training.paper.learn import batch_indices, learn, steps_of
 from wsipsm.training.paper.maps import activation_map, to_tensor
 from wsipsm.training.paper.model import PaperModel, save_encoder
 from wsipsm.training.paper.points import find_points
@@ -44,11 +45,16 @@ class _Run:
     device: torch.device
     progress: Progress | None
     fingerprint: str
+    images: int
 
-    def plan(self, stage: str, of: EncoderSettings | PointSettings | SegmenterSettings, images: int) -> Plan:
-        training = self.settings.training
-        steps = steps_of(of.epochs, images, of.batch)
-        return Plan(stage, steps, of.learning_rate, training.seed, training.save_every, self.fingerprint)
+    def learn(
+        self, net: nn.Module, loss_of: Loss, stage: str, of: EncoderSettings | PointSettings | SegmenterSettings
+    ) -> None:
+        """Learn the network of a stage by its section of the settings."""
+        training, state = self.settings.training, self.folder.state(stage)
+        steps = steps_of(of.epochs, self.images, of.batch)
+        plan = Plan(stage, steps, state, training.save_every, self.fingerprint)
+        learn(net, loss_of, plan, learning_rate=of.learning_rate, seed=training.seed, progress=self.progress)
 
     def report(self, stage: str, step: int, steps: int) -> None:
         if self.progress is not None:
@@ -107,7 +113,7 @@ def train_paper(
         folder.begin(facts, fresh=fresh)
         if not folder.model.is_file():
             with limited_threads(settings.training.threads):
-                _learn(crops, _Run(settings, folder, device, progress, fingerprint)).save(folder.model)
+                _learn(crops, _Run(settings, folder, device, progress, fingerprint, len(crops))).save(folder.model)
         folder.drop_states()
         return PaperModel.load(folder.model, device=device)
 
@@ -159,7 +165,7 @@ def _learn_encoder(crops: list[Image], run: _Run) -> ActivationEncoder:
         batch = run.batch(images, step, settings.batch).float()
         return task.loss(encoder.encoder, encoder.predictor, batch, np.random.default_rng((seed, step)))
 
-    _learnt(encoder, loss_of, run.plan("encoder", settings, len(crops)), run)
+    run.learn(encoder, loss_of, "encoder", settings)
     save_encoder(run.folder.encoder, encoder, run.settings, fingerprint=run.fingerprint)
     return encoder
 
@@ -187,7 +193,7 @@ def _learn_point_network(crops: list[Image], masks: list[Mask], run: _Run) -> Re
         found = log_probabilities(logits, softmax_twice=training.softmax_twice)
         return partial_nll(found, run.batch(targets, step, settings.batch).long())
 
-    _learnt(net, loss_of, run.plan("points", settings, len(crops)), run)
+    run.learn(net, loss_of, "points", settings)
     return net
 
 
@@ -213,12 +219,8 @@ def _learn_segmenter(crops: list[Image], masks: list[Mask], voronoi: list[Target
         found = log_probabilities(net(image.float()), softmax_twice=training.softmax_twice)
         return segmenter_loss(found, mask.long(), edge.long(), voronoi_weight=settings.voronoi_weight)
 
-    _learnt(net, loss_of, run.plan("segmenter", settings, len(crops)), run)
+    run.learn(net, loss_of, "segmenter", settings)
     return PaperModel(net, run.settings, fingerprint=run.fingerprint, device=run.device)
-
-
-def _learnt(net: nn.Module, loss_of: Callable[[int], Tensor], plan: Plan, run: _Run) -> None:
-    learn(net, loss_of, plan, state=run.folder.state(plan.stage), progress=run.progress)
 
 
 def _drawn(make: Callable[[int], Image], count: int, stage: str, run: _Run) -> list[Image]:
