@@ -1,7 +1,8 @@
 """The method of the paper as published: the reference that the rest of wsipsm is measured against.
 
 Chen et al., "Exploring Unsupervised Cell Recognition with Prior Self-activation Maps", MICCAI 2023, arXiv
-2308.11144; the authors' code: github.com/cpystan/PSM. One straight path: :func:`wsipsm.training.paper.pipeline.train_paper`.
+2308.11144; the authors' code: github.com/cpystan/PSM. One straight path:
+:func:`wsipsm.training.paper.pipeline.train_paper`.
 
 Where it follows the authors' code rather than the paper's words: the image is divided by 255 for the map and not for
 the learning; the clip at 0 stands after each block's scaling and changes nothing; the map's colours stand in the order
