@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import torch
 from wsipsm.core.errors import DeviceMemoryError
 from wsipsm.nuclei.calibrate import load_segmenter
 from wsipsm.nuclei.models import shipped_model
-from wsipsm.nuclei.nets.device import GPU_BATCH, Batches
+from wsipsm.nuclei.nets.device import GPU_BATCH, Batches, limited_threads
 from wsipsm.slide import open_slide
 from wsipsm.slide.sample import he_field
 from wsipsm.stain.normalise import measure_slide
@@ -74,3 +76,37 @@ def test_a_gpu_gives_the_maps_of_the_cpu() -> None:
 
     for one, other in zip(cpu, gpu, strict=True):
         np.testing.assert_allclose(other, one, atol=2e-2)
+
+
+def test_threads_that_overlap_leave_the_process_its_own_number() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    first_is_in, second_is_in, first_is_out = (threading.Event() for _ in range(3))
+    seen = list[int]()
+
+    def first() -> None:
+        with limited_threads(1):
+            first_is_in.set()
+            second_is_in.wait(60)
+        first_is_out.set()
+
+    def second() -> None:
+        first_is_in.wait(60)
+        with limited_threads(2):
+            second_is_in.set()
+            first_is_out.wait(60)
+            seen.append(torch.get_num_threads())
+            with limited_threads(1):
+                seen.append(torch.get_num_threads())
+            seen.append(torch.get_num_threads())
+
+    try:
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(lambda call: call(), (first, second)))
+        new = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+        new.start()
+        new.join()
+    finally:
+        torch.set_num_threads(before)
+
+    assert seen == [2, 1, 2, 3]
