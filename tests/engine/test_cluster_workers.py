@@ -15,6 +15,7 @@ from typing import Any
 
 import cv2
 import pytest
+from distributed import Client
 
 from tests.engine.test_cluster import Numbers, square
 from tests.helpers.dask_processes import Process, start_scheduler, start_worker, stop
@@ -101,7 +102,9 @@ def test_workers_that_all_have_other_versions_are_refused(
     scheduler: tuple[Path, list[Process]], other_versions: str
 ) -> None:
     file, processes = scheduler
-    processes += [start_worker(file, PYTHONPATH=other_versions) for _ in range(2)]
+    processes.append(start_worker(file, PYTHONPATH=other_versions))
+    with Client(scheduler_file=str(file)) as client:
+        client.wait_for_workers(1, timeout=120)
 
     with (
         pytest.raises(ScheduleError, match=r"workers are left out; worker tcp.*zarr 99\.9 there"),
@@ -159,9 +162,6 @@ def test_a_result_that_is_lost_with_its_last_worker_keeps_nobody_from_stopping(
                 stop([processes.pop()], signal.SIGTERM)
                 wait_until(lambda: not pool.client.nthreads())
                 stopping.ask("enough")
-
-        def next_task(self) -> Task | None:
-            return super().next_task()
 
     source = Losing([Task(f"square-{n}", square, (n,)) for n in range(2)])
     one = ScheduleConfig(workers=1, in_flight_per_worker=1)

@@ -176,7 +176,8 @@ class _Stream:
         """Try a task once more whose worker died, or give it up."""
         run = replace(run, deaths=run.deaths + deaths)
         if run.deaths < MOST_DEATHS:
-            self.send(run)
+            self._unsent.append(run)
+            self._asked = -math.inf  # it goes out once we know which workers are left
             return
         text = f"{run.deaths} workers died over {run.task.key}; most often they ran out of memory, or were killed"
         source.failed(run.task, Failure(WorkerLostError(text), text))

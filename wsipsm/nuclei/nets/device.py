@@ -60,8 +60,9 @@ def limited_threads(threads: int) -> Iterator[None]:
     the process's own number and leave it behind.
     """
     global _limited, _of_process
+    found = torch.get_num_threads()  # first: a thread's first question sets its number to the process's
     with _GUARD:
-        _of_process = _of_process if _limited else torch.get_num_threads()
+        _of_process = _of_process if _limited else found
         _limited += 1
     before, _LIMITS.now = _LIMITS.now, threads
     torch.set_num_threads(threads)
