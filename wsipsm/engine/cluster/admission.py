@@ -44,6 +44,7 @@ class Admission:
 
     def __init__(self, client: Client, check: Check | None, *, trusted: bool) -> None:
         self._client, self._check, self._trusted = client, check, trusted
+        self._loop: Any = client.loop
         self._asked: dict[str, concurrent.futures.Future[str]] = {}
         self._admitted: set[str] = set()
         self.refused: dict[str, str] = {}
@@ -64,9 +65,8 @@ class Admission:
         self._admitted &= present
         self.refused = {address: reason for address, reason in self.refused.items() if address in present}
         for address in present - self._admitted - self.refused.keys() - self._asked.keys():
-            question, loop = _verdict(self._client, address, self._check), self._client.loop
-            assert loop is not None  # of a client that is connected
-            self._asked[address] = asyncio.run_coroutine_threadsafe(question, loop.asyncio_loop)  # type: ignore[attr-defined]  # of tornado on asyncio
+            question = _verdict(self._client, address, self._check)
+            self._asked[address] = asyncio.run_coroutine_threadsafe(question, self._loop.asyncio_loop)
         return frozenset(self._admitted)
 
     def _take(self, address: str, answer: concurrent.futures.Future[str]) -> None:

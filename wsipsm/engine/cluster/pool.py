@@ -105,7 +105,8 @@ class Pool:
         self._refuse_hopeless()
 
     def _look(self) -> None:
-        threads = self._ask("ncores")
+        scheduler: Any = self.client.scheduler
+        threads = self.client.sync(scheduler.ncores, callback_timeout=ANSWER_SECONDS)
         workers = self._admission.admitted(frozenset(threads))
         if workers != self.workers:
             self.gpu_workers = self._with_gpu(workers)
@@ -115,7 +116,9 @@ class Pool:
         self._had_workers |= bool(workers)
 
     def _with_gpu(self, workers: frozenset[str]) -> frozenset[str]:
-        facts = self._ask("identity", n_workers=-1)["workers"]
+        scheduler: Any = self.client.scheduler
+        found = self.client.sync(scheduler.identity, n_workers=-1, callback_timeout=ANSWER_SECONDS)
+        facts = found["workers"]
         return frozenset(name for name in workers if "GPU" in (facts.get(name, {}).get("resources") or {}))
 
     def _ask(self, question: str, **how: Any) -> Any:
