@@ -121,10 +121,6 @@ class Pool:
         facts = found["workers"]
         return frozenset(name for name in workers if "GPU" in (facts.get(name, {}).get("resources") or {}))
 
-    def _ask(self, question: str, **how: Any) -> Any:
-        """Answer of the scheduler, which has `ANSWER_SECONDS` to give it."""
-        return self.client.sync(getattr(self.client.scheduler, question), callback_timeout=ANSWER_SECONDS, **how)
-
     def wait_for_answers(self, *, first: bool = False) -> None:
         """Wait a while until the workers that are there have answered whether they fit; or until one fits."""
         deadline = time.monotonic() + CONNECT_SECONDS
