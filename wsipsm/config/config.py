@@ -1,0 +1,57 @@
+"""The whole configuration of a run or a training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wsipsm.config.base import Purpose, Section
+from wsipsm.config.sections import (
+    CellsConfig,
+    EncoderConfig,
+    GridConfig,
+    LabelsConfig,
+    OutputConfig,
+    PseudoLabelsConfig,
+    PseudoMaskConfig,
+    RecognizerConfig,
+    ScheduleConfig,
+    TilesConfig,
+    TissueConfig,
+)
+from wsipsm.config.training import SegmenterConfig
+
+
+class Config(Section):
+    """Everything a run depends on, in the order of its path."""
+
+    grid: GridConfig = GridConfig()
+    tissue: TissueConfig = TissueConfig()
+    tiles: TilesConfig = TilesConfig()
+    recognizer: RecognizerConfig = RecognizerConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    pseudomask: PseudoMaskConfig = PseudoMaskConfig()
+    pseudolabels: PseudoLabelsConfig = PseudoLabelsConfig()
+    segmenter: SegmenterConfig = SegmenterConfig()
+    labels: LabelsConfig = LabelsConfig()
+    cells: CellsConfig = CellsConfig()
+    output: OutputConfig = OutputConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+
+    @property
+    def rules(self) -> LabelsConfig:
+        """Rules of instances that go with the method of recognition."""
+        return self.labels if self.recognizer.method == "segmenter" else self.pseudolabels
+
+    def result_keys(self, *, learns: bool = True) -> dict[str, dict[str, Any]]:
+        """Keys that can change the cells of the configured method, by section, JSON-ready.
+
+        Parameters
+        ----------
+        learns : bool
+            Whether a network is learnt on each slide where the method knows that; false where a checkpoint is given.
+        """
+        purposes: set[Purpose] = {self.recognizer.method}
+        if self.recognizer.method == "psm" and learns:
+            purposes.add("learning")
+        sections: dict[str, Section] = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: keys for name, section in sections.items() if (keys := section.keys_for(purposes))}

@@ -1,0 +1,102 @@
+"""Keys of a training."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from wsipsm.config.base import Section
+
+_MEMBER_SEEDS = 1_000_003
+
+
+class SegmenterConfig(Section):
+    """The network that learns from pseudo labels; read by `wsipsm train`, two keys by a run."""
+
+    purposes = frozenset({"training"})
+    other_purposes = dict.fromkeys(("threshold", "depth_smoothing_um"), frozenset({"segmenter", "training"}))
+
+    seed: int = Field(default=0, ge=0)
+    """Seed of fields, initial weights and batches."""
+    widths: tuple[int, ...] = (8, 16, 32, 48)
+    """Channels of each level, fine to coarse."""
+    fields: int = Field(default=8, ge=1)
+    """Fields sampled over the tissue of a slide; a slide no larger than a field gives itself."""
+    field_px: int = Field(default=512, ge=192, le=2048)
+    """Side of a field, grid pixels."""
+    members: int = Field(default=3, ge=1, le=16)
+    """Segmenters that learn side by side from other seeds; labels of a further round are those of their mean. The last
+    round is learnt by the first alone, which is what comes out."""
+    steps: int = Field(default=500, ge=1)
+    """Optimiser steps on the labels of the pseudo masks."""
+    rounds: int = Field(default=8, ge=0)
+    """Further rounds on the segmenters' own labels."""
+    settled_rounds: int = Field(default=3, ge=0)
+    """How many last rounds find their labels as a run finds cells; those before part nuclei eagerly, see ``label_``."""
+    round_steps: int = Field(default=300, ge=1)
+    """Optimiser steps of a further round."""
+    batch: int = Field(default=8, ge=1)
+    """Crops a step."""
+    patch_px: int = Field(default=128, ge=32)
+    """Side of a crop, grid pixels; a multiple of the network's stride."""
+    learning_rate: float = Field(default=0.003, gt=0, le=1)
+    """Peak of the cosine schedule."""
+    average: float = Field(default=0.99, ge=0, lt=1)
+    """Decay of the running mean of the weights."""
+    threshold: float = Field(default=0.1, ge=0, lt=1)
+    """Depth from which on a pixel can belong to a cell: 0 is the outline, 1 the middle of a nucleus."""
+    depth_smoothing_um: float = Field(default=0.5, ge=0, le=2)
+    """Standard deviation of the Gaussian on the depth before cells are sought, micrometres."""
+    label_threshold: float = Field(default=0.12, ge=0, lt=1)
+    """Depth from which on a pixel can belong to a label of the next round, before the rounds settle."""
+    label_smoothing_um: float = Field(default=0.35, ge=0, le=2)
+    """Standard deviation of the Gaussian on the depth before labels of the next round are sought, likewise."""
+    label_split_depth: float = Field(default=0.12, gt=0, le=1)
+    """``labels.split_depth``, likewise: merged nuclei would be learnt, pieces are doubtful anyway."""
+    min_scale: float = Field(default=0.8, gt=0, le=1)
+    """Crops are resized by this factor or more."""
+    far_scale: float = Field(default=0.5, gt=0, le=1)
+    """The same in the last rounds: seen from afar, nuclei that are easy to tell apart teach how to part small ones."""
+    far_rounds: int = Field(default=6, ge=0)
+    """How many last rounds see from afar; labels must be good before they do."""
+    max_scale: float = Field(default=1.25, ge=1, le=2)
+    """Crops are resized by up to this factor."""
+    stain_jitter: float = Field(default=0.2, ge=0, lt=1)
+    """Stain strengths vary by up to this share."""
+    veil_od: float = Field(default=0.03, ge=0)
+    """A veil of up to this is added to or taken from every stain, share of the slide's 99th percentile of density."""
+    blur_px: float = Field(default=1.2, ge=0.3)
+    """Largest standard deviation of the blur of some crops, grid pixels."""
+    noise_od: float = Field(default=0.04, ge=0)
+    """Largest standard deviation of the noise of some crops, share of the slide's 99th percentile of density."""
+    trusted_fill: float = Field(default=0.9, ge=0, le=1)
+    """Labels that fill less of their moment ellipse are doubtful."""
+    trusted_contrast: float = Field(default=0.2, ge=0, lt=1)
+    """Labels that are less than this share darker than the ring around them are doubtful."""
+    trusted_area_um2: float = Field(default=6, ge=0)
+    """Smaller labels are doubtful, square micrometres."""
+    trusted_probability: float = Field(default=0.7, ge=0, le=1)
+    """Labels of a lower mean probability are doubtful."""
+    doubtful_weight: float = Field(default=0.15, ge=0, le=1)
+    """Weight of pixels of doubtful labels, and of likely nucleus outside all labels."""
+    likely: float = Field(default=0.3, ge=0, le=1)
+    """Probability from which on a pixel outside all labels is likely nucleus."""
+    threads: int = Field(default=1, ge=1)
+    """CPU threads of training; another number may change the last bits of what is learnt."""
+
+    def of_member(self, member: int) -> SegmenterConfig:
+        """Settings of one of the segmenters that learn side by side, 0 for the first."""
+        return self.model_copy(update={"seed": self.seed + _MEMBER_SEEDS * member})
+
+    def learners(self, number: int) -> int:
+        """How many segmenters learn in a round, 0 for the first."""
+        return self.members if number < self.rounds else 1
+
+    def settled(self, number: int) -> bool:
+        """Whether labels of a round are found as a run finds cells."""
+        return number > self.rounds - self.settled_rounds
+
+    def in_round(self, number: int) -> SegmenterConfig:
+        """Settings of a round, 0 for the first: the last ones see from afar."""
+        if number <= self.rounds - self.far_rounds:
+            return self
+        return self.model_copy(update={"min_scale": self.far_scale})
