@@ -88,9 +88,9 @@ def instances_of(image: np.ndarray, recognizer: Recognizer, config: Config) -> n
     sides = [(halo, halo + (-size) % 8) for size in image.shape[:2]]
     maps = recognizer.block(np.pad(image, [*sides, (0, 0)], mode="reflect"))
     evidence = maps[1][: image.shape[0], : image.shape[1]]
-    around = labels.halo_px(config.rules, config.grid.mpp)
+    around = labels.halo_px(config.instance_rules, config.grid.mpp)
     window = np.pad(evidence, around)
-    found = labels.instances(window, window >= DECISION, mpp=config.grid.mpp, config=config.rules)
+    found = labels.instances(window, window >= DECISION, mpp=config.grid.mpp, config=config.instance_rules)
     return found[around:-around, around:-around]
 
 

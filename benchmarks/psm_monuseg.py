@@ -83,9 +83,9 @@ def score_image(image: np.ndarray, truth: np.ndarray, config: Config, net: Activ
     recognizer = fit_slide(patches_of(image, config), config, encoder=net, device=torch.device("cpu"))
     padded = np.pad(image, [(recognizer.halo_px,) * 2] * 2 + [(0, 0)], constant_values=255)
     activation, evidence, hematoxylin, _ = recognizer.block(padded)
-    around = labels.halo_px(config.rules, 0.5)
+    around = labels.halo_px(config.instance_rules, 0.5)
     window = np.pad(evidence, around)
-    found = labels.instances(window, window >= DECISION, mpp=0.5, config=config.rules)
+    found = labels.instances(window, window >= DECISION, mpp=0.5, config=config.instance_rules)
     found = found[around:-around, around:-around].repeat(2, 0).repeat(2, 1)
     mask = evidence >= DECISION
     f1 = 2 * (mask & grid_truth).sum() / (mask.sum() + grid_truth.sum())

@@ -32,7 +32,11 @@ def work(image: np.ndarray, repeats: int) -> tuple[float, float, int]:
     config = load_config("he")
     patches = np.stack([image[y : y + 128, x : x + 128] for y in range(0, 1024, 128) for x in range(0, 1024, 128)])
     recognizer = fit_segmenter(patches, config, model=shipped_model(), device=torch.device("cpu"))
-    side, halo, around = config.tiles.block_px, recognizer.halo_px, labels.halo_px(config.rules, config.grid.mpp)
+    side, halo, around = (
+        config.tiles.block_px,
+        recognizer.halo_px,
+        labels.halo_px(config.instance_rules, config.grid.mpp),
+    )
     padded = np.pad(image, [(halo, halo), (halo, halo), (0, 0)], mode="reflect")
     evidence = np.zeros(image.shape[:2], np.uint8)
     recognizer.block(padded[: side + 2 * halo, : side + 2 * halo])
@@ -45,7 +49,7 @@ def work(image: np.ndarray, repeats: int) -> tuple[float, float, int]:
     middle = time.perf_counter()
     window = np.pad(evidence, around)
     for _ in range(repeats):
-        found = labels.instances(window, window >= DECISION, mpp=config.grid.mpp, config=config.rules)
+        found = labels.instances(window, window >= DECISION, mpp=config.grid.mpp, config=config.instance_rules)
     return middle - start, time.perf_counter() - middle, int(found.max())
 
 

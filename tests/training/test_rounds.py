@@ -115,13 +115,13 @@ def test_a_round_killed_at_any_step_ends_with_the_same_bits(number: int, tmp_pat
 
 def test_members_learn_from_other_seeds_and_the_last_round_is_the_first_ones() -> None:
     config = SMALL.model_copy(update={"members": 3, "rounds": 2, "settled_rounds": 1})
-    weights = [tensors(new_pair(config.of_member(m)))["network.head.weight"] for m in range(3)]
+    weights = [tensors(new_pair(config.settings_of_member(m)))["network.head.weight"] for m in range(3)]
 
     assert torch.equal(weights[0], tensors(new_pair(SMALL))["network.head.weight"])
     assert not torch.equal(weights[1], weights[0])
     assert not torch.equal(weights[2], weights[1])
-    assert [config.learners(n) for n in range(3)] == [3, 3, 1]
-    assert [config.settled(n) for n in range(3)] == [False, False, True]
+    assert [config.members_in_round(n) for n in range(3)] == [3, 3, 1]
+    assert [config.is_final_round(n) for n in range(3)] == [False, False, True]
 
 
 def test_a_pair_is_kept_to_the_bit(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_labels_of_a_segmenter_cover_the_field() -> None:
     pixels[disk((8, 30), 10, shape=(96, 128))] = 40  # over the border of the field
     pixels[disk((60, 80), 11)] = 40
 
-    taught = labels_of_segmenters(pixels, [net], STATS, Config(), settled=False)
+    taught = labels_of_segmenters(pixels, [net], STATS, Config(), final_round=False)
 
     assert taught.labels.shape == taught.probability.shape == (96, 128)
     assert taught.labels.max() == 2

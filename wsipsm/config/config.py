@@ -38,8 +38,11 @@ class Config(Section):
     schedule: ScheduleConfig = ScheduleConfig()
 
     @property
-    def rules(self) -> LabelsConfig:
-        """Rules of instances that go with the method of recognition."""
+    def instance_rules(self) -> LabelsConfig:
+        """Rules by which cells are told apart, chosen by ``recognizer.method``.
+
+        Section ``labels`` for the segmenter, ``pseudolabels`` for the pseudo mask (``psm``).
+        """
         return self.labels if self.recognizer.method == "segmenter" else self.pseudolabels
 
     def result_keys(self, *, learns: bool = True) -> dict[str, dict[str, Any]]:

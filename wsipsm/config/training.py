@@ -83,20 +83,20 @@ class SegmenterConfig(Section):
     threads: int = Field(default=1, ge=1)
     """CPU threads of training; another number may change the last bits of what is learnt."""
 
-    def of_member(self, member: int) -> SegmenterConfig:
-        """Settings of one of the segmenters that learn side by side, 0 for the first."""
+    def settings_of_member(self, member: int) -> SegmenterConfig:
+        """Settings of one of the segmenters that learn side by side, 0 for the first: its seed differs."""
         return self.model_copy(update={"seed": self.seed + _MEMBER_SEEDS * member})
 
-    def learners(self, number: int) -> int:
-        """How many segmenters learn in a round, 0 for the first."""
+    def members_in_round(self, number: int) -> int:
+        """Number of segmenters that learn in a round, 0 for the first round."""
         return self.members if number < self.rounds else 1
 
-    def settled(self, number: int) -> bool:
+    def is_final_round(self, number: int) -> bool:
         """Whether labels of a round are found as a run finds cells."""
         return number > self.rounds - self.settled_rounds
 
-    def in_round(self, number: int) -> SegmenterConfig:
-        """Settings of a round, 0 for the first: the last ones see from afar."""
+    def settings_of_round(self, number: int) -> SegmenterConfig:
+        """Settings of a round, 0 for the first: the last ones learn from crops that are zoomed out further."""
         if number <= self.rounds - self.far_rounds:
             return self
         return self.model_copy(update={"min_scale": self.far_scale})

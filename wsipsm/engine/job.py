@@ -84,7 +84,7 @@ class Job:
     @property
     def halo_px(self) -> int:
         """How far from its anchor a cell depends on the maps, grid px."""
-        return halo_px(self.config.rules, self.grid.mpp)
+        return halo_px(self.config.instance_rules, self.grid.mpp)
 
     @property
     def region_mm2(self) -> float:

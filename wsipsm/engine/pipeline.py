@@ -255,7 +255,7 @@ def orders_of(request: Request) -> list[Order]:
 
 
 def _refuse_small_cores(config: Config) -> None:
-    refuse_small_cores(config.tiles.core_px, halo_px(config.rules, config.grid.mpp))
+    refuse_small_cores(config.tiles.core_px, halo_px(config.instance_rules, config.grid.mpp))
 
 
 def _rows(request: Request, check_config: Callable[[str], None]) -> list[Row]:

@@ -76,7 +76,7 @@ class Folder:
         done = [
             n
             for n in range(config.rounds + 1)
-            if self.round(n).is_file() and all(self.pair(n, m).is_file() for m in range(config.learners(n)))
+            if self.round(n).is_file() and all(self.pair(n, m).is_file() for m in range(config.members_in_round(n)))
         ]
         return max(done, default=-1) + 1
 

@@ -48,7 +48,7 @@ def write_report(training: Training, materials: Sequence[Material], net: Segment
     for slide, field in spread([len(one.fields) for one in materials], SHOWN_FIELDS):
         one, image = materials[slide], materials[slide].fields[field]
         pseudo = load_labels(training.folder.labels(one.source.name))[field]
-        found = labels_of_segmenters(image, [net], one.stats, training.config, settled=True) if net else None
+        found = labels_of_segmenters(image, [net], one.stats, training.config, final_round=True) if net else None
         rows.append((f"{one.source.name}, field {field + 1}", panels(image, pseudo, found)))
     page = render(training.record.table, read_metrics(training.metrics.path), rows)
     write_bytes(training.folder.report, page.encode())

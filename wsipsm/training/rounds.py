@@ -91,7 +91,7 @@ def pair_of(net: SegmentationNet) -> Averaged:
 def batch_of(lessons: Sequence[Lesson], config: SegmenterConfig, *, number: int, step: int) -> Batch:
     """Batch of a step of a round; seed, round and step decide it."""
     rng = np.random.default_rng((config.seed, number, step))
-    settings = config.in_round(number)
+    settings = config.settings_of_round(number)
     samples = [_draw_one(lessons, settings, rng) for _ in range(config.batch)]
     stacked = [[getattr(sample, name) for sample in samples] for name in ("planes", "nucleus", "depth", "weight")]
     return Batch(*(torch.from_numpy(np.stack(arrays)) for arrays in stacked))

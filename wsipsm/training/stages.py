@@ -107,17 +107,17 @@ def label_by_psm(training: Training, materials: Sequence[Material], net: Activat
 def learn_segmenter(training: Training, materials: Sequence[Material], init: SegmentationNet | None) -> Segmenter:
     """Segmenters learn a round on the pseudo labels, then rounds on their own; the first one's running mean."""
     config, folder = training.config.segmenter, training.folder
-    pairs = [pair_of(init) if init else new_pair(config.of_member(m)) for m in range(config.members)]
+    pairs = [pair_of(init) if init else new_pair(config.settings_of_member(m)) for m in range(config.members)]
     with training.stage("segmenter"), limited_threads(config.threads):
         first = folder.rounds_done(config)
-        for member in range(config.learners(first - 1) if first else 0):
+        for member in range(config.members_in_round(first - 1) if first else 0):
             load_pair(folder.pair(first - 1, member), pairs[member])
         for module in [module for pair in pairs for module in (pair.network, pair.mean)]:
             module.to(training.device)
         for number in range(first, config.rounds + 1):
             teachers = [frozen(training, pair) for pair in pairs] if number else []
             lessons = prepare(training, materials, teachers or ([init] if init else []), number=number)
-            for member in range(config.learners(number)):
+            for member in range(config.members_in_round(number)):
                 _learn_one(training, lessons, pairs[member], number=number, member=member)
             net = frozen(training, pairs[0], provenance(training, number=number))
             save_checkpoint(folder.round(number), net.checkpoint())
@@ -139,8 +139,8 @@ def prepare(
     lessons, counts = [], Counts(0, 0)
     for done, one in enumerate(materials, start=1):
         if teachers:
-            settled = config.segmenter.settled(number)
-            taught = [labels_of_segmenters(f, teachers, one.stats, config, settled=settled) for f in one.fields]
+            final_round = config.segmenter.is_final_round(number)
+            taught = [labels_of_segmenters(f, teachers, one.stats, config, final_round=final_round) for f in one.fields]
         else:
             taught = load_labels(folder.labels(one.source.name))
         for field, label in zip(one.fields, taught, strict=True):
@@ -182,10 +182,10 @@ def _learn_one(training: Training, lessons: Sequence[Lesson], pair: Averaged, *,
     if folder.pair(number, member).is_file():
         load_pair(folder.pair(number, member), pair)
         return
-    which = f" {member + 1} of {config.learners(number)}" if config.learners(number) > 1 else ""
+    which = f" {member + 1} of {config.members_in_round(number)}" if config.members_in_round(number) > 1 else ""
     training.watcher.began(f"segmenter{which}, round {number}", config.round_steps if number else config.steps)
     state, told = folder.state(number, member), training.progress(f"segmenter{which}", number)
-    learn_round(pair, lessons, config.of_member(member), number=number, state_file=state, progress=told)
+    learn_round(pair, lessons, config.settings_of_member(member), number=number, state_file=state, progress=told)
     save_pair(folder.pair(number, member), pair)
     state.unlink(missing_ok=True)
 

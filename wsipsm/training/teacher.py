@@ -64,7 +64,7 @@ def labels_of_psm(image: Image, recognizer: PsmRecognizer, config: Config) -> Ta
 
 
 def labels_of_segmenters(
-    image: Image, nets: Sequence[SegmentationNet], stats: SlideStats, config: Config, *, settled: bool
+    image: Image, nets: Sequence[SegmentationNet], stats: SlideStats, config: Config, *, final_round: bool
 ) -> Taught:
     """Labels of a field by segmenters, their answers averaged over all of them and the four turns of the field.
 
@@ -78,12 +78,12 @@ def labels_of_segmenters(
         Of the slide.
     config : Config
         Sections ``grid``, ``segmenter`` and ``labels``.
-    settled : bool
+    final_round : bool
         Find labels as a run finds cells, not as ``segmenter.label_`` says.
     """
     mpp, halo, own = config.grid.mpp, nets[0].halo_px, config.segmenter
     threshold, smoothing_um, rules = own.label_threshold, own.label_smoothing_um, config.labels
-    if settled:
+    if final_round:
         threshold, smoothing_um = own.threshold, own.depth_smoothing_um
     else:
         rules = rules.model_copy(update={"split_depth": own.label_split_depth})

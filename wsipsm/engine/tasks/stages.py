@@ -184,7 +184,7 @@ def recognise_tile(ref: JobRef, tile: Tile) -> TileReport:
     maps = dict(zip(CHANNELS, store.read_window(bench.maps, window), strict=True))
     watch.lap("load")
     evidence = maps["evidence"]
-    found = labels.instances(evidence, evidence >= DECISION, mpp=job.grid.mpp, config=job.config.rules)
+    found = labels.instances(evidence, evidence >= DECISION, mpp=job.grid.mpp, config=job.config.instance_rules)
     watch.lap("labels")
     anchors_xy = labels.anchors(found) + np.array([window.x0, window.y0])
     owned = core.contains_points(anchors_xy)
