@@ -177,7 +177,7 @@ def teacher(data: Data, seeds: list[int]) -> None:
         "with eosin": ("pseudomask.eosin_weight=0.4",),
         "three clusters": ("pseudomask.clusters=3",),
         "without surroundings": ("pseudomask.contrast=0",),
-        "cells told apart by depth": ("pseudolabels.split=depth",),
+        "cells told apart by depth": ("pseudolabels.split=h_maxima",),
     }
     for seed in seeds:
         net = encoder(data, load_config("he", (f"encoder.seed={seed}",)))

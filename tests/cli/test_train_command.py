@@ -71,7 +71,7 @@ def test_the_paper_without_timm_names_the_extra_and_writes_nothing(field: Path, 
     ("arguments", "told"),
     [
         (["--config", "paper", "--stage", "pretrain"], "--config paper knows no --stage"),
-        (["--set", "segmenter.stepz=3"], "did you mean 'steps'"),
+        (["--set", "training.stepz=3"], "did you mean 'steps'"),
         (["--config", "nothing"], "expected one of"),
         (["--stage", "some"], "some"),
         (["--init", "missing.pt"], "no such file"),

@@ -84,7 +84,7 @@ def record_of(folder: Path) -> Any:
 @pytest.mark.parametrize(
     "settings",
     [
-        ("segmenter.rounds=9", "segmenter.threshold=0.2"),  # of training, and of the other method
+        ("training.rounds=9", "segmenter.threshold=0.2"),  # of training, and of the other method
         ("labels.growth_um=1",),  # of the other method
         ("encoder.steps=30", "encoder.width=8"),  # of a network that is given
         ("tiles.core_px=512", "tiles.order=random", "schedule.retries=0"),
@@ -196,7 +196,7 @@ def test_every_key_says_what_it_is_for() -> None:
 
     assert set(segmenter) - set(psm) == {"labels", "segmenter"}
     assert set(psm) - set(segmenter) == {"pseudolabels", "pseudomask"}
-    assert set(segmenter["segmenter"]) == {"threshold", "depth_smoothing_um"}
+    assert set(segmenter["segmenter"]) == {"threshold", "distance_smoothing_um"}
     assert set(segmenter["encoder"]) == {"seed", "patches", "patch_px"}
     assert set(psm["encoder"]) == set(Config().encoder.model_dump())
     assert set(segmenter["tiles"]) == {"block_px"}

@@ -15,7 +15,7 @@ from wsipsm.slide.sample import HE_FIELD_MPP, he_field
 from wsipsm.tissue.find import find_tissue
 from wsipsm.training.fields import sample_slide
 
-CONFIG = load_config("he", ("encoder.patches=32", "segmenter.fields=1"))
+CONFIG = load_config("he", ("encoder.patches=32", "training.fields=1"))
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from skimage.draw import disk
 
-from wsipsm.config import SegmenterConfig
+from wsipsm.config import TrainingConfig
 from wsipsm.stain.optics import STAIN_VECTORS, Floats
 from wsipsm.training.augment import Sample, draw
 from wsipsm.training.targets import Target, depth
 
-PLAIN = SegmenterConfig(patch_px=64, min_scale=1, max_scale=1, stain_jitter=0, veil_od=0, blur_px=0.3, noise_od=0)
+PLAIN = TrainingConfig(patch_px=64, min_scale=1, max_scale=1, stain_jitter=0, od_shift=0, blur_px=0.3, noise_od=0)
 
 
 def field(height: int = 120, width: int = 150) -> tuple[Floats, Target]:
@@ -24,13 +24,13 @@ def field(height: int = 120, width: int = 150) -> tuple[Floats, Target]:
     return np.repeat(nucleus[..., None], 3, axis=2).astype(np.float32), target
 
 
-def drawn(seed: int, config: SegmenterConfig = PLAIN) -> Sample:
+def drawn(seed: int, config: TrainingConfig = PLAIN) -> Sample:
     density, target = field()
     return draw(density.__getitem__, target, config, np.random.default_rng(seed), stain="he")
 
 
 def test_a_sample_follows_from_its_generator() -> None:
-    first, again, other = (drawn(seed, SegmenterConfig(patch_px=64)) for seed in (5, 5, 6))
+    first, again, other = (drawn(seed, TrainingConfig(patch_px=64)) for seed in (5, 5, 6))
 
     for name in ("planes", "nucleus", "depth", "weight"):
         np.testing.assert_array_equal(getattr(first, name), getattr(again, name))

@@ -34,14 +34,14 @@ TINY = (
     "encoder.blocks=1",
     "encoder.steps=6",
     "encoder.batch=4",
-    "segmenter.threads=1",
-    "segmenter.widths=[4,8]",
-    "segmenter.patch_px=64",
-    "segmenter.batch=2",
-    "segmenter.steps=30",
-    "segmenter.members=2",
-    "segmenter.rounds=2",
-    "segmenter.round_steps=20",
+    "training.threads=1",
+    "training.widths=[4,8]",
+    "training.patch_px=64",
+    "training.batch=2",
+    "training.steps=30",
+    "training.members=2",
+    "training.rounds=2",
+    "training.round_steps=20",
 )
 STEPS = {
     ("encoder", "0"): 6,
@@ -145,7 +145,7 @@ def test_the_model_is_a_segmenter_that_knows_where_it_comes_from(trained: Path) 
     assert isinstance(net, SegmentationNet)
     assert net.segmenter.shape.widths == (4, 8)
     assert [one["name"] for one in net.provenance["inputs"]] == ["one", "two"]
-    assert net.provenance["config"]["segmenter"]["steps"] == 30
+    assert net.provenance["config"]["training"]["steps"] == 30
     assert set(net.provenance["digests"]) == {"fields", "encoder", "pseudolabels", "segmenter"}
     assert_same_model(trained / "round-2.pt", trained / "model.pt")
 
@@ -267,14 +267,14 @@ def test_settings_of_later_stages_may_change_before_they_begin(images: Path, tmp
     train(request([images], tmp_path, stage="pretrain"), Silent())
     before = (tmp_path / "encoder.pt").stat().st_mtime_ns
 
-    train(request([images], tmp_path, "segmenter.steps=31", stage="pseudomask"), Silent())
+    train(request([images], tmp_path, "training.steps=31", stage="pseudomask"), Silent())
 
     assert (tmp_path / "encoder.pt").stat().st_mtime_ns == before
 
 
 def test_a_model_may_be_the_start(trained: Path, images: Path, tmp_path: Path) -> None:
     """The first round learns the labels of the model given, and goes on from its weights."""
-    once = ("segmenter.rounds=0", "segmenter.steps=1", "segmenter.learning_rate=1e-9")
+    once = ("training.rounds=0", "training.steps=1", "training.learning_rate=1e-9")
 
     train(request([images], tmp_path, *once, init=trained / "model.pt"), Silent())
 
@@ -321,7 +321,7 @@ def test_nothing_to_learn_from_is_refused_with_the_reason(images: Path, tmp_path
     with pytest.raises(ResolutionError, match="--slide-mpp"):
         train(request([images], tmp_path / "other", slide_mpp=None), Silent())
     with pytest.raises(FitError, match="learn from more tissue"):
-        train(request([images / "one.png"], tmp_path / "third", "segmenter.patch_px=128"), Silent())
+        train(request([images / "one.png"], tmp_path / "third", "training.patch_px=128"), Silent())
 
 
 def label_image(kind: str, path: Path) -> Path:

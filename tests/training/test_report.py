@@ -26,7 +26,7 @@ RECORD = {
         {"name": "c", "path": "/s/c.svs", "mpp": None},
     ],
     "skipped": [{"path": "/s/c.svs", "reason": "no tissue found"}],
-    "config": {"segmenter": {"steps": 30}},
+    "config": {"training": {"steps": 30}},
     "stages": {"fields": {"seconds": 1.0, "digest": "0"}, "segmenter": {"seconds": 1234.0, "digest": "1"}},
     "rounds": {"10": {"instances": 2000, "doubtful": 100}, "2": {"instances": 1000, "doubtful": 250}},
 }

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from skimage.draw import disk
 
-from wsipsm.config import Config, SegmenterConfig
+from wsipsm.config import Config, TrainingConfig
 from wsipsm.core.errors import CheckpointError, FitError
 from wsipsm.nuclei.learning import StepRecord
 from wsipsm.nuclei.nets.device import limited_threads
@@ -25,7 +25,7 @@ from wsipsm.training.targets import Target
 from wsipsm.training.teacher import averaged_maps, labels_of_segmenters
 
 STATS = SlideStats((0.7, 0.9, 0.6), 0.3)
-SMALL = SegmenterConfig(widths=(8, 12), batch=2, patch_px=32, steps=8, round_steps=6, threads=1)
+SMALL = TrainingConfig(widths=(8, 12), batch=2, patch_px=32, steps=8, round_steps=6, threads=1)
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +114,7 @@ def test_a_round_killed_at_any_step_ends_with_the_same_bits(number: int, tmp_pat
 
 
 def test_members_learn_from_other_seeds_and_the_last_round_is_the_first_ones() -> None:
-    config = SMALL.model_copy(update={"members": 3, "rounds": 2, "settled_rounds": 1})
+    config = SMALL.model_copy(update={"members": 3, "rounds": 2, "final_rounds": 1})
     weights = [tensors(new_pair(config.settings_of_member(m)))["network.head.weight"] for m in range(3)]
 
     assert torch.equal(weights[0], tensors(new_pair(SMALL))["network.head.weight"])

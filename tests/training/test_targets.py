@@ -10,7 +10,7 @@ from skimage.draw import disk, ellipse
 from skimage.measure import regionprops
 from skimage.morphology import convex_hull_image
 
-from wsipsm.config import SegmenterConfig
+from wsipsm.config import TrainingConfig
 from wsipsm.training.targets import convex, depth, ellipse_fill, make_target, trusted
 
 Labels = npt.NDArray[np.int32]
@@ -98,7 +98,7 @@ def test_doubtful_are_the_bent_the_pale_the_unsure_and_the_tiny() -> None:
     probability[labels == 5] = 1
     image[labels == 5] = (90, 60, 140)
 
-    good = trusted(labels, probability, image, SegmenterConfig(), mpp=MPP)
+    good = trusted(labels, probability, image, TrainingConfig(), mpp=MPP)
 
     assert good.tolist() == [True, True, False, False, False, False]
 
@@ -107,7 +107,7 @@ def test_weights_follow_trust_and_what_may_be_a_missed_nucleus() -> None:
     labels, probability, image = field()
     probability[40:44, 4:8] = 0.9  # likely nucleus that no label covers
     probability[50:54, 4:8] = 0.2
-    config = SegmenterConfig(doubtful_weight=0.1, likely=0.3)
+    config = TrainingConfig(doubtful_weight=0.1, likely=0.3)
 
     target = make_target(labels, probability, image, config, mpp=MPP)
 
@@ -122,7 +122,7 @@ def test_a_field_without_labels_is_all_background() -> None:
     _, _, image = field()
     nothing = np.zeros(image.shape[:2])
 
-    target = make_target(nothing.astype(np.int32), nothing.astype(np.float32), image, SegmenterConfig(), mpp=MPP)
+    target = make_target(nothing.astype(np.int32), nothing.astype(np.float32), image, TrainingConfig(), mpp=MPP)
 
     assert not target.nucleus.any()
     assert not target.depth.any()

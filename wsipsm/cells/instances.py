@@ -65,7 +65,7 @@ class _Limits:
             max_area=config.max_area_um2 / mpp**2,
             growth=round(config.growth_um / mpp),
             usual_area_um2=config.usual_area_um2,
-            split_levels=max(1, round(config.split_depth * 127 / _STEP)) if config.split == "depth" else 0,
+            split_levels=max(1, round(config.split_height * 127 / _STEP)) if config.split == "h_maxima" else 0,
         )
 
     @property

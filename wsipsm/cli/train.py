@@ -44,7 +44,7 @@ OUT = Annotated[Path, typer.Option("-o", "--out", help="Output folder; the same 
 CONFIG = Annotated[str, typer.Option(help="he, a YAML file, or paper: the method of the paper as published.")]
 SETTINGS = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one key, e.g. segmenter.rounds=2; repeatable."),
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one key, e.g. training.rounds=2; repeatable."),
 ]
 SEED = Annotated[int | None, typer.Option(min=0, help="Seed of everything random; by default 0 (paper: 1).")]
 MPP = Annotated[float | None, typer.Option(help="Working resolution, micrometres per pixel; by default 0.5.")]
@@ -86,7 +86,7 @@ def train(
 
       wsipsm train fields/ -o model --slide-mpp 0.25
 
-      wsipsm train manifest.csv -o model --seed 1 --set segmenter.rounds=2
+      wsipsm train manifest.csv -o model --seed 1 --set training.rounds=2
 
       wsipsm train archive/ -o mine --init model/model.pt
 
@@ -160,7 +160,7 @@ def _train(inputs: list[str], out: Path, config: str, settings: list[str], optio
     from wsipsm.config import load_config
 
     seed = options.pop("seed")
-    named = {"encoder.seed": seed, "segmenter.seed": seed, "grid.mpp": options.pop("mpp")}
+    named = {"encoder.seed": seed, "training.seed": seed, "grid.mpp": options.pop("mpp")}
     overrides = [f"{key}={value}" for key, value in named.items() if value is not None]
     loaded = load_config(config, (*overrides, *settings))  # before torch is imported: a mistake shows at once
 

@@ -24,10 +24,11 @@ from wsipsm.config.sections import (
     PseudoMaskConfig,
     RecognizerConfig,
     ScheduleConfig,
+    SegmenterConfig,
     TilesConfig,
     TissueConfig,
 )
-from wsipsm.config.training import SegmenterConfig
+from wsipsm.config.training import TrainingConfig
 
 __all__ = [
     "CellsConfig",
@@ -45,6 +46,7 @@ __all__ = [
     "SegmenterConfig",
     "TilesConfig",
     "TissueConfig",
+    "TrainingConfig",
     "dump_yaml",
     "load_config",
     "load_recipe",

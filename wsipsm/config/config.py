@@ -15,10 +15,11 @@ from wsipsm.config.sections import (
     PseudoMaskConfig,
     RecognizerConfig,
     ScheduleConfig,
+    SegmenterConfig,
     TilesConfig,
     TissueConfig,
 )
-from wsipsm.config.training import SegmenterConfig
+from wsipsm.config.training import TrainingConfig
 
 
 class Config(Section):
@@ -36,6 +37,7 @@ class Config(Section):
     cells: CellsConfig = CellsConfig()
     output: OutputConfig = OutputConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    training: TrainingConfig = TrainingConfig()
 
     @property
     def instance_rules(self) -> LabelsConfig:

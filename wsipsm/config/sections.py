@@ -134,6 +134,17 @@ class PseudoMaskConfig(Section):
     """Tissue pixels of a slide that k-means sees."""
 
 
+class SegmenterConfig(Section):
+    """What of the segmenter's maps can be a cell."""
+
+    purposes = frozenset({"segmenter", "training"})
+
+    threshold: float = Field(default=0.1, ge=0, lt=1)
+    """Depth from which on a pixel can belong to a cell: 0 is the outline, 1 the middle of a nucleus."""
+    distance_smoothing_um: float = Field(default=0.5, ge=0, le=2)
+    """Standard deviation of the Gaussian on the depth before cells are sought, micrometres."""
+
+
 class LabelsConfig(Section):
     """Instances in what the segmenter found."""
 
@@ -152,9 +163,9 @@ class LabelsConfig(Section):
     """Holes (of vesicular nuclei) up to this area and 1.5 times its root across are filled, square micrometres."""
     sharpen_um: float = Field(default=0, ge=0, le=8)
     """Half width of the box blur, applied twice, that sharpens the evidence; 0 leaves it as it is, micrometres."""
-    split: Literal["depth", "shape"] = "depth"
+    split: Literal["h_maxima", "shape"] = "h_maxima"
     """What tells touching cells apart: peaks of the evidence, or pieces that look more like nuclei than the whole."""
-    split_depth: float = Field(default=0.19, gt=0, le=1)
+    split_height: float = Field(default=0.19, gt=0, le=1)
     """Two peaks are two cells where both stand this much above the saddle between them, share of the full evidence."""
     growth_um: float = Field(default=4.0, ge=0, le=4)
     """Cells grow by at most this towards the border of the evidence, micrometres."""
@@ -169,7 +180,7 @@ class PseudoLabelsConfig(LabelsConfig):
     """Smallest cell before its growth, square micrometres."""
     sharpen_um: float = Field(default=1.5, ge=0, le=8)
     """Half width of the box blur, applied twice, that sharpens the evidence; 0 leaves it as it is, micrometres."""
-    split: Literal["depth", "shape"] = "shape"
+    split: Literal["h_maxima", "shape"] = "shape"
     """What tells touching cells apart: peaks of the evidence, or pieces that look more like nuclei than the whole."""
     growth_um: float = Field(default=1.0, ge=0, le=4)
     """Cells grow by at most this towards the border of the evidence, micrometres."""

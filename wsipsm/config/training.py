@@ -9,11 +9,10 @@ from wsipsm.config.base import Section
 _MEMBER_SEEDS = 1_000_003
 
 
-class SegmenterConfig(Section):
+class TrainingConfig(Section):
     """The network that learns from pseudo labels; read by `wsipsm train`, two keys by a run."""
 
     purposes = frozenset({"training"})
-    other_purposes = dict.fromkeys(("threshold", "depth_smoothing_um"), frozenset({"segmenter", "training"}))
 
     seed: int = Field(default=0, ge=0)
     """Seed of fields, initial weights and batches."""
@@ -30,7 +29,7 @@ class SegmenterConfig(Section):
     """Optimiser steps on the labels of the pseudo masks."""
     rounds: int = Field(default=8, ge=0)
     """Further rounds on the segmenters' own labels."""
-    settled_rounds: int = Field(default=3, ge=0)
+    final_rounds: int = Field(default=3, ge=0)
     """How many last rounds find their labels as a run finds cells; those before part nuclei eagerly, see ``label_``."""
     round_steps: int = Field(default=300, ge=1)
     """Optimiser steps of a further round."""
@@ -40,29 +39,25 @@ class SegmenterConfig(Section):
     """Side of a crop, grid pixels; a multiple of the network's stride."""
     learning_rate: float = Field(default=0.003, gt=0, le=1)
     """Peak of the cosine schedule."""
-    average: float = Field(default=0.99, ge=0, lt=1)
+    ema_decay: float = Field(default=0.99, ge=0, lt=1)
     """Decay of the running mean of the weights."""
-    threshold: float = Field(default=0.1, ge=0, lt=1)
-    """Depth from which on a pixel can belong to a cell: 0 is the outline, 1 the middle of a nucleus."""
-    depth_smoothing_um: float = Field(default=0.5, ge=0, le=2)
-    """Standard deviation of the Gaussian on the depth before cells are sought, micrometres."""
     label_threshold: float = Field(default=0.12, ge=0, lt=1)
     """Depth from which on a pixel can belong to a label of the next round, before the rounds settle."""
     label_smoothing_um: float = Field(default=0.35, ge=0, le=2)
     """Standard deviation of the Gaussian on the depth before labels of the next round are sought, likewise."""
-    label_split_depth: float = Field(default=0.12, gt=0, le=1)
-    """``labels.split_depth``, likewise: merged nuclei would be learnt, pieces are doubtful anyway."""
+    label_split_height: float = Field(default=0.12, gt=0, le=1)
+    """``labels.split_height``, likewise: merged nuclei would be learnt, pieces are doubtful anyway."""
     min_scale: float = Field(default=0.8, gt=0, le=1)
     """Crops are resized by this factor or more."""
-    far_scale: float = Field(default=0.5, gt=0, le=1)
+    zoom_out_scale: float = Field(default=0.5, gt=0, le=1)
     """The same in the last rounds: seen from afar, nuclei that are easy to tell apart teach how to part small ones."""
-    far_rounds: int = Field(default=6, ge=0)
+    zoom_out_rounds: int = Field(default=6, ge=0)
     """How many last rounds see from afar; labels must be good before they do."""
     max_scale: float = Field(default=1.25, ge=1, le=2)
     """Crops are resized by up to this factor."""
     stain_jitter: float = Field(default=0.2, ge=0, lt=1)
     """Stain strengths vary by up to this share."""
-    veil_od: float = Field(default=0.03, ge=0)
+    od_shift: float = Field(default=0.03, ge=0)
     """A veil of up to this is added to or taken from every stain, share of the slide's 99th percentile of density."""
     blur_px: float = Field(default=1.2, ge=0.3)
     """Largest standard deviation of the blur of some crops, grid pixels."""
@@ -83,7 +78,7 @@ class SegmenterConfig(Section):
     threads: int = Field(default=1, ge=1)
     """CPU threads of training; another number may change the last bits of what is learnt."""
 
-    def settings_of_member(self, member: int) -> SegmenterConfig:
+    def settings_of_member(self, member: int) -> TrainingConfig:
         """Settings of one of the segmenters that learn side by side, 0 for the first: its seed differs."""
         return self.model_copy(update={"seed": self.seed + _MEMBER_SEEDS * member})
 
@@ -93,10 +88,10 @@ class SegmenterConfig(Section):
 
     def is_final_round(self, number: int) -> bool:
         """Whether labels of a round are found as a run finds cells."""
-        return number > self.rounds - self.settled_rounds
+        return number > self.rounds - self.final_rounds
 
-    def settings_of_round(self, number: int) -> SegmenterConfig:
+    def settings_of_round(self, number: int) -> TrainingConfig:
         """Settings of a round, 0 for the first: the last ones learn from crops that are zoomed out further."""
-        if number <= self.rounds - self.far_rounds:
+        if number <= self.rounds - self.zoom_out_rounds:
             return self
-        return self.model_copy(update={"min_scale": self.far_scale})
+        return self.model_copy(update={"min_scale": self.zoom_out_scale})

@@ -93,7 +93,7 @@ class SegmenterRecognizer(Recognizer):
         return [self._channels(image, *maps) for image, maps in zip(images, found, strict=True)]
 
     def _channels(self, image: Image, probability: Map, depth: Map) -> npt.NDArray[np.uint8]:
-        smoothing_px = self.config.depth_smoothing_um / self.net.mpp
+        smoothing_px = self.config.distance_smoothing_um / self.net.mpp
         found = evidence_of(depth, threshold=self.config.threshold, smoothing_px=smoothing_px)
         nuclear, counter = unmix(optical_density(_crop(image, self.halo_px)), self.stats.vectors)
         return np.stack(

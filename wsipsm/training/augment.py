@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from wsipsm.config import SegmenterConfig
+from wsipsm.config import TrainingConfig
 from wsipsm.stain.normalise import Stain
 from wsipsm.stain.optics import STAIN_VECTORS, Floats
 from wsipsm.training.targets import Target
@@ -34,7 +34,7 @@ class Sample:
 def draw(
     planes_of: Callable[[tuple[slice, slice]], Floats],
     target: Target,
-    config: SegmenterConfig,
+    config: TrainingConfig,
     rng: np.random.Generator,
     *,
     stain: Stain,
@@ -47,7 +47,7 @@ def draw(
         Planes of a window of the field, (y, x, 3) float32; see :func:`wsipsm.stain.normalise.relative_planes`.
     target : Target
         Of the field.
-    config : SegmenterConfig
+    config : TrainingConfig
         Side of a crop and strengths.
     rng : numpy.random.Generator
         Decides everything.
@@ -75,10 +75,10 @@ def draw(
     )
 
 
-def _disturbed(planes: Floats, config: SegmenterConfig, rng: np.random.Generator, stain: Stain) -> Floats:
+def _disturbed(planes: Floats, config: TrainingConfig, rng: np.random.Generator, stain: Stain) -> Floats:
     """Other strengths of each stain; a veil; blur; noise."""
     strength = rng.uniform(1 - config.stain_jitter, 1 + config.stain_jitter, 3).astype(np.float32)
-    veil = rng.uniform(-config.veil_od, config.veil_od, 3).astype(np.float32)
+    veil = rng.uniform(-config.od_shift, config.od_shift, 3).astype(np.float32)
     restained: Floats
     if stain == "he":
         restained = np.asarray(((planes @ _TO_STAINS) * strength + veil) @ _FROM_STAINS, np.float32)

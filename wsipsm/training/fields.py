@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wsipsm.config import Config, SegmenterConfig
+from wsipsm.config import Config, TrainingConfig
 from wsipsm.core.errors import FitError
 from wsipsm.core.files import write_bytes
 from wsipsm.core.geometry import Box, Grid
@@ -81,7 +81,7 @@ def material(source: Source, config: Config, *, file: Path) -> Material:
 
 def sample_slide(slide: Slide, config: Config, *, fingerprint: str) -> tuple[Images, Images]:
     """Patches and fields over the tissue of a slide; the same for a copy of the slide under another name."""
-    grid, smallest = slide.grid(config.grid.mpp), config.segmenter.patch_px
+    grid, smallest = slide.grid(config.grid.mpp), config.training.patch_px
     if min(grid.shape) < smallest:
         raise FitError(
             f"{slide.path}: {grid.width} x {grid.height} px at {grid.mpp:g} um/px, expected at least {smallest} each: "
@@ -91,11 +91,11 @@ def sample_slide(slide: Slide, config: Config, *, fingerprint: str) -> tuple[Ima
     if region.empty:
         raise FitError(f"{slide.path}: no tissue found, learn from a slide with tissue")
     patches = read_boxes(slide, patch_boxes(region, grid, config.encoder), grid)
-    rng = np.random.default_rng((config.segmenter.seed, int(fingerprint[:16], 16)))
-    return patches, read_boxes(slide, field_boxes(region, grid, config.segmenter, rng), grid)
+    rng = np.random.default_rng((config.training.seed, int(fingerprint[:16], 16)))
+    return patches, read_boxes(slide, field_boxes(region, grid, config.training, rng), grid)
 
 
-def field_boxes(region: Region, grid: Grid, config: SegmenterConfig, rng: np.random.Generator) -> list[Box]:
+def field_boxes(region: Region, grid: Grid, config: TrainingConfig, rng: np.random.Generator) -> list[Box]:
     """Boxes of the fields of a slide, in grid px and in row-major order; they lie in the plane.
 
     Their middles are drawn in the region, apart from each other where it is large enough. A plane that is hardly
@@ -107,7 +107,7 @@ def field_boxes(region: Region, grid: Grid, config: SegmenterConfig, rng: np.ran
         Not empty, level-0 px.
     grid : Grid
         The working plane.
-    config : SegmenterConfig
+    config : TrainingConfig
         Number and side.
     rng : numpy.random.Generator
         Decides where.

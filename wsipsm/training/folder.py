@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from wsipsm import __version__
-from wsipsm.config import SegmenterConfig
+from wsipsm.config import TrainingConfig
 from wsipsm.core.errors import OutputError
 from wsipsm.core.files import make_folder, write_json
 from wsipsm.core.own_files import bad_record, refuse_foreign, remove_owned
@@ -71,7 +71,7 @@ class Folder:
         """State of a member within a round."""
         return self.path / f"round-{number}-{member}.state"
 
-    def rounds_done(self, config: SegmenterConfig) -> int:
+    def rounds_done(self, config: TrainingConfig) -> int:
         """How many rounds need not be learnt again."""
         done = [
             n
@@ -122,14 +122,14 @@ def stage_digests(config: Mapping[str, Any], inputs: list[Any], init: str | None
     init : str or None
         Hash of the checkpoint that the segmenter starts from.
     """
-    encoder, segmenter = config["encoder"], config["segmenter"]
+    encoder, training = config["encoder"], config["training"]
     sampled = [encoder[key] for key in ("seed", "patches", "patch_px")]
-    sampled += [segmenter[key] for key in ("seed", "fields", "field_px", "patch_px")]
+    sampled += [training[key] for key in ("seed", "fields", "field_px", "patch_px")]
     facts = {
         "fields": [__version__, inputs, config["grid"], config["tissue"], config["recognizer"], sampled],
         "encoder": [encoder],
         "pseudolabels": [config["pseudomask"], config["pseudolabels"]],
-        "segmenter": [segmenter, config["labels"], init],
+        "segmenter": [training, config["segmenter"], config["labels"], init],
     }
     digests, before = {}, ""
     for stage in STAGES:
@@ -217,8 +217,8 @@ class Record:
 
 def _files(folder: Folder, facts: Mapping[str, Any], stages: Iterable[str]) -> set[Path]:
     """What stages of a training write that has these facts, or this record."""
-    segmenter = facts["config"]["segmenter"]
-    return folder.files(stages, _names(facts), rounds=segmenter["rounds"], members=segmenter["members"])
+    training = facts["config"]["training"]
+    return folder.files(stages, _names(facts), rounds=training["rounds"], members=training["members"])
 
 
 def _names(table: Mapping[str, Any]) -> list[str]:

@@ -47,7 +47,7 @@ class TrainRequest:
         Output folder.
     config : Config
         Sections ``grid``, ``tissue``, ``recognizer`` (its stain), ``encoder``, ``pseudomask``, ``pseudolabels``,
-        ``segmenter`` and ``labels``.
+        ``segmenter``, ``labels`` and ``training``.
     stage : {'all', 'pretrain', 'pseudomask', 'segmenter'}
         Up to where; ``segmenter`` is the last alone, on what the others left.
     init : Path, optional
@@ -157,7 +157,7 @@ def _begin(request: TrainRequest, sources: list[Source], skipped: list[Skipped],
 
 def _finish(training: Training, materials: list[Material], mean: Segmenter) -> Path:
     """Write the model and the report, and drop what only a resumed training needs."""
-    folder, last = training.folder, training.config.segmenter.rounds
+    folder, last = training.folder, training.config.training.rounds
     net = SegmentationNet(
         mean,
         mpp=training.config.grid.mpp,
@@ -172,8 +172,8 @@ def _finish(training: Training, materials: list[Material], mean: Segmenter) -> P
 
 def _close(training: Training) -> Path:
     """Drop what only a resumed training needs."""
-    segmenter = training.config.segmenter
-    remove_owned(training.folder.pairs(rounds=segmenter.rounds, members=segmenter.members))
+    keys = training.config.training
+    remove_owned(training.folder.pairs(rounds=keys.rounds, members=keys.members))
     if training.record.table["status"] != "done":
         training.record.table["status"] = "done"
         training.record.write()

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wsipsm.config import SegmenterConfig
+from wsipsm.config import TrainingConfig
 from wsipsm.core.errors import CheckpointError
 from wsipsm.core.files import write_bytes
 from wsipsm.core.geometry import Image
@@ -70,12 +70,12 @@ class Batch:
     weight: Tensor
 
 
-def lesson_of(image: Image, taught: Taught, stats: SlideStats, config: SegmenterConfig, *, mpp: float) -> Lesson:
+def lesson_of(image: Image, taught: Taught, stats: SlideStats, config: TrainingConfig, *, mpp: float) -> Lesson:
     """Lesson of a field from its labels."""
     return Lesson(image, stats, make_target(taught.labels, taught.probability, image, config, mpp=mpp))
 
 
-def new_pair(config: SegmenterConfig) -> Averaged:
+def new_pair(config: TrainingConfig) -> Averaged:
     """Network with the weights of the seed, and its running mean."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -88,7 +88,7 @@ def pair_of(net: SegmentationNet) -> Averaged:
     return _paired(copy.deepcopy(net.segmenter).cpu().requires_grad_(True))
 
 
-def batch_of(lessons: Sequence[Lesson], config: SegmenterConfig, *, number: int, step: int) -> Batch:
+def batch_of(lessons: Sequence[Lesson], config: TrainingConfig, *, number: int, step: int) -> Batch:
     """Batch of a step of a round; seed, round and step decide it."""
     rng = np.random.default_rng((config.seed, number, step))
     settings = config.settings_of_round(number)
@@ -100,7 +100,7 @@ def batch_of(lessons: Sequence[Lesson], config: SegmenterConfig, *, number: int,
 def learn_round(
     pair: Averaged,
     lessons: Sequence[Lesson],
-    config: SegmenterConfig,
+    config: TrainingConfig,
     *,
     number: int,
     state_file: Path,
@@ -114,7 +114,7 @@ def learn_round(
         Network and running mean of the round before.
     lessons : sequence of Lesson
         Fields with their targets.
-    config : SegmenterConfig
+    config : TrainingConfig
         Length, rate, batch, seed.
     number : int
         Of the round, from 0.
@@ -138,7 +138,7 @@ def learn_round(
         return segmenter_loss(output, *(t.to(device) for t in (batch.nucleus, batch.depth, batch.weight)))
 
     steps = config.round_steps if number else config.steps
-    schedule = Schedule(steps, config.learning_rate, config.average, save_every=max(1, min(50, steps // 10)))
+    schedule = Schedule(steps, config.learning_rate, config.ema_decay, save_every=max(1, min(50, steps // 10)))
     learn(pair, loss_of, schedule, state_file=state_file, progress=progress)
 
 
@@ -172,6 +172,6 @@ def _paired(network: Segmenter) -> Averaged:
     return Averaged(network, copy.deepcopy(network))
 
 
-def _draw_one(lessons: Sequence[Lesson], config: SegmenterConfig, rng: np.random.Generator) -> Sample:
+def _draw_one(lessons: Sequence[Lesson], config: TrainingConfig, rng: np.random.Generator) -> Sample:
     lesson = lessons[int(rng.integers(len(lessons)))]
     return draw(lesson.planes, lesson.target, config, rng, stain=lesson.stats.stain)

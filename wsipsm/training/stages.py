@@ -56,7 +56,7 @@ def sample(training: Training, sources: Sequence[Source]) -> list[Material]:
 def refuse_little(materials: Sequence[Material], config: Config) -> None:
     """Raise for less than a few crops of tissue."""
     pixels = sum(m.fields[..., 0].size for m in materials)
-    least = _ENOUGH_CROPS * config.segmenter.patch_px**2
+    least = _ENOUGH_CROPS * config.training.patch_px**2
     if pixels < least:
         side, mpp = round(least**0.5), config.grid.mpp
         raise FitError(
@@ -106,7 +106,7 @@ def label_by_psm(training: Training, materials: Sequence[Material], net: Activat
 
 def learn_segmenter(training: Training, materials: Sequence[Material], init: SegmentationNet | None) -> Segmenter:
     """Segmenters learn a round on the pseudo labels, then rounds on their own; the first one's running mean."""
-    config, folder = training.config.segmenter, training.folder
+    config, folder = training.config.training, training.folder
     pairs = [pair_of(init) if init else new_pair(config.settings_of_member(m)) for m in range(config.members)]
     with training.stage("segmenter"), limited_threads(config.threads):
         first = folder.rounds_done(config)
@@ -139,13 +139,13 @@ def prepare(
     lessons, counts = [], Counts(0, 0)
     for done, one in enumerate(materials, start=1):
         if teachers:
-            final_round = config.segmenter.is_final_round(number)
+            final_round = config.training.is_final_round(number)
             taught = [labels_of_segmenters(f, teachers, one.stats, config, final_round=final_round) for f in one.fields]
         else:
             taught = load_labels(folder.labels(one.source.name))
         for field, label in zip(one.fields, taught, strict=True):
-            lessons.append(lesson_of(field, label, one.stats, config.segmenter, mpp=config.grid.mpp))
-            counts += count(label, field, config.segmenter, mpp=config.grid.mpp)
+            lessons.append(lesson_of(field, label, one.stats, config.training, mpp=config.grid.mpp))
+            counts += count(label, field, config.training, mpp=config.grid.mpp)
         training.watcher.moved(done)
     training.record.table["rounds"][str(number)] = {"instances": counts.instances, "doubtful": counts.doubtful}
     training.record.write()
@@ -168,7 +168,7 @@ def provenance(training: Training, *, number: int) -> dict[str, Any]:
         "skipped": table["skipped"],
         "config": table["config"],
         "init": table["init"],
-        "seed": training.config.segmenter.seed,
+        "seed": training.config.training.seed,
         "digests": training.digests,
         "seconds": {name: entry["seconds"] for name, entry in table["stages"].items()},
         "device": training.device.type,
@@ -178,7 +178,7 @@ def provenance(training: Training, *, number: int) -> dict[str, Any]:
 
 def _learn_one(training: Training, lessons: Sequence[Lesson], pair: Averaged, *, number: int, member: int) -> None:
     """Learn a round of a member, unless that was done before a kill, and leave its file."""
-    config, folder = training.config.segmenter, training.folder
+    config, folder = training.config.training, training.folder
     if folder.pair(number, member).is_file():
         load_pair(folder.pair(number, member), pair)
         return

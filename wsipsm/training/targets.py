@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import find_objects
 
-from wsipsm.config import SegmenterConfig
+from wsipsm.config import TrainingConfig
 from wsipsm.core.geometry import Image, Map
 from wsipsm.stain.optics import Floats, optical_density
 
@@ -38,7 +38,7 @@ class Target:
     weight: Floats
 
 
-def make_target(labels: Instances, probability: Map, image: Image, config: SegmenterConfig, *, mpp: float) -> Target:
+def make_target(labels: Instances, probability: Map, image: Image, config: TrainingConfig, *, mpp: float) -> Target:
     """Target of a field from labels that a teacher, or the segmenter of the round before, gave.
 
     Instances that do not fill their moment ellipse, hardly stand out from their surroundings, are tiny or were not sure
@@ -53,7 +53,7 @@ def make_target(labels: Instances, probability: Map, image: Image, config: Segme
         Of nucleus, 0 to 1.
     image : (y, x, 3) uint8
         RGB.
-    config : SegmenterConfig
+    config : TrainingConfig
         What is trusted.
     mpp : float
         Micrometres per pixel.
@@ -66,7 +66,7 @@ def make_target(labels: Instances, probability: Map, image: Image, config: Segme
 
 
 def trusted(
-    labels: Instances, probability: Map, image: Image, config: SegmenterConfig, *, mpp: float
+    labels: Instances, probability: Map, image: Image, config: TrainingConfig, *, mpp: float
 ) -> npt.NDArray[np.bool_]:
     """Which instances are trusted, (N + 1,) bool by label; background always is."""
     darkness = optical_density(image).mean(axis=-1)

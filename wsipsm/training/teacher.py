@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsipsm.cells import instances as labels
-from wsipsm.config import Config, LabelsConfig, SegmenterConfig
+from wsipsm.config import Config, LabelsConfig, TrainingConfig
 from wsipsm.core.geometry import Image, Map
 from wsipsm.core.maps import DECISION
 from wsipsm.nuclei.recognizer import PsmRecognizer
@@ -77,16 +77,16 @@ def labels_of_segmenters(
     stats : SlideStats
         Of the slide.
     config : Config
-        Sections ``grid``, ``segmenter`` and ``labels``.
+        Sections ``grid``, ``segmenter``, ``labels`` and ``training``.
     final_round : bool
-        Find labels as a run finds cells, not as ``segmenter.label_`` says.
+        Find labels as a run finds cells, not as ``training.label_`` says.
     """
-    mpp, halo, own = config.grid.mpp, nets[0].halo_px, config.segmenter
+    mpp, halo, own = config.grid.mpp, nets[0].halo_px, config.training
     threshold, smoothing_um, rules = own.label_threshold, own.label_smoothing_um, config.labels
     if final_round:
-        threshold, smoothing_um = own.threshold, own.depth_smoothing_um
+        threshold, smoothing_um = config.segmenter.threshold, config.segmenter.distance_smoothing_um
     else:
-        rules = rules.model_copy(update={"split_depth": own.label_split_depth})
+        rules = rules.model_copy(update={"split_height": own.label_split_height})
     probability, depth = averaged_maps(_mirrored(image, halo), nets, stats)
     evidence = _crop(evidence_of(depth, threshold=threshold, smoothing_px=smoothing_um / mpp), halo)
     return Taught(_instances(evidence, rules, mpp), _crop(probability, halo), np.zeros((0, 0), np.uint8))
@@ -104,7 +104,7 @@ def averaged_maps(image: Image, nets: Sequence[SegmentationNet], stats: SlideSta
     return probability, depth
 
 
-def count(taught: Taught, image: Image, config: SegmenterConfig, *, mpp: float) -> Counts:
+def count(taught: Taught, image: Image, config: TrainingConfig, *, mpp: float) -> Counts:
     """Instances of a field and the doubtful ones among them."""
     good = trusted(taught.labels, taught.probability, image, config, mpp=mpp)
     return Counts(len(good) - 1, int((~good).sum()))

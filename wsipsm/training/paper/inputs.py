@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from wsipsm.config import Config, EncoderConfig, GridConfig, SegmenterConfig
+from wsipsm.config import Config, EncoderConfig, GridConfig, TrainingConfig
 from wsipsm.core.errors import FitError, SlideError
 from wsipsm.core.geometry import Box, Image
 from wsipsm.slide import open_slide
@@ -35,8 +35,8 @@ def paper_images(
     -------
     list of (str, (y, x, 3) uint8), and the slides left out
     """
-    fields = SegmenterConfig(field_px=min(max(side_px, _LEAST_PX), _MOST_PX), seed=seed)
-    config = Config(grid=GridConfig(mpp=mpp), encoder=EncoderConfig(patches=8), segmenter=fields)
+    fields = TrainingConfig(field_px=min(max(side_px, _LEAST_PX), _MOST_PX), seed=seed)
+    config = Config(grid=GridConfig(mpp=mpp), encoder=EncoderConfig(patches=8), training=fields)
     sources, skipped = find_sources(inputs, slide_mpp=slide_mpp)
     found: list[tuple[str, Image]] = []
     for source in sources:
