@@ -122,13 +122,13 @@ fcntl.flock = flock  # as on a Lustre that is mounted without locks
 from wsipsm.core.errors import OutputError
 from wsipsm.core.lock import locked_trees
 folder = pathlib.Path(sys.argv[1])
-(folder / ".wsipsm.core.lock").touch()
+(folder / ".wsipsm.lock").touch()
 try:
     with locked_trees([folder]):
         print("held")
 except OutputError as error:
     print(error)
-print((folder / ".wsipsm.core.lock").exists())
+print((folder / ".wsipsm.lock").exists())
 """
 
 

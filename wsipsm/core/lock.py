@@ -24,7 +24,7 @@ except ModuleNotFoundError:
         "(https://learn.microsoft.com/windows/wsl/install) and open its results in QuPath as usual"
     ) from None
 
-LOCK_FILE = ".wsipsm.core.lock"
+LOCK_FILE = ".wsipsm.lock"
 HOLDER_FILE = ".wsipsm.holder.json"
 
 
