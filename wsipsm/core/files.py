@@ -1,4 +1,4 @@
-"""What a result came from: hashes, versions, and files written whole or not at all."""
+"""Atomic writes, hashes and folders."""
 
 from __future__ import annotations
 
@@ -7,21 +7,14 @@ import errno
 import hashlib
 import io
 import os
-import platform
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from wsipsm import __version__
 from wsipsm.core.errors import DiskFullError, OutputError
-
-PACKAGES = ("dask", "distributed", "numpy", "openslide-python", "scikit-learn", "shapely", "torch", "zarr")
-"""Packages whose versions are recorded with a run."""
-
 
 RESULT_VERSION = 1
 """Raised by hand whenever the same slide and settings give other cells, measurements or UUIDs than before."""
@@ -51,12 +44,6 @@ def file_mark(path: Path) -> list[int]:
     """Size and time of change of a file: while both stay, so does its content."""
     stat = path.stat()
     return [stat.st_size, stat.st_mtime_ns]
-
-
-def versions() -> dict[str, str]:
-    """Versions of wsipsm, Python, the platform and the packages that numbers depend on."""
-    found = {name: metadata.version(name) for name in PACKAGES}
-    return {"wsipsm": __version__, "python": platform.python_version(), "platform": platform.platform(), **found}
 
 
 def write_bytes(path: Path, content: bytes) -> None:

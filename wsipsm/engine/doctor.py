@@ -18,9 +18,10 @@ import psutil
 
 from wsipsm.config import ScheduleConfig, load_config
 from wsipsm.core.errors import OutputError, ScheduleError, WsipsmError, describe_error
-from wsipsm.core.files import make_folder, versions, write_bytes
+from wsipsm.core.files import make_folder, write_bytes
 from wsipsm.core.gpus import gpu_names
 from wsipsm.core.lock import is_locked, locked
+from wsipsm.core.versions import versions
 from wsipsm.engine.cluster import connect
 from wsipsm.engine.pipeline import Request, run
 from wsipsm.engine.state import Quiet

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from wsipsm.core.errors import EvaluationError
-from wsipsm.core.files import versions
+from wsipsm.core.versions import versions
 from wsipsm.evaluation import bootstrap
 from wsipsm.evaluation.evaluate import ImageScores, Settings
 from wsipsm.evaluation.pairing import Pairs

@@ -10,7 +10,7 @@ import numpy as np
 
 from wsipsm.config import Config
 from wsipsm.core.errors import CheckpointError, FitError, SlideError
-from wsipsm.core.files import versions
+from wsipsm.core.versions import versions
 from wsipsm.nuclei.activation import ActivationNet
 from wsipsm.nuclei.nets.checkpoint import load_checkpoint, save_checkpoint
 from wsipsm.nuclei.nets.device import limited_threads

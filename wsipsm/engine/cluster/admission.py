@@ -14,7 +14,7 @@ from typing import Any
 from distributed import Client
 
 from wsipsm.core.errors import describe_error
-from wsipsm.core.files import versions
+from wsipsm.core.versions import versions
 from wsipsm.engine.cluster.plugin import settle_worker
 
 ASK_SECONDS = 30

@@ -9,7 +9,7 @@ from typing import Any
 from distributed import Client
 
 from wsipsm.core.errors import ScheduleError
-from wsipsm.core.files import versions
+from wsipsm.core.versions import versions
 from wsipsm.engine.cluster.admission import other_versions
 
 CONNECT_SECONDS = 30

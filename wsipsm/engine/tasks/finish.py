@@ -22,10 +22,11 @@ import numpy.typing as npt
 import orjson
 
 from wsipsm.cells.table import CLASS_NAMES, Cells, cell_uuids
-from wsipsm.core.files import file_hash, file_mark, flush_tree, make_folder, versions, write_json
+from wsipsm.core.files import file_hash, file_mark, flush_tree, make_folder, write_json
 from wsipsm.core.geometry import Box
 from wsipsm.core.lock import locked
 from wsipsm.core.maps import CHANNELS, DECISION
+from wsipsm.core.versions import versions
 from wsipsm.engine import maps as store
 from wsipsm.engine import scratch
 from wsipsm.engine.job import Job, JobRef
