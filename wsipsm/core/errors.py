@@ -13,7 +13,7 @@
     ├── FitError                  too little to learn from
     ├── CheckpointError           a checkpoint of another kind, truncated, or of another version
     ├── DeviceMemoryError         a GPU that cannot hold even one block
-    ├── MissingExtraError         an optional package that is not installed
+    ├── ExtraError                an optional package that is not installed
     ├── EvaluationError           predictions and ground truth that cannot be read or compared
     ├── ScheduleError             the Dask scheduler cannot be reached, or its workers do not fit
     │   └── WorkerLostError       workers died over a task
@@ -92,19 +92,21 @@ class DeviceMemoryError(WsipsmError):
     """A GPU whose memory does not hold one block."""
 
 
-class MissingExtraError(WsipsmError, ImportError):
+class ExtraError(WsipsmError, ImportError):
     """An optional package that is not installed.
 
     Parameters
     ----------
+    extra : str
+        Extra of wsipsm that installs it.
     package : str
         Its name on PyPI.
-    extra : str
-        Extra of wsipsm that brings it.
+    hint : str
+        What works without it.
     """
 
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is not installed: pip install 'wsipsm[{extra}]'")
+    def __init__(self, extra: str, package: str, hint: str = "") -> None:
+        super().__init__(f"{package} is not installed: pip install 'wsipsm[{extra}]'" + (hint and f"; {hint}"))
 
 
 class EvaluationError(WsipsmError):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from wsipsm.config import RecipeConfig, dump_yaml
-from wsipsm.core.errors import MissingExtraError, ScheduleError
+from wsipsm.core.errors import ExtraError, ScheduleError
 
 ASK_SECONDS = 10
 """How long an answer of a manager is waited for."""
@@ -29,7 +29,7 @@ def started(recipe: RecipeConfig) -> Iterator[Any]:
     ------
     ScheduleError
         The manager is not here, or it refuses the options.
-    MissingExtraError
+    ExtraError
         The package that talks to it is not installed.
     """
     cluster = _STARTERS[recipe.kind](recipe)
@@ -92,7 +92,7 @@ def _slurm_cluster(recipe: RecipeConfig) -> Any:
     try:
         from dask_jobqueue.slurm import SLURMCluster
     except ImportError:
-        raise MissingExtraError("dask-jobqueue", "slurm") from None
+        raise ExtraError("slurm", "dask-jobqueue") from None
     try:
         return SLURMCluster(silence_logs=logging.CRITICAL, **recipe.options)
     except (TypeError, ValueError) as error:
@@ -115,7 +115,7 @@ def _start_cuda(recipe: RecipeConfig) -> Any:
     try:
         from dask_cuda import LocalCUDACluster
     except ImportError:
-        raise MissingExtraError("dask-cuda", "cuda") from None
+        raise ExtraError("cuda", "dask-cuda") from None
     try:
         return LocalCUDACluster(resources={"GPU": 1}, silence_logs=logging.CRITICAL, **recipe.options)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -127,7 +127,7 @@ def _start_kubernetes(recipe: RecipeConfig) -> Any:
         import kr8s
         from dask_kubernetes.operator import KubeCluster
     except ImportError:
-        raise MissingExtraError("dask-kubernetes", "kubernetes") from None
+        raise ExtraError("kubernetes", "dask-kubernetes") from None
     try:
         kr8s.api().version()  # first: what KubeCluster leaves where nobody answers stumbles at exit
         cluster = KubeCluster(quiet=True, **recipe.options)

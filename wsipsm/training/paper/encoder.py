@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wsipsm.core.errors import ConfigError, MissingExtraError
+from wsipsm.core.errors import ConfigError, ExtraError
 from wsipsm.training.paper.tasks import TASKS, Predictor
 
 try:
     import timm
 except ModuleNotFoundError:
-    raise MissingExtraError("timm", "paper") from None
+    raise ExtraError("paper", "timm") from None
 
 
 class ActivationEncoder(nn.Module):
