@@ -1,1 +1,1 @@
-"""What every room stands on: errors, planes and boxes, files, locks, the contract of maps."""
+"""What all other packages use: errors, geometry, files, locks, versions and the format of the maps."""

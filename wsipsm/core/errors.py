@@ -1,30 +1,30 @@
-"""Everything wsipsm can refuse, as one tree.
+"""All exceptions of wsipsm, as one tree.
 
 ::
 
     WsipsmError
-    ├── ConfigError               an unknown key, a bad value
-    ├── InputError                a path, a folder or a glob that gives no slide
-    ├── SlideError                a slide that cannot be used
-    │   ├── UnreadableSlideError  does not open, or opens and does not read
-    │   ├── ResolutionError       no believable micrometres per pixel, or too coarse
-    │   └── PixelFormatError      not 8-bit RGB
-    ├── RegionError               an empty region of interest, or one outside the slide
-    ├── FitError                  too little to learn from
-    ├── CheckpointError           a checkpoint of another kind, truncated, or of another version
-    ├── DeviceMemoryError         a GPU that cannot hold even one block
-    ├── ExtraError                an optional package that is not installed
-    ├── EvaluationError           predictions and ground truth that cannot be read or compared
-    ├── ScheduleError             the Dask scheduler cannot be reached, or its workers do not fit
-    │   └── WorkerLostError       workers died over a task
-    ├── StoppedError              a signal asked the run to stop
-    ├── UnsupportedSystemError    an operating system without what a run relies on
-    └── OutputError               an output folder that cannot be written
-        ├── DiskFullError         no space left
-        ├── LockedError           another run works on the folder
-        └── StaleError            another run has taken over the scratch of a slide
+    ├── ConfigError               unknown key or bad value in a configuration
+    ├── InputError                a path, folder or glob pattern without a slide
+    ├── SlideError                unusable slide
+    │   ├── UnreadableSlideError  file that cannot be opened, or pixels that cannot be read
+    │   ├── ResolutionError       micrometres per pixel unknown, implausible or too coarse
+    │   └── PixelFormatError      pixels that are not 8-bit RGB
+    ├── RegionError               region of interest empty, malformed or outside the slide
+    ├── FitError                  too little tissue to train or calibrate on
+    ├── CheckpointError           checkpoint damaged, or of another kind or version
+    ├── DeviceMemoryError         GPU memory too small for one block
+    ├── ExtraError                optional package not installed
+    ├── EvaluationError           predictions or ground truth that cannot be read or compared
+    ├── ScheduleError             Dask scheduler unreachable, or its workers unusable
+    │   └── WorkerLostError       workers died while they ran a task
+    ├── StoppedError              run stopped by a signal
+    ├── UnsupportedSystemError    operating system without POSIX file locks
+    └── OutputError               results that cannot be written or read
+        ├── DiskFullError         no space or quota left
+        ├── LockedError           output folder locked by another run
+        └── StaleError            scratch of a slide gone or taken over by another run
 
-A message says what was got, what was expected and what to do, on one line. An error whose class says ``final`` comes
+A message is one line: what was found, what was expected and what to do. An error whose class says ``final`` comes
 back however often one tries.
 """
 
@@ -32,19 +32,19 @@ from __future__ import annotations
 
 
 class WsipsmError(Exception):
-    """Root of the tree; the command line prints it as one line and exits non-zero."""
+    """Base class; the command line prints its message as one line and exits with a non-zero code."""
 
     final = False
 
 
 class ConfigError(WsipsmError, ValueError):
-    """A configuration that cannot be understood."""
+    """A configuration with an unknown key or a bad value."""
 
     final = True
 
 
 class InputError(WsipsmError, FileNotFoundError):
-    """An input that names no slide."""
+    """A path, folder or glob pattern without a slide."""
 
     def __str__(self) -> str:  # FileNotFoundError would format errno and strerror
         return str(self.args[0]) if self.args else ""
@@ -55,11 +55,11 @@ class SlideError(WsipsmError):
 
 
 class UnreadableSlideError(SlideError):
-    """A file that does not open as a slide, or whose pixels cannot be read."""
+    """A slide file that cannot be opened, or whose pixels cannot be read."""
 
 
 class ResolutionError(SlideError):
-    """A slide without believable micrometres per pixel, or coarser than the working resolution."""
+    """A slide of unknown or implausible micrometres per pixel, or coarser than the working resolution."""
 
     final = True
 
@@ -77,19 +77,19 @@ class RegionError(WsipsmError):
 
 
 class FitError(WsipsmError):
-    """Too little tissue to learn from."""
+    """Too little tissue to train or calibrate on."""
 
     final = True
 
 
 class CheckpointError(WsipsmError):
-    """A checkpoint that is not one, or does not fit."""
+    """A checkpoint that is damaged, or of another kind or version."""
 
     final = True
 
 
 class DeviceMemoryError(WsipsmError):
-    """A GPU whose memory does not hold one block."""
+    """GPU memory too small for one block."""
 
 
 class ExtraError(WsipsmError, ImportError):
@@ -114,15 +114,15 @@ class EvaluationError(WsipsmError):
 
 
 class ScheduleError(WsipsmError):
-    """A Dask scheduler that cannot be reached or used."""
+    """A Dask scheduler that cannot be reached, or whose workers cannot be used."""
 
 
 class WorkerLostError(ScheduleError):
-    """Workers died over a task."""
+    """Workers died while they ran a task."""
 
 
 class StoppedError(WsipsmError):
-    """A run that a signal asked to stop.
+    """A run stopped by a signal.
 
     Attributes
     ----------
@@ -139,35 +139,40 @@ class StoppedError(WsipsmError):
 
 
 class UnsupportedSystemError(WsipsmError):
-    """An operating system without what a run relies on."""
+    """An operating system without POSIX file locks."""
 
 
 class OutputError(WsipsmError):
-    """An output folder or file that cannot be written."""
+    """Results that cannot be written or read."""
 
 
 class DiskFullError(OutputError):
-    """No space left, or no quota, where something is to be written."""
+    """No space or quota left on the file system of the results."""
 
     final = True
 
 
 class LockedError(OutputError):
-    """An output folder that another run works on."""
+    """An output folder locked by another run."""
 
 
 class StaleError(OutputError):
-    """Scratch that another run has taken over, or that is gone."""
+    """Scratch of a slide that is gone, or that another run has taken over."""
 
     final = True
 
 
 def how_to_go_on(*, fresh: bool) -> str:
-    """Say how to take up again what was stopped; ``--fresh`` would drop what is done by now."""
+    """Advice to resume a stopped run; with ``--fresh`` the same command would discard what is done."""
     return f"the same command{' without --fresh' if fresh else ''} goes on where it was"
 
 
+def short_reason(error: BaseException) -> str:
+    """First 120 characters of an error's message on one line; the name of its class if it has no message."""
+    return " ".join(str(error).split())[:120] or type(error).__name__
+
+
 def describe_error(error: BaseException) -> str:
-    """One line that says what went wrong; an error that is not ours is named by its class."""
+    """Message of an error on one line; one that is not a `WsipsmError` is prefixed by the name of its class."""
     text = " ".join(str(error).split())
     return text if isinstance(error, WsipsmError) else f"{type(error).__name__}: {text}"

@@ -17,18 +17,18 @@ import orjson
 from wsipsm.core.errors import DiskFullError, OutputError
 
 RESULT_VERSION = 1
-"""Raised by hand whenever the same slide and settings give other cells, measurements or UUIDs than before."""
+"""Incremented by hand whenever the same slide and settings give other cells, measurements or UUIDs than before."""
 
 
 def result_hash(keys: Mapping[str, Any], **inputs: Any) -> str:
-    """Sixteen hexadecimal digits that change when the cells of a run could.
+    """Hash (16 hexadecimal digits) of everything that the cells of a run depend on.
 
     Parameters
     ----------
     keys : mapping
         `Config.result_keys`.
     **inputs
-        JSON-ready facts: the slide's fingerprint, a resolution override, the region, an encoder's hash.
+        Other inputs, ready for JSON: fingerprint of the slide, resolution override, hashes of region and checkpoint.
     """
     content = orjson.dumps({"version": RESULT_VERSION, "config": keys, **inputs}, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(content).hexdigest()[:16]
@@ -41,13 +41,13 @@ def file_hash(path: Path) -> str:
 
 
 def file_mark(path: Path) -> list[int]:
-    """Size and time of change of a file: while both stay, so does its content."""
+    """Size and modification time of a file, ns; while both are unchanged, the content is taken as unchanged."""
     stat = path.stat()
     return [stat.st_size, stat.st_mtime_ns]
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
+    """Write a file atomically: it appears complete or not at all.
 
     Raises
     ------
@@ -67,14 +67,14 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_once(path: Path, write: Callable[[Path], None]) -> None:
-    """Make a file that is never replaced: of several processes that make it at once, the first to be ready wins.
+    """Create a file that is never replaced; of several processes that create it at once, the first to finish wins.
 
     Parameters
     ----------
     path : Path
-        The file; it appears whole.
+        The file; it appears complete.
     write : callable
-        Writes the content to the path that it is given.
+        Writes the content to the path that it gets.
     """
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
@@ -89,13 +89,13 @@ def _link_once(draft: Path, path: Path) -> None:
         os.link(draft, path)
     except FileExistsError:
         return
-    except OSError:  # a file system without hard links, where looking first must do
+    except OSError:  # no hard links on this file system: look first, then replace
         if not path.exists():
             os.replace(draft, path)
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether no space, or no quota, is left where something was to be written."""
+    """Whether an error, or its cause, means that no space or quota is left."""
     if isinstance(error, DiskFullError):
         return True
     cause = error.__cause__ or error.__context__
@@ -104,12 +104,12 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def write_json(path: Path, table: Mapping[str, Any]) -> None:
-    """Write indented JSON whole or not at all."""
+    """Write indented JSON atomically."""
     write_bytes(path, orjson.dumps(table, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
 def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a table whole or not at all."""
+    """Write a table as CSV, atomically."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(columns), lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
@@ -118,7 +118,7 @@ def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, An
 
 
 def flush_tree(folder: Path) -> None:
-    """Wait until all files below a folder are on the disk, before anything says that they are there."""
+    """Wait until all files below a folder are on the disk."""
     for path in folder.rglob("*"):
         if path.is_file():
             with path.open("rb") as file:
@@ -126,7 +126,7 @@ def flush_tree(folder: Path) -> None:
 
 
 def make_folder(path: Path) -> Path:
-    """Create a folder with its parents and prove that files can be written and replaced in it.
+    """Create a folder with its parents and check that files can be written and replaced in it.
 
     Raises
     ------

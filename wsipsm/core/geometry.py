@@ -1,12 +1,18 @@
-"""Boxes, the working plane and its frames.
+"""Boxes, the grid that a slide is processed on, and the coordinate frames.
 
-Frames (``../shared/design.md`` of the project, section 2, in short):
+Level 0
+    Pixels of the slide at its full resolution, as OpenSlide counts them from the upper left corner of the whole slide.
+    Names of such values end in ``_l0``. Outlines, centroids and regions are kept in this frame.
+Grid
+    The plane that cells are found on, at the working resolution of ``mpp`` micrometres per pixel. Its corner (0, 0) is
+    that of level 0, and ``downsample`` level-0 pixels, not necessarily a whole number, make one grid pixel:
+    ``xy_l0 = xy_grid * downsample``. Positions are not rounded.
+QuPath
+    Level-0 pixels minus the origin of the slide's bounds (``openslide.bounds-x`` and ``-y``; 0 where a slide has none):
+    QuPath shows such a slide cropped to its bounds. GeoJSON is written and read in this frame by default.
 
-- *grid*: the working plane at ``mpp`` micrometres per pixel; its pixel (0, 0) starts at level-0 (0, 0).
-- ``_l0``: level-0 pixels of the slide.
-- *QuPath frame*: level-0 pixels minus the origin of the slide's bounds.
-
-Points and boxes are (x, y); arrays are (y, x). A pixel (x, y) covers [x, x+1) x [y, y+1).
+Points are (x, y), boxes (x0, y0, x1, y1), arrays (y, x). The pixel (x, y) covers [x, x + 1) x [y, y + 1), so integers
+are corners of pixels and x + 0.5 is the centre of one.
 """
 
 from __future__ import annotations
@@ -70,11 +76,11 @@ class Box:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Index of the box in an array whose pixel (0, 0) is the frame's."""
+        """Index of the box in an array that starts at the origin of the frame."""
         return slice(self.y0, self.y1), slice(self.x0, self.x1)
 
     def expand(self, margin: int) -> Box:
-        """Box with ``margin`` more pixels on every side; it may leave the plane."""
+        """Box with ``margin`` more pixels on every side; it may extend beyond the plane."""
         return Box(self.x0 - margin, self.y0 - margin, self.x1 + margin, self.y1 + margin)
 
     def intersect(self, other: Box) -> Box:
@@ -83,7 +89,7 @@ class Box:
         return Box(x0, y0, max(x0, min(self.x1, other.x1)), max(y0, min(self.y1, other.y1)))
 
     def relative_to(self, other: Box) -> Box:
-        """Same box in the frame whose pixel (0, 0) is ``other``'s first."""
+        """Same box in the frame whose origin is the upper left corner of ``other``."""
         return Box(self.x0 - other.x0, self.y0 - other.y0, self.x1 - other.x0, self.y1 - other.y0)
 
     def contains_points(self, xy: npt.NDArray[Any]) -> Mask:
@@ -95,7 +101,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The working plane of one slide.
+    """The plane that the cells of one slide are found on.
 
     Attributes
     ----------

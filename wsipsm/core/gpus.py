@@ -1,4 +1,4 @@
-"""GPUs of this machine; PyTorch is imported only where there is the driver of one."""
+"""GPUs of this machine; PyTorch is imported only where a GPU driver is installed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def gpu_count() -> int:
-    """CUDA devices of this machine."""
+    """Number of CUDA devices of this machine."""
     if sys.platform == "linux" and not any(Path(name).exists() for name in ("/dev/nvidiactl", "/dev/dxg")):
         return 0
     import torch

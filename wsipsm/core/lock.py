@@ -1,4 +1,4 @@
-"""One run at a time on an output folder."""
+"""Locks: one run at a time on an output folder."""
 
 from __future__ import annotations
 
@@ -30,37 +30,37 @@ HOLDER_FILE = ".wsipsm.holder.json"
 
 @contextmanager
 def locked_trees(folders: Iterable[Path], *, run: str = "", wait_seconds: float = 0) -> Iterator[set[Path]]:
-    """Hold folders, and all below them, for this process alone; the system lets go when the process ends, however.
+    """Lock folders and all below them for this process; the system releases the locks when the process ends.
 
     Parameters
     ----------
     folders : iterable of Path
-        They exist, or lie below one of them that does.
+        Each exists, or lies below another of them that exists.
     run : str
-        Name of the run, which stays in the outermost folders after it until another comes; see `run_of`.
+        Name of the run; it is kept in the outermost folders until the next run, see `run_of`.
     wait_seconds : float
-        How long another process is waited for.
+        How long to wait for another process.
 
     Yields
     ------
     set of Path
-        The outermost folders, links resolved.
+        The outermost folders, symbolic links resolved.
 
     Raises
     ------
     LockedError
-        Another process holds one of them, or a folder above or below, for longer than is waited.
+        Another process has locked one of them, or a folder above or below.
     OutputError
-        The file system knows no locks.
+        The file system does not support locks.
     """
     wanted = {Path(os.path.realpath(folder)) for folder in folders}
     roots = {folder for folder in wanted if not wanted.intersection(folder.parents)}
     with ExitStack() as stack:
         for root in sorted(roots):
             stack.enter_context(locked(root, wait_seconds=wait_seconds))
-        # After our own locks, so that of two runs one inside the other at least one sees the other.
+        # After our own locks: of two runs with nested folders, at least one then sees the other.
         for near in {*(above for root in roots for above in root.parents), *(wanted - roots)}:
-            with suppress(PermissionError):  # of another user above us, who could not write here
+            with suppress(PermissionError):  # of another user, who could not write here
                 if is_locked(near):
                     raise _held(near)
         for root in roots:
@@ -72,17 +72,17 @@ def locked_trees(folders: Iterable[Path], *, run: str = "", wait_seconds: float 
 
 @contextmanager
 def locked(folder: Path, *, wait_seconds: float = 0) -> Iterator[None]:
-    """Hold one folder, without what is above or below; errors as `locked_trees`."""
+    """Lock one folder, not those above or below; errors as `locked_trees`."""
     with locked_file(folder / LOCK_FILE, wait_seconds=wait_seconds):
         yield
 
 
 @contextmanager
 def locked_file(file: Path, *, wait_seconds: float = 0) -> Iterator[None]:
-    """Hold a lock file, which is made and goes again; errors as `locked_trees`."""
+    """Acquire a lock file, which is removed on release; errors as `locked_trees`."""
     lock = FileLock(file, timeout=wait_seconds)
     try:
-        # Where the system has no locks, the library would fall back to files that two processes may both think theirs.
+        # Without system locks filelock falls back to plain files, which two processes may both take for theirs.
         with tempfile.TemporaryFile(dir=file.parent) as probe:
             fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
         lock.acquire()
@@ -98,12 +98,12 @@ def locked_file(file: Path, *, wait_seconds: float = 0) -> Iterator[None]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process holds a folder now; asking needs no right to write, and keeps nobody from it.
+    """Whether a process has locked a folder; needs no write permission and does not hinder others.
 
     Raises
     ------
     PermissionError
-        The lock may not be looked at.
+        The lock file may not be opened.
     """
     try:
         with (folder / LOCK_FILE).open("rb") as file:
@@ -112,27 +112,27 @@ def is_locked(folder: Path) -> bool:
         return True
     except PermissionError:
         raise
-    except OSError:  # no such file, or a file system without locks, where no run begins
+    except OSError:  # no such file, or a file system without locks, where no run starts
         return False
     return False
 
 
 def run_of(folder: Path) -> str:
-    """Name of the run that held a tree last; empty where none did."""
+    """Name of the last run that locked a tree; empty if there was none."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         return str(orjson.loads((folder / HOLDER_FILE).read_bytes())["run"])
     return ""
 
 
 def why_unseen(roots: Iterable[Path], run: str, host: str) -> str:
-    """Why this machine cannot work for a run: it does not see a folder that the run holds; empty where it sees all.
+    """Why this machine cannot work for a run: an output folder that it does not see; empty if it sees all.
 
     Parameters
     ----------
     roots : iterable of Path
         Outermost folders of the run.
     run, host : str
-        Its name, and that of the machine that it was started on.
+        Name of the run, and of the machine that it was started on.
     """
     for root in roots:
         if run_of(root) != run:

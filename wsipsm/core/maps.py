@@ -1,14 +1,14 @@
-"""The contract of the maps: what networks write for every pixel and cells are found in."""
+"""Format of the maps that the networks compute for every pixel and that cells are found in."""
 
 from __future__ import annotations
 
 CHANNELS = ("activation", "evidence", "nuclear_stain", "counterstain")
-"""Maps of a block, in order; with a segmenter the first is its probability of nucleus."""
+"""Maps of a block in order, uint8; with a segmenter, ``activation`` holds its nucleus probability."""
 
 
 DECISION = 128
-"""Evidence at the border of the pseudo mask; no candidate is sought below."""
+"""Least evidence of a pixel of the pseudo mask; no cell candidate is sought below it."""
 
 
 OD_PER_STEP = 0.02
-"""Optical density of one step of the stain maps, whose bytes are int8: noise around 0 must not be cut off."""
+"""Optical density per step of the stain maps. Their bytes are int8, so that noise around 0 is not clipped."""

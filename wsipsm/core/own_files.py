@@ -1,4 +1,4 @@
-"""Files that wsipsm wrote, in a folder that may hold the user's own: these are neither written over nor removed."""
+"""Keeps the user's own files in an output folder from being overwritten or removed."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from pathlib import Path
 from wsipsm.core.errors import OutputError
 
 _DRAFT = re.compile(r"\.(.+)\.[0-9a-f]{8}")
-"""What a kill leaves of a file half written, see :func:`wsipsm.core.files.write_bytes`."""
+"""Name of an incomplete file left by a killed process, see :func:`wsipsm.core.files.write_bytes`."""
 _NAMED = 3
 
 
 def refuse_foreign(folder: Path, foreign: Iterable[Path]) -> None:
-    """Raise where a file stands under a name that is going to be written.
+    """Raise if a file that wsipsm did not write would be overwritten.
 
     Parameters
     ----------
     folder : Path
         The output folder.
     foreign : iterable of Path
-        Files that are going to be written and that no record says were written by wsipsm.
+        Files about to be written that no record lists as written by wsipsm.
 
     Raises
     ------
     OutputError
-        One of them is there.
+        One of them exists.
     """
     found = [str(path.relative_to(folder)) for path in _standing(foreign)]
     if not found:
@@ -42,7 +42,7 @@ def refuse_foreign(folder: Path, foreign: Iterable[Path]) -> None:
 
 
 def remove_owned(owned: Iterable[Path]) -> None:
-    """Remove files, and drafts of them, where they are; folders stay.
+    """Remove files that exist, and incomplete ones of the same names; folders stay.
 
     Raises
     ------
@@ -57,15 +57,15 @@ def remove_owned(owned: Iterable[Path]) -> None:
 
 
 def bad_record(path: Path) -> OutputError:
-    """What to raise for a record of a training that cannot be read."""
+    """Error for a training record that cannot be read."""
     return OutputError(
-        f"{path}: damaged, or not written by wsipsm, so that it cannot be told which files here are of a training: "
+        f"{path}: damaged, or not written by wsipsm, so it cannot be told which files here belong to a training: "
         "choose another folder"
     )
 
 
 def _standing(paths: Iterable[Path], *, drafts: bool = False) -> list[Path]:
-    """Those of the paths that exist; a folder is listed once, as it may lie far away and hold thousands."""
+    """Those of the paths that exist; each folder is listed once, as it may be remote and hold thousands of files."""
     names = defaultdict[Path, set[str]](set)
     for path in paths:
         names[path.parent].add(path.name)
