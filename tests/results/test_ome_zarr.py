@@ -19,9 +19,10 @@ from ome_zarr_models.v05.image_label import ImageLabel
 from ome_zarr_models.v05.labels import Labels
 
 from wsipsm.config import TilesConfig
+from wsipsm.core.errors import OutputError
 from wsipsm.core.geometry import Box, Grid
 from wsipsm.engine.maps import create_maps, open_maps, read_window, write_core
-from wsipsm.results.formats.ome_zarr import LabelsWriter
+from wsipsm.results.formats.ome_zarr import LabelsWriter, open_labels
 
 TILES = TilesConfig(core_px=96, block_px=32)
 
@@ -219,3 +220,18 @@ def test_earlier_labels_are_replaced(tmp_path: Path) -> None:
 
     assert shards(folder) == []
     assert [path.name for path in tmp_path.iterdir()] == ["labels.ome.zarr"]
+
+
+def test_labels_are_opened_without_reading_them(tmp_path: Path) -> None:
+    grid = Grid(300, 200, 2.0, 0.5)
+    labels = some_labels(grid)
+    write_labels(tmp_path / "labels.ome.zarr", labels, grid, TILES)
+
+    opened = open_labels(tmp_path / "labels.ome.zarr")
+    (tmp_path / "labels.ome.zarr" / "instances" / "0" / "c" / "1" / "1").write_bytes(b"damaged")
+
+    np.testing.assert_array_equal(opened[:96, :96], labels[:96, :96])
+    with pytest.raises(OutputError, match="the labels 'activation' cannot be read"):
+        open_labels(tmp_path / "labels.ome.zarr", "activation")
+    with pytest.raises(OutputError, match=r"other: the labels 'instances' cannot be read"):
+        open_labels(tmp_path / "other")

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
 
-from wsipsm.core.errors import EvaluationError
+from wsipsm.core.errors import EvaluationError, short_reason
 from wsipsm.core.files import make_folder
 from wsipsm.evaluation.groundtruth import Objects, read_objects
 from wsipsm.evaluation.metrics import Scores, score_labels
@@ -150,7 +150,7 @@ def _read_image(name: str, folder: Path) -> npt.NDArray[np.uint8]:
         with PillowImage.open(path) as file:
             image = np.asarray(file)
     except Exception as error:  # the libraries behind it raise what they like on a damaged file
-        raise EvaluationError(f"{path}: cannot be read: {' '.join(str(error).split())[:120]}") from None
+        raise EvaluationError(f"{path}: cannot be read: {short_reason(error)}") from None
     if image.ndim != 3 or image.shape[2] not in (3, 4) or image.dtype != np.uint8:
         raise EvaluationError(
             f"{path}: not an 8-bit RGB image: shape {image.shape}, {image.dtype}; is --images a folder of labels?"

@@ -14,7 +14,7 @@ import shapely
 from PIL import Image as PillowImage
 from scipy import ndimage as ndi
 
-from wsipsm.core.errors import EvaluationError, RegionError
+from wsipsm.core.errors import EvaluationError, RegionError, short_reason
 from wsipsm.evaluation.rasterise import Convention, Outlines
 from wsipsm.slide.annotations import read_regions
 
@@ -72,8 +72,7 @@ def read_label_image(path: Path) -> npt.NDArray[Any]:
     try:
         labels = _read_array(path)
     except Exception as error:  # the libraries behind it raise what they like on a damaged file
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise EvaluationError(f"{path}: cannot be read as a label image: {reason}") from None
+        raise EvaluationError(f"{path}: cannot be read as a label image: {short_reason(error)}") from None
     if labels.ndim == 3 and labels.shape[2] in (3, 4):
         raise EvaluationError(f"{path}: not a label image: it is an RGB image; expected one integer a pixel")
     if labels.ndim != 2:

@@ -16,7 +16,7 @@ import shapely
 
 from wsipsm.cells.measurements import measurements
 from wsipsm.cells.table import CLASS_NAMES, Cells
-from wsipsm.core.errors import OutputError
+from wsipsm.core.errors import OutputError, short_reason
 
 GROUP_CELLS = 20_000
 """Small batches are gathered into row groups of at least this many cells."""
@@ -136,7 +136,7 @@ def read_outlines(path: Path) -> npt.NDArray[np.object_]:
         column = pq.read_table(path, columns=["geometry"]).column("geometry")
         polygons: npt.NDArray[np.object_] = shapely.from_wkb(column.to_numpy())
     except (OSError, LookupError, ValueError, shapely.errors.ShapelyError) as error:
-        raise OutputError(f"{path}: outlines cannot be read: {' '.join(str(error).split())[:120]}") from None
+        raise OutputError(f"{path}: outlines cannot be read: {short_reason(error)}") from None
     return polygons
 
 
@@ -156,7 +156,7 @@ def read_cells(path: Path, *, stain: str) -> Iterator[tuple[Cells, npt.NDArray[n
                 table = file.read_row_group(group)
                 yield _cells(table, stain), table["label"].to_numpy(), table["uuid"].to_pylist()
     except (OSError, LookupError, ValueError, shapely.errors.ShapelyError) as error:
-        raise OutputError(f"{path}: cells cannot be read: {' '.join(str(error).split())[:120]}") from None
+        raise OutputError(f"{path}: cells cannot be read: {short_reason(error)}") from None
 
 
 def _cells(table: pa.Table, stain: str) -> Cells:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ from zarr.codecs import BloscCodec
 
 from wsipsm.cells.table import CLASS_COLORS
 from wsipsm.config import TilesConfig
-from wsipsm.core.errors import OutputError
+from wsipsm.core.errors import OutputError, short_reason
 from wsipsm.core.geometry import Box, Grid
 
 SMALLEST_LEVEL_PX = 1024
@@ -148,27 +149,43 @@ def _image_metadata(name: str, mpp: float, levels: int) -> dict[str, Any]:
     return metadata
 
 
-def read_labels(folder: Path, name: str = "instances") -> tuple[npt.NDArray[Any], float]:
-    """Finest level of a label array, whole in memory, and its micrometres per pixel.
+def open_labels(folder: Path, name: str = "instances") -> zarr.Array[Any]:
+    """Finest level of a label array, (y, x), opened for reading: only the pixels that are indexed are read.
 
     Parameters
     ----------
     folder : Path
-        ``labels.ome.zarr`` as ``LabelsWriter`` leaves it.
+        ``labels.ome.zarr`` as written by `LabelsWriter`.
     name : str
-        Which array of ``ARRAYS``.
+        One of ``ARRAYS``.
 
     Raises
     ------
     OutputError
-        It cannot be read, or has no such array.
+        The array is missing or cannot be read.
     """
+    with _explained(folder, name):
+        return _finest(folder, name)[0]
+
+
+def read_labels(folder: Path, name: str = "instances") -> tuple[npt.NDArray[Any], float]:
+    """Finest level of a label array in memory, and its micrometres per pixel; otherwise as `open_labels`."""
+    with _explained(folder, name):
+        array, mpp = _finest(folder, name)
+        return np.asarray(array[:]), mpp
+
+
+def _finest(folder: Path, name: str) -> tuple[zarr.Array[Any], float]:
+    group = zarr.open_group(str(folder), mode="r", path=name)
+    metadata: Any = group.attrs.asdict()["ome"]
+    finest = metadata["multiscales"][0]["datasets"][0]
+    array: Any = group[finest["path"]]
+    return array, float(finest["coordinateTransformations"][0]["scale"][0])
+
+
+@contextmanager
+def _explained(folder: Path, name: str) -> Iterator[None]:
     try:
-        group = zarr.open_group(str(folder), mode="r", path=name)
-        metadata: Any = group.attrs.asdict()["ome"]
-        finest = metadata["multiscales"][0]["datasets"][0]
-        array: Any = group[finest["path"]]
-        return np.asarray(array[:]), float(finest["coordinateTransformations"][0]["scale"][0])
+        yield
     except (OSError, ValueError, LookupError, TypeError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise OutputError(f"{folder}: the labels {name!r} cannot be read: {reason}") from None
+        raise OutputError(f"{folder}: the labels {name!r} cannot be read: {short_reason(error)}") from None
