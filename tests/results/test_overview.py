@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from wsipsm.core.geometry import Box, Image
+from wsipsm.results.draw import fill
 from wsipsm.results.overview import CloseUp, Overview, draw_overview, pick_closeups, thumbnail_mpp
-from wsipsm.results.overview.maps import crop_panel, density_per_mm2, fill, nice_number, on_panel, outline
+from wsipsm.results.overview.maps import crop_panel, density_per_mm2, nice_number, on_panel
 
 PLANE = Box(0, 0, 1000, 800)
 
@@ -138,18 +139,6 @@ def test_the_map_shows_the_region_with_a_rim_and_keeps_its_place() -> None:
     assert (tissue & drawn).sum() / (tissue | drawn).sum() > 0.97
     assert panel.shape == (frame.height, frame.width, 3)
     assert not tissue[0].any()
-
-
-def test_outlines_run_along_the_corners_of_pixels() -> None:
-    image = np.zeros((40, 40, 3), np.uint8)
-
-    outline(image, np.array([[10.0, 12], [20, 12], [20, 30], [10, 30]]), (255, 255, 255))
-
-    weight = image[..., 0].astype(float)
-    y, x = np.mgrid[:40, :40] + 0.5
-    assert np.average(x, weights=weight) == pytest.approx(15, abs=0.1)
-    assert np.average(y, weights=weight) == pytest.approx(21, abs=0.1)
-    assert image[11:13, 15, 0].min() > 60
 
 
 @pytest.mark.parametrize("value", [0.03, 1, 7.3, 99, 1000, 123_456])

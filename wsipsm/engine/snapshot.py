@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image as PilImage
 
 from wsipsm.cells.table import Cells
 from wsipsm.core.errors import UnreadableSlideError
@@ -19,6 +17,7 @@ from wsipsm.core.files import write_bytes
 from wsipsm.core.geometry import Box, Grid
 from wsipsm.engine.job import Job
 from wsipsm.engine.scratch import load_tile
+from wsipsm.results.draw import png
 from wsipsm.results.overview import CloseUp, Overview, draw_overview, pick_closeups, thumbnail_mpp
 from wsipsm.slide import Slide, Thumbnail
 from wsipsm.tissue.tiles import Tile
@@ -97,9 +96,7 @@ def save_overview(path: Path, *, slide: Slide, job: Job, density: Density, tiles
             closeups=_closeups(slide, job, density, tiles),
         )
     )
-    content = io.BytesIO()
-    PilImage.fromarray(picture).save(content, "png", compress_level=4)  # twice as fast as 6, 1 % larger
-    write_bytes(path, content.getvalue())
+    write_bytes(path, png(picture))
     return warning
 
 

@@ -12,14 +12,15 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 
 from wsipsm.core.errors import EvaluationError, short_reason
-from wsipsm.core.files import make_folder
+from wsipsm.core.files import make_folder, write_bytes
 from wsipsm.evaluation.groundtruth import Objects, read_objects
 from wsipsm.evaluation.metrics import Scores, score_labels
 from wsipsm.evaluation.pairing import Pairs, pair
 from wsipsm.evaluation.paper_protocol import PaperScores, score_paper
-from wsipsm.evaluation.picture import draw, write_picture
+from wsipsm.evaluation.picture import draw
 from wsipsm.evaluation.predictions import Prediction, read_prediction, resample
 from wsipsm.evaluation.rasterise import Convention, rasterise
+from wsipsm.results.draw import png
 
 MAX_PIXELS = 1_000_000_000
 """Images above this are refused: the comparison holds two label images of that size in memory."""
@@ -102,7 +103,7 @@ def _score_all(pairs: Pairs, settings: Settings) -> Iterator[ImageScores]:
         except EvaluationError as error:
             raise EvaluationError(f"{name}: {error}") from None
         if settings.picture is not None:
-            write_picture(settings.picture / f"{name}.png", draw(truth, found, image=image))
+            write_bytes(settings.picture / f"{name}.png", png(draw(truth, found, image=image)))
         yield ImageScores(name, scores, score_paper(truth, found) if settings.paper else None)
 
 

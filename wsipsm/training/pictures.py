@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from wsipsm.core.geometry import Image, Labels
+from wsipsm.results.draw import label_edges, png, viridis
 from wsipsm.training.teacher import Taught
 
 SHOWN_PX, SCALE = 160, 2
@@ -34,25 +34,20 @@ def panels(image: Image, pseudo: Taught, found: Taught | None) -> list[tuple[str
     seen = _middle(image)
     shown = [
         ("image", seen),
-        ("activation map", colored(_middle(pseudo.activation))),
+        ("activation map", viridis(np.divide(_middle(pseudo.activation), 255, dtype=np.float32))),
         ("pseudo mask", masked(seen, _middle(pseudo.probability))),
         ("pseudo labels", _middle(pseudo.labels)),
     ]
     if found is not None:
-        shown.append(("nucleus probability", colored(np.rint(_middle(found.probability) * 255).astype(np.uint8))))
+        shown.append(("nucleus probability", viridis(_middle(found.probability))))
         shown.append(("what the segmenter finds", _middle(found.labels)))
     return [(caption, png(plane if plane.ndim == 3 else drawn_on(seen, plane))) for caption, plane in shown]
 
 
 def outlined(image: Image, labels: Labels) -> Image:
     """Image with the outermost pixels of each instance drawn."""
-    edge = np.zeros(labels.shape, bool)
-    edge[1:] |= labels[1:] != labels[:-1]
-    edge[:-1] |= labels[1:] != labels[:-1]
-    edge[:, 1:] |= labels[:, 1:] != labels[:, :-1]
-    edge[:, :-1] |= labels[:, 1:] != labels[:, :-1]
     drawn = image.copy()
-    drawn[edge & (labels > 0)] = _OUTLINE
+    drawn[label_edges(labels)] = _OUTLINE
     return drawn
 
 
@@ -61,22 +56,11 @@ def drawn_on(image: Image, labels: Labels) -> Image:
     return outlined(_enlarged(image), _enlarged(labels))
 
 
-def colored(plane: npt.NDArray[np.uint8]) -> Image:
-    """Plane in the colours of viridis, (y, x, 3) uint8 RGB."""
-    return np.ascontiguousarray(cv2.applyColorMap(plane, cv2.COLORMAP_VIRIDIS)[..., ::-1], dtype=np.uint8)
-
-
 def masked(image: Image, probability: npt.NDArray[np.float32]) -> Image:
     """Image in grey, blue where it is taken for nucleus, the stronger the surer."""
     grey = image.mean(axis=-1, keepdims=True).repeat(3, axis=-1)
     share = np.where(probability >= 0.5, 0.25 + 0.5 * probability, 0.0)[..., None]
     return np.asarray(np.rint(grey * (1 - share) + _MASKED * share), np.uint8)
-
-
-def png(image: Image) -> bytes:
-    """PNG file of (y, x, 3) uint8 RGB."""
-    content: bytes = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]))[1].tobytes()
-    return content
 
 
 def spread(counts: Sequence[int], most: int) -> list[tuple[int, int]]:

@@ -10,11 +10,7 @@ import numpy.typing as npt
 import shapely
 
 from wsipsm.core.geometry import Box, Image
-
-Points = npt.NDArray[np.float64]
-"""float64, (N, 2), (x, y)."""
-Color = tuple[int, int, int]
-"""RGB, 0 to 255."""
+from wsipsm.results.draw import Color, Points
 
 MAP_PX = 720
 """Longer side of the two maps of the slide, pixels of the picture."""

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import shapely
 
-from wsipsm.core.geometry import Grid, Image, Map, Mask
-from wsipsm.results.overview.contents import MAP_PX, Overview, Points
+from wsipsm.core.geometry import Grid, Image, Map
+from wsipsm.results.draw import Points
+from wsipsm.results.overview.contents import MAP_PX, Overview
 from wsipsm.tissue.region import Region
 
 _FINE = 4
 """Sub-pixels a side of a bin whose centres tell which part of it the region covers."""
-_SHIFT = 4
 _AROUND = 0.04
 
 
@@ -58,25 +57,6 @@ def rings(region: shapely.MultiPolygon) -> list[Points]:
         for polygon in region.geoms
         for ring in (polygon.exterior, *polygon.interiors)
     ]
-
-
-def fixed_point(ring: Points) -> npt.NDArray[np.int32]:
-    """Corner coordinates as what OpenCV draws: pixel centres, in sixteenths."""
-    fixed: npt.NDArray[np.int32] = np.round((ring - 0.5) * 2**_SHIFT).astype(np.int32)
-    return fixed
-
-
-def fill(shape: tuple[int, int], region: list[Points]) -> Mask:
-    """Mask of rings in pixels; a ring inside another is a hole."""
-    mask = np.zeros(shape, np.uint8)
-    if region:
-        cv2.fillPoly(mask, [fixed_point(ring) for ring in region], 1, cv2.LINE_8, _SHIFT)
-    return mask.astype(bool)
-
-
-def outline(image: Image, ring: Points, color: tuple[int, int, int], *, thickness: int = 1) -> None:
-    """Draw a closed ring, in pixels, smoothly onto the image."""
-    cv2.polylines(image, [fixed_point(ring)], True, color, thickness, cv2.LINE_AA, _SHIFT)
 
 
 def density_per_mm2(overview: Overview) -> Map:

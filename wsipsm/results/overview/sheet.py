@@ -1,4 +1,4 @@
-"""Drawing: the picture itself."""
+"""Layout of the overview: panels, titles, scale bars and marks on one sheet."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 from wsipsm.core.geometry import Image
-from wsipsm.results.overview.contents import MAP_PX, CloseUp, Color, Overview
-from wsipsm.results.overview.maps import Frame, crop_panel, density_per_mm2, fill, nice_number, on_panel, outline, rings
+from wsipsm.results.draw import CELL_COLOR, Color, fill, outline, viridis
+from wsipsm.results.overview.contents import MAP_PX, CloseUp, Overview
+from wsipsm.results.overview.maps import Frame, crop_panel, density_per_mm2, nice_number, on_panel, rings
 
 _WIDTH, _MARGIN, _GAP = 1600, 40, 32
 _PANEL = (_WIDTH - 2 * _MARGIN - _GAP) // 2
@@ -20,7 +20,6 @@ _BAR_WIDTH, _BAR_SPACE = 22, 110
 _TITLE_HEIGHT = 34
 _INK: Color = (28, 32, 38)
 _FAINT: Color = (105, 112, 122)
-_CELL: Color = (0, 245, 140)
 _TISSUE: Color = (0, 130, 85)
 _LETTERS = "AB"
 
@@ -107,7 +106,7 @@ class _Sheet:
     def color_bar(self, at: tuple[int, int], height: int, top: float) -> None:
         """Colours from 0 at the bottom to ``top`` cells per square millimetre."""
         ramp = np.repeat(np.linspace(1, 0, height, dtype=np.float32)[:, None], _BAR_WIDTH, axis=1)
-        self._paper.paste(PillowImage.fromarray(_colors(ramp)), at)
+        self._paper.paste(PillowImage.fromarray(viridis(ramp)), at)
         for share in (1.0, 0.5, 0.0):
             y = at[1] + round((1 - share) * (height - 1))
             self._draw.line((at[0] + _BAR_WIDTH, y, at[0] + _BAR_WIDTH + 5, y), fill=_INK)
@@ -153,15 +152,9 @@ def _density_panel(overview: Overview, panel: Image, frame: Frame) -> tuple[Imag
         return pale, 0.0
     top = nice_number(float(np.percentile(density[density > 0], 98)), up=True)
     inside = fill(pale.shape[:2], [frame.to_panel(ring) for ring in rings(overview.region)])
-    colors = _colors(on_panel(density, frame, overview.bin_l0) / np.float32(top))
+    colors = viridis(on_panel(density, frame, overview.bin_l0) / np.float32(top))
     mixed = np.round(colors * 0.85 + grey * 0.15).astype(np.uint8)
     return np.where(inside[..., None], mixed, pale), top
-
-
-def _colors(share: npt.NDArray[np.float32]) -> Image:
-    """Viridis of values in [0, 1]."""
-    levels = np.round(np.clip(share, 0, 1) * 255).astype(np.uint8)
-    return np.asarray(cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _magnified(closeup: CloseUp) -> Image:
@@ -170,7 +163,7 @@ def _magnified(closeup: CloseUp) -> Image:
     scale = _PANEL / max(height, width)
     size = round(width * scale), round(height * scale)
     image = np.ascontiguousarray(cv2.resize(closeup.image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
-    colors = closeup.colors or (_CELL,) * len(closeup.outlines)
+    colors = closeup.colors or (CELL_COLOR,) * len(closeup.outlines)
     for ring, color in zip(closeup.outlines, colors, strict=True):
         outline(image, np.asarray(ring, np.float64) * scale, color, thickness=2)
     return image

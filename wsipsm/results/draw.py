@@ -1,0 +1,77 @@
+"""Drawing on RGB images: outlines, edges of labels, the viridis colour map, PNG files."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PillowImage
+
+from wsipsm.core.geometry import Image, Mask
+
+Points = npt.NDArray[np.float64]
+"""float64, (N, 2), (x, y)."""
+Color = tuple[int, int, int]
+"""RGB, 0 to 255."""
+
+CELL_COLOR: Color = (0, 245, 140)
+"""Outlines of cells: a green far from the pink, violet and brown of stained tissue."""
+
+_SHIFT = 4
+"""OpenCV draws in units of 2 ** -_SHIFT pixel."""
+
+
+def outline(image: Image, ring: Points, color: Color, *, thickness: int = 1) -> None:
+    """Draw a closed ring onto an image in place, anti-aliased and exact to a sixteenth of a pixel.
+
+    Parameters
+    ----------
+    image : (y, x, 3) uint8
+        RGB, contiguous.
+    ring : (N, 2) float64
+        Corners (x, y) in pixels of the image, whose first pixel covers [0, 1) x [0, 1); what lies outside is cut off.
+    color : (int, int, int)
+        RGB.
+    thickness : int
+        Pixels.
+    """
+    cv2.polylines(image, [_fixed_point(ring)], True, color, thickness, cv2.LINE_AA, _SHIFT)
+
+
+def fill(shape: tuple[int, int], rings: list[Points]) -> Mask:
+    """Mask (y, x) of rings in pixels; a ring inside another is a hole."""
+    mask = np.zeros(shape, np.uint8)
+    if rings:
+        cv2.fillPoly(mask, [_fixed_point(ring) for ring in rings], 1, cv2.LINE_8, _SHIFT)
+    return mask.astype(bool)
+
+
+def label_edges(labels: npt.NDArray[np.integer[Any]], *, at_border: bool = False) -> Mask:
+    """Pixels of objects with a 4-neighbour of another label, or (``at_border``) outside the image; (y, x)."""
+    padded = np.pad(labels, 1, mode="constant" if at_border else "edge")
+    edge = np.zeros(labels.shape, bool)
+    for y, x in ((0, 1), (2, 1), (1, 0), (1, 2)):
+        edge |= padded[y : y + labels.shape[0], x : x + labels.shape[1]] != labels
+    return edge & (labels > 0)
+
+
+def viridis(values: npt.NDArray[np.float32]) -> Image:
+    """RGB of values in [0, 1], (y, x), in the colour map viridis; values outside are clipped."""
+    levels = np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    return np.asarray(cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def png(image: Image) -> bytes:
+    """PNG file of an RGB image (y, x, 3) uint8."""
+    content = io.BytesIO()
+    PillowImage.fromarray(image).save(content, "png", compress_level=4)  # twice as fast as 6, 1 % larger
+    return content.getvalue()
+
+
+def _fixed_point(ring: Points) -> npt.NDArray[np.int32]:
+    """Corners as OpenCV expects them: relative to the centre of the first pixel, in units of 2 ** -_SHIFT pixel."""
+    fixed: npt.NDArray[np.int32] = np.round((ring - 0.5) * 2**_SHIFT).astype(np.int32)
+    return fixed
