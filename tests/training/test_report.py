@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 from html.parser import HTMLParser
 
 import numpy as np
 import numpy.typing as npt
-import pytest
 from PIL import Image
 from skimage.draw import disk
 from skimage.segmentation import find_boundaries
 
 from wsipsm.training.metrics import Row
 from wsipsm.training.pictures import SCALE, SHOWN_PX, outlined, panels, spread
-from wsipsm.training.report import curve, render
+from wsipsm.training.report import render
 from wsipsm.training.teacher import Taught
 
 RECORD = {
@@ -125,21 +123,6 @@ def test_the_page_needs_no_network_and_names_everything() -> None:
         assert text in found.text
     assert found.text.index("1,000") < found.text.index("2,000"), "rounds in the order of numbers"
     assert found.text.count("/s/c.svs") == 1, "what is left out is not among the slides"
-
-
-def test_a_curve_falls_where_the_loss_does() -> None:
-    svg = curve("loss", [4.0, 3.0, 2.0, 1.0], [1, 2, 3, 4])
-
-    (points, _) = re.findall(r"points='([^']*)'", svg)
-    y = [float(point.split(",")[1]) for point in points.split()]
-    assert y == sorted(y), "SVG counts from above"
-
-
-@pytest.mark.parametrize("losses", [[0.5], [0.5, 0.5, 0.5]])
-def test_a_flat_curve_can_be_drawn(losses: list[float]) -> None:
-    svg = curve("loss", losses, list(range(1, len(losses) + 1)))
-
-    assert "nan" not in svg
 
 
 def test_a_training_that_has_only_begun_has_a_page() -> None:
