@@ -36,7 +36,7 @@ from wsipsm.config import Config, load_config
 from wsipsm.core.maps import DECISION
 from wsipsm.evaluation import Scores, score_labels
 from wsipsm.nuclei.activation import ActivationNet, input_planes
-from wsipsm.nuclei.calibrate import fit_segmenter, fit_slide
+from wsipsm.nuclei.calibrate import calibrate_psm, calibrate_segmenter
 from wsipsm.nuclei.models import shipped_model
 from wsipsm.nuclei.pretrain import pretrain
 from wsipsm.nuclei.recognizer import Recognizer
@@ -103,7 +103,7 @@ def enlarged(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
 def score_segmenter(images: Iterable[np.ndarray], data: Data, model: Path, config: Config) -> list[Scores]:
     scores = []
     for image, truth in zip(images, data.truths, strict=True):
-        recognizer = fit_segmenter(patches_of(image, config), config, model=model, device=CPU)
+        recognizer = calibrate_segmenter(patches_of(image, config), config, model=model, device=CPU)
         scores.append(score_labels(truth, enlarged(instances_of(image, recognizer, config), truth)))
     return scores
 
@@ -111,7 +111,7 @@ def score_segmenter(images: Iterable[np.ndarray], data: Data, model: Path, confi
 def score_psm(data: Data, net: ActivationNet, config: Config) -> list[Scores]:
     scores = []
     for image, truth in zip(map(halved, data.images), data.truths, strict=True):
-        recognizer = fit_slide(patches_of(image, config), config, encoder=net, device=CPU)
+        recognizer = calibrate_psm(patches_of(image, config), config, encoder=net, device=CPU)
         scores.append(score_labels(truth, enlarged(instances_of(image, recognizer, config), truth)))
     return scores
 

@@ -21,7 +21,7 @@ from wsipsm.cells import instances as labels
 from wsipsm.config import load_config
 from wsipsm.core.maps import DECISION
 from wsipsm.engine.cluster.plugin import settle_worker
-from wsipsm.nuclei.calibrate import fit_segmenter
+from wsipsm.nuclei.calibrate import calibrate_segmenter
 from wsipsm.nuclei.models import shipped_model
 
 
@@ -31,7 +31,7 @@ def work(image: np.ndarray, repeats: int) -> tuple[float, float, int]:
     settle_worker()
     config = load_config("he")
     patches = np.stack([image[y : y + 128, x : x + 128] for y in range(0, 1024, 128) for x in range(0, 1024, 128)])
-    recognizer = fit_segmenter(patches, config, model=shipped_model(), device=torch.device("cpu"))
+    recognizer = calibrate_segmenter(patches, config, model=shipped_model(), device=torch.device("cpu"))
     side, halo, around = (
         config.tiles.block_px,
         recognizer.halo_px,

@@ -18,7 +18,7 @@ from skimage.measure import label, regionprops
 from skimage.morphology import convex_hull_image
 
 from wsipsm.cells import outlines
-from wsipsm.cells.regions import largest_pieces
+from wsipsm.cells.regions import largest_components
 from wsipsm.cells.table import COLUMNS, Cells, Measured, cell_uuids, measure_cells
 from wsipsm.config import CellsConfig
 from wsipsm.core.geometry import Box, Grid
@@ -115,7 +115,7 @@ def test_small_cells_are_left_out() -> None:
     assert measured.cells.anchor.tolist() == [18]
 
 
-def test_a_mended_outline_is_counted_and_valid() -> None:
+def test_an_unsimplified_outline_is_counted_and_valid() -> None:
     # Random walks: simplified this much, thin bent arms cross themselves.
     crossed = 0
     for seed in range(40):
@@ -125,21 +125,21 @@ def test_a_mended_outline_is_counted_and_valid() -> None:
             y, x = np.clip([y + (step == 0) - (step == 1), x + (step == 2) - (step == 3)], 1, 22)
             walk[y, x] = 1
         measured = measure(walk, CellsConfig(min_area_um2=0, outline_tolerance_px=2.5))
-        crossed += measured.mended
-        assert measured.lost == 0
+        crossed += measured.unsimplified
+        assert measured.dropped == 0
         assert shapely.is_valid(measured.cells.polygons()).all()
 
     assert crossed > 0
 
 
-def test_a_cell_too_small_for_one_decimal_is_counted_as_lost() -> None:
+def test_a_cell_too_small_for_one_decimal_is_counted_as_dropped() -> None:
     labels = np.zeros((4, 4), np.int32)
     labels[1, 1] = 1
     labels[0:4, 3] = 2
 
     measured = measure(labels, downsample=0.02)
 
-    assert measured.lost == 2
+    assert measured.dropped == 2
     assert len(measured.cells) == 0
 
 
@@ -279,12 +279,12 @@ def test_uuids_differ_by_slide_grid_and_place_and_are_valid() -> None:
 @settings(max_examples=150, deadline=None)
 @given(hnp.arrays(np.int32, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 3)))
 def test_the_traced_ring_is_the_filled_largest_part(labels: npt.NDArray[np.int32]) -> None:
-    pieces = largest_pieces(labels, np.ones(labels.max(initial=0), bool))
+    components = largest_components(labels, np.ones(labels.max(initial=0), bool))
 
-    polygons = outlines.trace(pieces.labels, pieces.first).polygons()
+    polygons = outlines.trace(components.labels, components.first).polygons()
 
     assert len(polygons) == len(set(labels[labels > 0]))
-    for polygon, first in zip(polygons, pieces.first, strict=True):
+    for polygon, first in zip(polygons, components.first, strict=True):
         value = labels.ravel()[first]
         parts, count = ndimage.label(labels == value)
         sizes = ndimage.sum_labels(parts > 0, parts, range(1, count + 1))

@@ -17,7 +17,7 @@ from wsipsm.config import Config, EncoderConfig
 from wsipsm.core.errors import CheckpointError, FitError
 from wsipsm.core.geometry import Box, Grid
 from wsipsm.core.maps import CHANNELS
-from wsipsm.nuclei.calibrate import fit_slide
+from wsipsm.nuclei.calibrate import calibrate_psm
 from wsipsm.nuclei.nets.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from wsipsm.nuclei.recognizer import PsmRecognizer, load_recognizer
 from wsipsm.slide.sample import he_field
@@ -46,7 +46,7 @@ def patches(field: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def recognizer(patches: npt.NDArray[np.uint8]) -> PsmRecognizer:
-    return fit_slide(patches, CONFIG, device=CPU)
+    return calibrate_psm(patches, CONFIG, device=CPU)
 
 
 def test_blocks_are_mapped_as_the_whole(recognizer: PsmRecognizer, field: npt.NDArray[np.uint8]) -> None:
@@ -132,7 +132,7 @@ def test_fitting_again_with_ones_own_file_gives_the_same_bits(
 ) -> None:
     recognizer.save(tmp_path / "one.pt")
 
-    fit_slide(patches, CONFIG, encoder=tmp_path / "one.pt", device=CPU).save(tmp_path / "two.pt")
+    calibrate_psm(patches, CONFIG, encoder=tmp_path / "one.pt", device=CPU).save(tmp_path / "two.pt")
 
     assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "two.pt").read_bytes()
 
@@ -140,7 +140,7 @@ def test_fitting_again_with_ones_own_file_gives_the_same_bits(
 def test_another_slides_constants_are_not_taken_over(recognizer: PsmRecognizer, patches: npt.NDArray[np.uint8]) -> None:
     faint = np.rint(256 * ((patches + 1.0) / 256) ** 0.5 - 1).clip(0, 255).astype(np.uint8)
 
-    other = fit_slide(faint, CONFIG, encoder=recognizer.net, device=CPU)
+    other = calibrate_psm(faint, CONFIG, encoder=recognizer.net, device=CPU)
 
     np.testing.assert_allclose(np.array(other.stats.od_p99) * 2, recognizer.stats.od_p99, rtol=0.05)
     halo = recognizer.halo_px
@@ -171,12 +171,12 @@ def test_patches_with_hardly_any_tissue_are_refused(recognizer: PsmRecognizer, p
     empty[:, :5] = patches[:, :5]
 
     with pytest.raises(FitError, match="sampled tissue pixels"):
-        fit_slide(empty, CONFIG, encoder=recognizer.net, device=CPU)
+        calibrate_psm(empty, CONFIG, encoder=recognizer.net, device=CPU)
 
 
 def test_patches_narrower_than_the_halo_are_refused(recognizer: PsmRecognizer, patches: npt.NDArray[np.uint8]) -> None:
     with pytest.raises(FitError, match=r"raise encoder\.patch_px"):
-        fit_slide(patches[:, :60, :60], CONFIG, encoder=recognizer.net, device=CPU)
+        calibrate_psm(patches[:, :60, :60], CONFIG, encoder=recognizer.net, device=CPU)
 
 
 GRID = Grid(4000, 3000, 2.0, 0.5)

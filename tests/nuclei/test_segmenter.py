@@ -13,7 +13,7 @@ from skimage.io import imread
 from wsipsm.config import Config, SegmenterConfig
 from wsipsm.core.errors import CheckpointError, FitError
 from wsipsm.core.maps import CHANNELS, DECISION
-from wsipsm.nuclei.calibrate import fit_segmenter, load_segmenter
+from wsipsm.nuclei.calibrate import calibrate_segmenter, load_segmenter
 from wsipsm.nuclei.models import SHIPPED_MPP, shipped_model
 from wsipsm.nuclei.nets.checkpoint import load_checkpoint, save_checkpoint
 from wsipsm.nuclei.nets.unet import Segmenter, SegmenterShape, folded
@@ -200,7 +200,7 @@ def test_the_shipped_checkpoints_are_what_the_package_says_without_reading_them(
 
 def test_a_recogniser_gives_maps_of_the_block_inside_its_halo(tmp_path: Path, field: np.ndarray) -> None:
     save_checkpoint(tmp_path / "model.pt", frozen().checkpoint())
-    recognizer = fit_segmenter(field[None, :256, :256], Config(), model=tmp_path / "model.pt", device=CPU)
+    recognizer = calibrate_segmenter(field[None, :256, :256], Config(), model=tmp_path / "model.pt", device=CPU)
     halo = recognizer.halo_px
 
     maps = recognizer.block(np.ascontiguousarray(field[: 64 + 2 * halo, : 72 + 2 * halo]))
@@ -227,4 +227,4 @@ def test_white_patches_cannot_be_fitted(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "model.pt", frozen().checkpoint())
 
     with pytest.raises(FitError, match="tissue"):
-        fit_segmenter(np.full((2, 128, 128, 3), 255, np.uint8), Config(), model=tmp_path / "model.pt", device=CPU)
+        calibrate_segmenter(np.full((2, 128, 128, 3), 255, np.uint8), Config(), model=tmp_path / "model.pt", device=CPU)

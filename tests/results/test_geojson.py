@@ -38,7 +38,7 @@ def some_cells(labels: npt.NDArray[np.int32], downsample: float = 2.0, x0: int =
         keep=np.ones(labels.max(initial=0), bool),
         config=CellsConfig(min_area_um2=0),
     )
-    assert measured.lost == 0
+    assert measured.dropped == 0
     return measured.cells
 
 

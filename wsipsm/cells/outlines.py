@@ -73,7 +73,7 @@ def trace(labels: Labels, first: npt.NDArray[np.int64]) -> Rings:
     Parameters
     ----------
     labels : (y, x) int
-        Label image; each cell is one 4-connected piece.
+        Label image; each cell is one 4-connected component.
     first : (N,) int64
         Flat index of the first pixel, in scan order, of each cell to trace.
 

@@ -1,4 +1,4 @@
-"""Pieces: the largest connected part of each label, and sums over its pixels."""
+"""Connected components: the largest one of each label, and sums over its pixels."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Pieces:
-    """N pieces, each 4-connected.
+class Components:
+    """N connected components (4 neighbours), one a label.
 
     Attributes
     ----------
     labels : (y, x) int32
-        Every piece has a value of its own, and so have the parts that are no piece; the rest is 0.
+        Each component has its own value, and so have the smaller components of the labels; 0 is background.
     pixels, owner : (P,) int64
-        Flat indices of all their pixels in scan order, and the number of the piece (from 0) each belongs to.
+        Flat indices of all their pixels in scan order, and the number of the component (from 0) each belongs to.
     area : (N,) int64
         Pixels.
     first, anchor : (N,) int64
-        Flat index of the first pixel, in scan order, of the piece, and of the whole label.
+        Flat index of the first pixel, in scan order, of the component, and of the whole label.
     """
 
     labels: npt.NDArray[np.int32]
@@ -38,14 +38,14 @@ class Pieces:
     first: _Ints
     anchor: _Ints
 
-    def drop_smaller(self, area_px: float) -> Pieces:
-        """Pieces of at least an area."""
+    def drop_smaller(self, area_px: float) -> Components:
+        """Components of at least this area, px."""
         kept = self.area >= area_px
         if kept.all():
             return self
         number = np.cumsum(kept) - 1
         stay = kept[self.owner]
-        return Pieces(
+        return Components(
             labels=self.labels,
             pixels=self.pixels[stay],
             owner=number[self.owner[stay]],
@@ -55,11 +55,11 @@ class Pieces:
         )
 
     def total(self, values: npt.NDArray[Any]) -> _Floats:
-        """Sum of the (P,) values over each piece, in scan order; exact for integers."""
+        """Sum of the (P,) values over each component, in scan order; exact for integers."""
         return np.bincount(self.owner, weights=values, minlength=len(self.area)).astype(np.float64, copy=False)
 
     def mean(self, image: npt.NDArray[Any]) -> _Floats:
-        """Mean of a (y, x) image over each piece."""
+        """Mean of a (y, x) image over each component."""
         means: _Floats = self.total(image.ravel()[self.pixels]) / self.area
         return means
 
@@ -86,13 +86,13 @@ class Pieces:
         return eccentricities
 
     def _own_frame(self) -> tuple[_Ints, _Ints]:
-        """Count x and y from the first pixel of each piece: the same wherever the window lies."""
+        """Count x and y from the first pixel of each component: the same wherever the window lies."""
         y, x = np.divmod(self.pixels, self.labels.shape[1])
         first_y, first_x = np.divmod(self.first, self.labels.shape[1])
         return x - first_x[self.owner], y - first_y[self.owner]
 
 
-def largest_pieces(labels: Labels, keep: Mask) -> Pieces:
+def largest_components(labels: Labels, keep: Mask) -> Components:
     """Largest 4-connected part of each wanted label; of equal ones, the first in scan order.
 
     Parameters
@@ -104,7 +104,7 @@ def largest_pieces(labels: Labels, keep: Mask) -> Pieces:
 
     Returns
     -------
-    Pieces
+    Components
         Ordered by label.
     """
     wanted = np.concatenate([[False], keep])[labels]
@@ -124,7 +124,7 @@ def largest_pieces(labels: Labels, keep: Mask) -> Pieces:
     number[chosen] = np.arange(len(chosen))
     owner = number[part]
     start = np.flatnonzero(leads)
-    return Pieces(
+    return Components(
         labels=parts,
         pixels=pixels[owner >= 0],
         owner=owner[owner >= 0],

@@ -13,7 +13,7 @@ import shapely
 
 from wsipsm.cells import outlines
 from wsipsm.cells.outlines import Rings
-from wsipsm.cells.regions import Pieces, largest_pieces
+from wsipsm.cells.regions import Components, largest_components
 from wsipsm.config import CellsConfig
 from wsipsm.core.geometry import Box, Grid, Labels, Mask
 from wsipsm.core.maps import OD_PER_STEP
@@ -94,15 +94,15 @@ class Measured:
     ----------
     cells : Cells
         In scan order of their anchors.
-    mended : int
+    unsimplified : int
         Outlines that simplification would have made invalid, kept with all their vertices.
-    lost : int
+    dropped : int
         Cells left out because no valid outline exists at 1 decimal of a level-0 pixel.
     """
 
     cells: Cells
-    mended: int
-    lost: int
+    unsimplified: int
+    dropped: int
 
 
 def cell_uuids(fingerprint: str, grid: Grid, anchors: npt.NDArray[np.int64]) -> list[str]:
@@ -169,40 +169,40 @@ def measure_cells(
     Measured
         Areas, shapes and means are over the pixels of the cell (of its largest part), the perimeter is the outline's.
     """
-    pieces = largest_pieces(labels, keep).drop_smaller(config.min_area_um2 / grid.mpp**2)
-    exact = outlines.trace(pieces.labels, pieces.first).shifted(window.x0, window.y0)
+    components = largest_components(labels, keep).drop_smaller(config.min_area_um2 / grid.mpp**2)
+    exact = outlines.trace(components.labels, components.first).shifted(window.x0, window.y0)
     slim = outlines.simplify(exact, tolerance_px=config.outline_tolerance_px)
     legal, replaced, illegal = outlines.to_legal(slim, exact, downsample=grid.downsample)
-    anchor_y, anchor_x = np.divmod(pieces.anchor, labels.shape[1])
+    anchor_y, anchor_x = np.divmod(components.anchor, labels.shape[1])
     anchor = (anchor_y + window.y0) * grid.width + anchor_x + window.x0
     order = np.argsort(anchor)
     order = order[~illegal[order]]
     rings = legal.take(order)
-    columns = _shapes(pieces, exact, grid) | _means(pieces, maps)
+    columns = _shapes(components, exact, grid) | _means(components, maps)
     columns = {name: values[order] for name, values in columns.items()}
     columns["perimeter_um"] = shapely.length(rings.polygons()) * (grid.mpp / grid.downsample)
     cells = Cells(
         anchor=anchor[order],
         vertices_l0=rings.vertices,
         ring_offsets=rings.offsets,
-        centroid_l0=grid.to_l0(pieces.centroids(window.x0, window.y0)[order]),
+        centroid_l0=grid.to_l0(components.centroids(window.x0, window.y0)[order]),
         columns={name: columns[name].astype(np.float32) for name in COLUMNS},
         class_=np.zeros(len(order), np.uint8),
     )
     return Measured(cells, int((replaced & ~illegal).sum()), int(illegal.sum()))
 
 
-def _shapes(pieces: Pieces, exact: Rings, grid: Grid) -> dict[str, npt.NDArray[np.float64]]:
+def _shapes(components: Components, exact: Rings, grid: Grid) -> dict[str, npt.NDArray[np.float64]]:
     return {
-        "area_um2": np.multiply(pieces.area, grid.mpp**2, dtype=np.float64),
-        "eccentricity": pieces.eccentricities(),
-        "solidity": pieces.area / outlines.hull_areas(exact),
+        "area_um2": np.multiply(components.area, grid.mpp**2, dtype=np.float64),
+        "eccentricity": components.eccentricities(),
+        "solidity": components.area / outlines.hull_areas(exact),
     }
 
 
-def _means(pieces: Pieces, maps: Mapping[str, npt.NDArray[np.uint8]]) -> dict[str, npt.NDArray[np.float64]]:
+def _means(components: Components, maps: Mapping[str, npt.NDArray[np.uint8]]) -> dict[str, npt.NDArray[np.float64]]:
     return {
-        "nuclear_od_mean": pieces.mean(maps["nuclear_stain"].view(np.int8)) * OD_PER_STEP,
-        "counterstain_od_mean": pieces.mean(maps["counterstain"].view(np.int8)) * OD_PER_STEP,
-        "confidence": pieces.mean(maps["evidence"]) / 255,
+        "nuclear_od_mean": components.mean(maps["nuclear_stain"].view(np.int8)) * OD_PER_STEP,
+        "counterstain_od_mean": components.mean(maps["counterstain"].view(np.int8)) * OD_PER_STEP,
+        "confidence": components.mean(maps["evidence"]) / 255,
     }

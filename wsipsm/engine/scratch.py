@@ -56,7 +56,7 @@ def save_tile(path: Path, measured: Measured, *, labels: Labels, ids: npt.NDArra
     """
     cells = measured.cells
     arrays: dict[str, npt.NDArray[Any]] = {
-        "counts": np.array([len(cells), measured.mended, measured.lost], np.int64),
+        "counts": np.array([len(cells), measured.unsimplified, measured.dropped], np.int64),
         "labels": labels.astype(np.int32, copy=False),
         "ids": ids.astype(np.int64, copy=False),
         "anchor": cells.anchor,

@@ -21,7 +21,7 @@ from wsipsm.stain.normalise import MIN_TISSUE_PX, SlideStats, Stain, measure_sli
 from wsipsm.stain.optics import Floats, optical_density, tissue_pixels
 
 
-def fit_slide(
+def calibrate_psm(
     patches: Patches,
     config: Config,
     *,
@@ -66,7 +66,7 @@ def fit_slide(
     return PsmRecognizer(net, stats, clusters)
 
 
-def fit_segmenter(patches: Patches, config: Config, *, model: Path, device: torch.device) -> SegmenterRecognizer:
+def calibrate_segmenter(patches: Patches, config: Config, *, model: Path, device: torch.device) -> SegmenterRecognizer:
     """Recogniser of one slide by a trained segmenter: the constants of the slide's staining are all that is fitted.
 
     Parameters

@@ -10,7 +10,7 @@ import numpy as np
 from wsipsm.config import Config
 from wsipsm.core.errors import CheckpointError
 from wsipsm.nuclei.activation import ActivationNet, Device
-from wsipsm.nuclei.calibrate import fit_slide
+from wsipsm.nuclei.calibrate import calibrate_psm
 from wsipsm.training.fields import Material, write_arrays
 from wsipsm.training.teacher import Taught, labels_of_psm
 
@@ -30,7 +30,7 @@ def make_labels(one: Material, net: ActivationNet, config: Config, *, file: Path
     try:
         load_labels(file)
     except CheckpointError:  # not there, or of a disk that failed
-        recognizer = fit_slide(one.patches(), config, encoder=net, device=device)
+        recognizer = calibrate_psm(one.patches(), config, encoder=net, device=device)
         found = [labels_of_psm(field, recognizer, config) for field in one.fields]
         write_arrays(file, {name: np.stack([getattr(taught, name) for taught in found]) for name in _NAMES})
 

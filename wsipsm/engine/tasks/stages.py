@@ -28,7 +28,7 @@ from wsipsm.engine import scratch
 from wsipsm.engine.job import Job, JobRef
 from wsipsm.engine.marks import is_mapped, read_mark, write_mark
 from wsipsm.engine.reports import Counts, MapReport, Seconds, TileReport
-from wsipsm.nuclei.calibrate import fit_segmenter, fit_slide
+from wsipsm.nuclei.calibrate import calibrate_psm, calibrate_segmenter
 from wsipsm.nuclei.learning import Progress
 from wsipsm.nuclei.nets.device import limited_threads, pick_device
 from wsipsm.nuclei.recognizer import Recognizer, fits, load_recognizer
@@ -82,8 +82,8 @@ def _fitted(patches: npt.NDArray[np.uint8], job: Job, progress: Progress) -> Rec
     """Recogniser of the slide by the method that its configuration names."""
     device = pick_device(job.device)
     if job.config.recognizer.method == "segmenter":
-        return fit_segmenter(patches, job.config, model=job.model, device=device)
-    return fit_slide(patches, job.config, encoder=job.given, device=device, progress=progress)
+        return calibrate_segmenter(patches, job.config, model=job.model, device=device)
+    return calibrate_psm(patches, job.config, encoder=job.given, device=device, progress=progress)
 
 
 def _read_patches(slide: Slide, boxes: list[Box], job: Job) -> Images:
@@ -197,7 +197,7 @@ def recognise_tile(ref: JobRef, tile: Tile) -> TileReport:
     watch.lap("cells")
     scratch.save_tile(path, measured, labels=found[core.relative_to(window).slices], ids=ids)
     watch.lap("store")
-    return TileReport(Counts(len(measured.cells), measured.mended, measured.lost), watch.seconds)
+    return TileReport(Counts(len(measured.cells), measured.unsimplified, measured.dropped), watch.seconds)
 
 
 class _Workbench:
