@@ -25,11 +25,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from gradcam import gradcam_map
 from PIL import Image as PillowImage
-from psm_monuseg import auc, baseline, halved, patches_of
 from skimage.io import imread
 
+from benchmarks.gradcam import gradcam_map
+from benchmarks.psm_monuseg import auc, baseline, halved, patches_of
 from tests.helpers.slidegen import read_rgb, write_slide
 from wsipsm.cells import instances as labels
 from wsipsm.config import Config, load_config
@@ -152,7 +152,7 @@ def maps(data: Data, seeds: list[int]) -> None:
             ]
             for plane in planes
         ]
-        values = [gradcam_map(net.encoder, plane).numpy() for plane in cut]
+        values = [gradcam_map(net.network, plane).numpy() for plane in cut]
         row(
             f"per image, ReLU (the paper's form), seed {seed}",
             [_fit_to(v, t) for v, t in zip(values, truths, strict=True)],

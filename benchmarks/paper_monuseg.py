@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from psm_monuseg import auc
-from psm_monuseg import score as score_found
 from skimage.io import imread
 from skimage.measure import label
 
+from benchmarks.psm_monuseg import auc
+from benchmarks.psm_monuseg import score as score_found
 from wsipsm.nuclei.learning import StepRecord
 from wsipsm.training.paper.clustering import pseudo_mask
 from wsipsm.training.paper.encoder import ActivationEncoder

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import zarr
-from psm_monuseg import baseline, halved, patches_of, report, score
 from skimage.io import imread
 
+from benchmarks.psm_monuseg import baseline, halved, patches_of, report, score
 from tests.helpers.slidegen import read_rgb, write_slide
 from wsipsm.config import load_config
 from wsipsm.nuclei.nets.checkpoint import save_checkpoint

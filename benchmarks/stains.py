@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from psm_monuseg import auc, patches_of
 
 from benchmarks.accuracy import Data, encoder, halved, head, say, score_psm, score_segmenter
+from benchmarks.psm_monuseg import auc, patches_of
 from wsipsm.config import load_config
 from wsipsm.nuclei.models import shipped_model
 from wsipsm.stain.normalise import measure_slide

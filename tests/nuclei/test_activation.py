@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from gradcam import gradcam_map
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.gradcam import gradcam_map
 from wsipsm.core.errors import CheckpointError
 from wsipsm.nuclei.activation import ActivationNet, MapConstants, channel_weights, input_planes
 from wsipsm.nuclei.nets.checkpoint import Checkpoint
@@ -26,7 +26,9 @@ def random_encoder(seed: int = 0, *, blocks: int = 2) -> Encoder:
     torch.manual_seed(seed)
     encoder = Encoder(EncoderShape(width=6, blocks=blocks, hidden=5, cell_px=8))
     with torch.no_grad():
-        encoder.train()(torch.rand(4, IN_CHANNELS, 48, 48)[..., : 40 + 2 * encoder.halo_px, : 40 + 2 * encoder.halo_px])
+        encoder.train()(
+            torch.rand(4, IN_CHANNELS, 48, 48)[..., : 40 + 2 * encoder.shape.halo_px, : 40 + 2 * encoder.shape.halo_px]
+        )
     return encoder.eval()
 
 
@@ -160,7 +162,7 @@ def test_the_frozen_map_is_the_mean_of_scaled_weighted_sums() -> None:
 
     found = net.maps(image, STATS)
 
-    c, maps = net.constants, Naive(net.encoder).activations(input_planes(image, STATS).astype(np.float64))
+    c, maps = net.constants, Naive(net.network).activations(input_planes(image, STATS).astype(np.float64))
     scores = [
         (np.tensordot(w.double().numpy(), m, axes=1) - mean) / std
         for w, m, mean, std in zip(net.weights, maps, c.means, c.stds, strict=True)
@@ -224,7 +226,7 @@ def test_a_network_survives_its_checkpoint() -> None:
 
 
 def test_a_checkpoint_of_something_else_is_refused() -> None:
-    with pytest.raises(CheckpointError, match="no activation network"):
+    with pytest.raises(CheckpointError, match="no encoder"):
         ActivationNet.of_checkpoint(Checkpoint("encoder", {"shape": {"depth": 5}}, {}), device=CPU)
 
 
