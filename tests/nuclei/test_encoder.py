@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from wsipsm.nuclei.nets.encoder import IN_CHANNELS, Encoder, EncoderShape, folded
+from wsipsm.nuclei.nets.blocks import folded
+from wsipsm.nuclei.nets.encoder import IN_CHANNELS, Encoder, EncoderShape
 
 
 def random_encoder(*, width: int = 6, blocks: int = 2, cell_px: int = 8, seed: int = 0) -> Encoder:
@@ -14,14 +15,14 @@ def random_encoder(*, width: int = 6, blocks: int = 2, cell_px: int = 8, seed: i
     encoder = Encoder(EncoderShape(width, blocks, 5, cell_px))
     encoder.train()
     with torch.no_grad():
-        encoder(torch.randn(4, IN_CHANNELS, 32 + 2 * encoder.halo_px, 32 + 2 * encoder.halo_px))
+        encoder(torch.randn(4, IN_CHANNELS, 32 + 2 * encoder.shape.halo_px, 32 + 2 * encoder.shape.halo_px))
     return encoder.eval()
 
 
 @pytest.mark.parametrize("blocks", [1, 2, 3])
 def test_a_map_is_smaller_than_its_image_by_the_halo(blocks: int) -> None:
     encoder = random_encoder(blocks=blocks)
-    halo = encoder.halo_px
+    halo = encoder.shape.halo_px
 
     maps = encoder.activations(torch.zeros(1, IN_CHANNELS, 24 + 2 * halo, 40 + 2 * halo))
 
@@ -32,7 +33,7 @@ def test_a_map_is_smaller_than_its_image_by_the_halo(blocks: int) -> None:
 @pytest.mark.parametrize("blocks", [1, 2, 3])
 def test_a_pixel_is_seen_exactly_as_far_as_the_halo(blocks: int) -> None:
     encoder = random_encoder(blocks=blocks, width=16).double()
-    halo = encoder.halo_px
+    halo = encoder.shape.halo_px
     planes = torch.zeros(1, IN_CHANNELS, 1 + 4 * halo, 1 + 4 * halo, dtype=torch.float64)
     touched = planes.clone()
     touched[..., 2 * halo, 2 * halo] = 5.0
@@ -46,7 +47,7 @@ def test_a_pixel_is_seen_exactly_as_far_as_the_halo(blocks: int) -> None:
 
 def test_all_blocks_are_in_one_frame() -> None:
     encoder = random_encoder(blocks=3)
-    halo = encoder.halo_px
+    halo = encoder.shape.halo_px
     planes = torch.zeros(1, IN_CHANNELS, 21 + 2 * halo, 21 + 2 * halo)
     touched = planes.clone()
     touched[..., halo + 10, halo + 10] = 5.0
@@ -61,7 +62,7 @@ def test_all_blocks_are_in_one_frame() -> None:
 
 def test_a_wider_image_changes_no_map() -> None:
     encoder = random_encoder().double()
-    halo = encoder.halo_px
+    halo = encoder.shape.halo_px
     planes = torch.rand(1, IN_CHANNELS, 64 + 2 * halo, 96 + 2 * halo, dtype=torch.float64)
 
     with torch.no_grad():

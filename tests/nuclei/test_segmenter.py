@@ -15,8 +15,9 @@ from wsipsm.core.errors import CheckpointError, FitError
 from wsipsm.core.maps import CHANNELS, DECISION
 from wsipsm.nuclei.calibrate import calibrate_segmenter, load_segmenter
 from wsipsm.nuclei.models import SHIPPED_MPP, shipped_model
+from wsipsm.nuclei.nets.blocks import folded
 from wsipsm.nuclei.nets.checkpoint import load_checkpoint, save_checkpoint
-from wsipsm.nuclei.nets.unet import Segmenter, SegmenterShape, folded
+from wsipsm.nuclei.nets.unet import Segmenter, SegmenterShape
 from wsipsm.nuclei.recognizer import SegmenterRecognizer, fits, load_recognizer
 from wsipsm.nuclei.segmentation import SegmentationNet, evidence_of, network_input
 from wsipsm.slide.sample import he_field
@@ -61,7 +62,7 @@ def test_what_lies_outside_the_halo_hardly_moves_the_shipped_network(
 
 
 def test_maps_move_with_the_image_by_whole_strides(field: np.ndarray, shipped: SegmentationNet) -> None:
-    stats, stride = measure_slide(field[None]), shipped.segmenter.shape.stride
+    stats, stride = measure_slide(field[None]), shipped.network.shape.stride
 
     whole, moved = shipped.maps(field[:320, :320], stats), shipped.maps(field[stride:328, 2 * stride : 336], stats)
 
@@ -140,7 +141,7 @@ def test_a_checkpoint_of_another_resolution_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_for_other_stains_is_refused(tmp_path: Path) -> None:
-    net = SegmentationNet(frozen().segmenter, mpp=0.5, stain="unknown", provenance={}, device=CPU)
+    net = SegmentationNet(frozen().network, mpp=0.5, stain="unknown", provenance={}, device=CPU)
     save_checkpoint(tmp_path / "model.pt", net.checkpoint())
 
     with pytest.raises(CheckpointError, match=r"recognizer\.stain=unknown, expected he"):
@@ -185,7 +186,7 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
 
 def test_the_shipped_checkpoint_is_small_and_says_what_it_learnt_from(shipped: SegmentationNet) -> None:
     assert shipped_model().stat().st_size < 10e6
-    assert sum(p.numel() for p in shipped.segmenter.parameters()) < 2_000_000
+    assert sum(p.numel() for p in shipped.network.parameters()) < 2_000_000
     assert {"inputs", "config", "seed"} <= set(shipped.provenance)
     assert load_checkpoint(shipped_model()).kind == "segmenter"
 

@@ -143,7 +143,7 @@ def test_the_model_is_a_segmenter_that_knows_where_it_comes_from(trained: Path) 
     net = load_segmenter(trained / "model.pt", mpp=0.5, device=pick_device("cpu"))
 
     assert isinstance(net, SegmentationNet)
-    assert net.segmenter.shape.widths == (4, 8)
+    assert net.network.shape.widths == (4, 8)
     assert [one["name"] for one in net.provenance["inputs"]] == ["one", "two"]
     assert net.provenance["config"]["training"]["steps"] == 30
     assert set(net.provenance["digests"]) == {"fields", "encoder", "pseudolabels", "segmenter"}

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wsipsm.core.errors import CheckpointError
 from wsipsm.core.geometry import Image, Map
-from wsipsm.nuclei.nets.checkpoint import Checkpoint, load_tensors
-from wsipsm.nuclei.nets.device import Batches, half_precision, on_device
-from wsipsm.nuclei.nets.encoder import Encoder, EncoderShape, folded
-from wsipsm.stain.normalise import SlideStats, Stain, as_stain, relative_planes
+from wsipsm.nuclei.frozen import FrozenNet
+from wsipsm.nuclei.nets.checkpoint import Checkpoint
+from wsipsm.nuclei.nets.device import half_precision, on_device
+from wsipsm.nuclei.nets.encoder import Encoder, EncoderShape
+from wsipsm.stain.normalise import SlideStats, Stain, relative_planes
 from wsipsm.stain.optics import Floats
 
 Device = torch.device
@@ -71,24 +71,24 @@ def input_planes(image: Image, stats: SlideStats) -> Floats:
     return planes
 
 
-class ActivationNet:
-    """A fitted encoder with frozen channel weights and scales.
+class ActivationNet(FrozenNet[Encoder, Map]):
+    """An encoder with frozen channel weights and scales; its map is (y, x) float32, 0 to 1, nuclei high.
+
+    A block is (y + 2 halo, x + 2 halo, 3) uint8.
 
     Parameters
     ----------
     encoder : Encoder
-        Fitted; it is put into evaluation mode and frozen.
+        Trained; it is put into evaluation mode and frozen.
     weights : sequence of (width,) Tensor
         Mean gradient of the output with respect to each channel, one tensor a block.
     constants : MapConstants
         Frozen scales.
-    stain : {'he', 'unknown'}
-        Whether it was fitted on planes of named stains.
-    provenance : dict
-        JSON-ready: what it was fitted on.
-    device : torch.device
-        Where it computes.
+    stain, provenance, device
+        As of :class:`FrozenNet`.
     """
+
+    kind = "encoder"
 
     def __init__(
         self,
@@ -100,46 +100,9 @@ class ActivationNet:
         provenance: dict[str, Any],
         device: Device,
     ) -> None:
-        self.encoder = encoder.to(device).eval().requires_grad_(False)
-        # torch takes memory_format, its stubs do not know it
-        self._fast = folded(self.encoder).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        super().__init__(encoder, stain=stain, provenance=provenance, device=device)
         self.weights = [weight.detach().to(device, torch.float32) for weight in weights]
         self.constants = constants
-        self.stain = stain
-        self.provenance = provenance
-        self.device = device
-        self._batches = Batches(device)
-
-    @property
-    def halo_px(self) -> int:
-        """Pixels around a block that its map depends on."""
-        return self.encoder.halo_px
-
-    def maps(self, block: Image, stats: SlideStats) -> Map:
-        """Activation map of one block, as `maps_of`."""
-        return self.maps_of([block], stats)[0]
-
-    def maps_of(self, blocks: Sequence[Image], stats: SlideStats) -> list[Map]:
-        """Activation maps of blocks; the same block gives the same bits on one kind of device.
-
-        Parameters
-        ----------
-        blocks : sequence of (y + 2 halo, x + 2 halo, 3) uint8
-            RGB at the resolution the network was fitted at, of one size.
-        stats : SlideStats
-            Of the slide.
-
-        Returns
-        -------
-        list of (y, x) float32
-            0 to 1, nuclei high.
-
-        Raises
-        ------
-        DeviceMemoryError
-            The GPU cannot hold one block.
-        """
-        return self._batches.run(lambda some: self._maps(some, stats), blocks)
 
     @torch.inference_mode()
     def _maps(self, blocks: Sequence[Image], stats: SlideStats) -> list[Map]:
@@ -150,38 +113,20 @@ class ActivationNet:
         low, high = self.constants.low, self.constants.high
         return list(((averaged - low) / (high - low)).clamp(0, 1).cpu().numpy())
 
-    def checkpoint(self) -> Checkpoint:
-        """Content of a checkpoint of kind ``encoder``."""
-        tensors = {f"encoder.{name}": tensor.cpu() for name, tensor in self.encoder.state_dict().items()}
-        tensors |= {f"weights.{block}": weight.cpu() for block, weight in enumerate(self.weights)}
-        table = {
-            "shape": self.encoder.shape.to_dict(),
-            "constants": asdict(self.constants),
-            "stain": self.stain,
-            "provenance": self.provenance,
-        }
-        return Checkpoint("encoder", table, tensors)
+    @classmethod
+    def _build(cls, shape: dict[str, Any]) -> Encoder:
+        return Encoder(EncoderShape(**shape))
+
+    def _own(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        weights = {f"weights.{block}": weight.cpu() for block, weight in enumerate(self.weights)}
+        return {"constants": asdict(self.constants)}, weights
 
     @classmethod
-    def of_checkpoint(cls, checkpoint: Checkpoint, *, device: Device) -> ActivationNet:
-        """Network of a checkpoint of either kind.
-
-        Raises
-        ------
-        CheckpointError
-            The table or the tensors are not those of an activation network.
-        """
-        try:
-            encoder = Encoder(EncoderShape(**checkpoint.table["shape"]))
-            constants = MapConstants(**checkpoint.table["constants"])
-            weights = [checkpoint.tensors[f"weights.{block}"] for block in range(encoder.shape.blocks)]
-            stain, provenance = as_stain(checkpoint.table), dict(checkpoint.table["provenance"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"the checkpoint holds no activation network: {error}") from None
-        named = {key.removeprefix("encoder."): t for key, t in checkpoint.tensors.items() if key.startswith("encoder.")}
-        load_tensors(encoder, named)
+    def _arguments(cls, checkpoint: Checkpoint, network: Encoder) -> dict[str, Any]:
+        constants = MapConstants(**checkpoint.table["constants"])
         constants = replace(constants, means=tuple(constants.means), stds=tuple(constants.stds))
-        return cls(encoder, weights, constants, stain=stain, provenance=provenance, device=device)
+        weights = [checkpoint.tensors[f"weights.{block}"] for block in range(network.shape.blocks)]
+        return {"constants": constants, "weights": weights}
 
 
 def weighted_sums(activations: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:

@@ -116,13 +116,13 @@ def pretrain(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         encoder = Encoder(shape).to(device)
-    side, reach = _CROP_CELLS * config.cell_px, _CROP_CELLS * config.cell_px + 2 * encoder.halo_px
+    side, reach = _CROP_CELLS * config.cell_px, _CROP_CELLS * config.cell_px + 2 * encoder.shape.halo_px
     if any(min(patches.shape[1:3]) < reach for patches in patches_per_slide):
         raise FitError(f"patches must be at least {reach} px wide for encoder.cell_px={config.cell_px}")
     samples, rng = _Samples.of(patches_per_slide, stain), np.random.default_rng(config.seed)
 
     def batch() -> tuple[Tensor, Tensor]:
-        planes, targets = samples.draw(config.batch, side, encoder.halo_px, rng)
+        planes, targets = samples.draw(config.batch, side, encoder.shape.halo_px, rng)
         return planes.to(device), targets.to(device)
 
     loss = _learn(encoder, batch, config, progress)

@@ -85,7 +85,7 @@ def new_pair(config: TrainingConfig) -> Averaged:
 
 def pair_of(net: SegmentationNet) -> Averaged:
     """Network and running mean that go on from a trained one."""
-    return _paired(copy.deepcopy(net.segmenter).cpu().requires_grad_(True))
+    return _paired(copy.deepcopy(net.network).cpu().requires_grad_(True))
 
 
 def batch_of(lessons: Sequence[Lesson], config: TrainingConfig, *, number: int, step: int) -> Batch:

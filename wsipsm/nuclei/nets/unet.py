@@ -1,15 +1,15 @@
-"""The segmenter: a small U-Net that tells nucleus from background, and how deep inside its nucleus a pixel lies."""
+"""The segmenter: a small U-Net that predicts nucleus against background, and a normalised distance map."""
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from wsipsm.nuclei.nets.blocks import DoubleConv, Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +51,18 @@ class SegmenterShape:
         return 6 * self.stride
 
 
-class _Level(nn.Module):
-    """Two 3 x 3 convolutions with batch norm and ReLU."""
+class _Level(DoubleConv):
+    """Two padded 3 x 3 convolutions with batch norm and ReLU."""
 
     def __init__(self, width_in: int, width: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(width_in, width, 3, padding=1, bias=False)
-        self.first_norm = nn.BatchNorm2d(width)
-        self.second = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.second_norm = nn.BatchNorm2d(width)
+        super().__init__(width_in, width, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, width_in, y, x) to (b, width, y, x)."""
-        inner = F.relu(self.first_norm(self.first(x)))
-        return F.relu(self.second_norm(self.second(inner)))
+        return F.relu(self.linear(x))
 
 
-class Segmenter(nn.Module):
+class Segmenter(Network):
     """U-Net with additive skips and running statistics that are frozen with the weights.
 
     Parameters
@@ -75,6 +70,8 @@ class Segmenter(nn.Module):
     shape : SegmenterShape
         Planes and widths.
     """
+
+    shape: SegmenterShape
 
     def __init__(self, shape: SegmenterShape) -> None:
         super().__init__()
@@ -87,7 +84,7 @@ class Segmenter(nn.Module):
         self.head = nn.Conv2d(widths[0], 2, 1)
 
     def forward(self, planes: Tensor) -> Tensor:
-        """Nucleus logit and depth of every pixel.
+        """Nucleus logit and distance of every pixel.
 
         Parameters
         ----------
@@ -97,7 +94,7 @@ class Segmenter(nn.Module):
         Returns
         -------
         (b, 2, y, x) float
-            Logit of nucleus; depth, trained to be 0 at the outline of a nucleus and 1 at its deepest pixel.
+            Logit of nucleus; distance to the outline of the nucleus, trained to be 0 there and 1 at its maximum.
         """
         x, skips = planes, []
         for level, down in enumerate(self.down):
@@ -108,13 +105,3 @@ class Segmenter(nn.Module):
             x = self.up[level](skips[level] + lifted)
         result: Tensor = self.head(x)
         return result
-
-
-def folded(segmenter: Segmenter) -> Segmenter:
-    """Copy whose batch norms are folded into the convolutions; the segmenter is in evaluation mode."""
-    copied = copy.deepcopy(segmenter)
-    for level in [*copied.down, *copied.up]:
-        for conv, norm in (("first", "first_norm"), ("second", "second_norm")):
-            setattr(level, conv, fuse_conv_bn_eval(getattr(level, conv), getattr(level, norm)))
-            setattr(level, norm, nn.Identity())
-    return copied
