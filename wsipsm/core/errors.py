@@ -24,8 +24,8 @@
         ├── LockedError           output folder locked by another run
         └── StaleError            scratch of a slide gone or taken over by another run
 
-A message is one line: what was found, what was expected and what to do. An error whose class says ``final`` comes
-back however often one tries.
+A message is one line: what was found, what was expected and what to do. Where a class is not ``retryable``, a second try
+gives the same error.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from __future__ import annotations
 class WsipsmError(Exception):
     """Base class; the command line prints its message as one line and exits with a non-zero code."""
 
-    final = False
+    retryable = True
 
 
 class ConfigError(WsipsmError, ValueError):
     """A configuration with an unknown key or a bad value."""
 
-    final = True
+    retryable = False
 
 
 class InputError(WsipsmError, FileNotFoundError):
@@ -61,31 +61,31 @@ class UnreadableSlideError(SlideError):
 class ResolutionError(SlideError):
     """A slide of unknown or implausible micrometres per pixel, or coarser than the working resolution."""
 
-    final = True
+    retryable = False
 
 
 class PixelFormatError(SlideError):
     """A slide whose pixels are not 8-bit RGB."""
 
-    final = True
+    retryable = False
 
 
 class RegionError(WsipsmError):
     """A region of interest that is empty, malformed or outside the slide."""
 
-    final = True
+    retryable = False
 
 
 class FitError(WsipsmError):
     """Too little tissue to train or calibrate on."""
 
-    final = True
+    retryable = False
 
 
 class CheckpointError(WsipsmError):
     """A checkpoint that is damaged, or of another kind or version."""
 
-    final = True
+    retryable = False
 
 
 class DeviceMemoryError(WsipsmError):
@@ -149,7 +149,7 @@ class OutputError(WsipsmError):
 class DiskFullError(OutputError):
     """No space or quota left on the file system of the results."""
 
-    final = True
+    retryable = False
 
 
 class LockedError(OutputError):
@@ -159,7 +159,7 @@ class LockedError(OutputError):
 class StaleError(OutputError):
     """Scratch of a slide that is gone, or that another run has taken over."""
 
-    final = True
+    retryable = False
 
 
 def how_to_go_on(*, fresh: bool) -> str:

@@ -165,7 +165,7 @@ class _Stream:
             self._lost(run, result.count, source)
         elif not isinstance(result, Failure):
             source.done(run.task, result)
-        elif run.tries < self.pool.config.retries and not getattr(result.error, "final", False):
+        elif run.tries < self.pool.config.retries and getattr(result.error, "retryable", True):
             again = replace(run, tries=run.tries + 1, avoided=(*run.avoided, result.worker))
             self.send(again)
         else:
