@@ -107,8 +107,8 @@ class Job:
         """Scratch array of the maps."""
         return self.work / "maps.zarr"
 
-    def mapped_mark(self, tile: Tile) -> Path:
-        """File that says that the maps of a tile are stored; see :mod:`wsipsm.engine.marks`."""
+    def status_file(self, tile: Tile) -> Path:
+        """Status of a tile's maps; see `maps.TileStatus`."""
         return self.work / "mapped" / tile.name
 
     def tile_file(self, tile: Tile) -> Path:

@@ -1,19 +1,28 @@
-"""The maps that tiles share while a slide is worked on: one Zarr array, one shard a core."""
+"""The maps that tiles share while a slide is worked on, one Zarr array with one shard a core, and each tile's status.
+
+The status is a small file: which blocks of the tile's maps are missing, and how long the stored shard is. Where power
+fails, the status may reach the disk and the shard may not: then the lengths differ. Waiting for the disk at every tile
+would cost more.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import uuid
 from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 import zarr
 from zarr.codecs import BloscCodec
 
 from wsipsm.config import TilesConfig
+from wsipsm.core.files import write_bytes
 from wsipsm.core.geometry import Box, Grid
 
 Maps = zarr.Array[Any]
@@ -77,19 +86,19 @@ def write_core(maps: Maps, core: Box, data: npt.NDArray[np.uint8]) -> None:
         maps[:, *core.slices] = data
 
 
-def core_bytes(maps: Maps, core: Box) -> int:
-    """Bytes of the file that holds the maps of a core; 0 where there is none, as of maps that are all zero."""
-    try:
-        return _core_file(maps, core).stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
 def _core_file(maps: Maps, core: Box) -> Path:
     assert isinstance(maps.store, zarr.storage.LocalStore)
     assert maps.shards is not None
     key = maps.metadata.encode_chunk_key((0, core.y0 // maps.shards[1], core.x0 // maps.shards[2]))
     return maps.store.root / maps.path / key
+
+
+def _core_bytes(maps: Maps, core: Box) -> int:
+    """Bytes of the shard of a core; 0 where there is none, as of maps that are all zero."""
+    try:
+        return _core_file(maps, core).stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def read_window(maps: Maps, window: Box) -> npt.NDArray[np.uint8]:
@@ -100,3 +109,39 @@ def read_window(maps: Maps, window: Box) -> npt.NDArray[np.uint8]:
     if not inside.empty:
         data[:, *inside.relative_to(window).slices] = maps[:, *inside.slices]
     return data
+
+
+@dataclass(frozen=True, slots=True)
+class TileStatus:
+    """Status of a tile whose maps are stored.
+
+    Attributes
+    ----------
+    missing : tuple of Box
+        Blocks that the slide could not give, grid px; the maps are 0 there.
+    size : int
+        Bytes of the stored shard.
+    """
+
+    missing: tuple[Box, ...]
+    size: int
+
+
+def read_status(file: Path) -> TileStatus | None:
+    """Status of a tile from its file; None where the tile is not mapped, or the file is damaged."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        table = orjson.loads(file.read_bytes())
+        return TileStatus(tuple(Box(*block) for block in table["missing"]), int(table["size"]))
+    return None
+
+
+def write_status(file: Path, maps: Maps, core: Box, missing: tuple[Box, ...]) -> None:
+    """Record that the maps of a core are stored, all but the missing blocks."""
+    table = {"missing": [astuple(block) for block in missing], "size": _core_bytes(maps, core)}
+    write_bytes(file, orjson.dumps(table))
+
+
+def is_mapped(file: Path, maps: Maps, core: Box) -> bool:
+    """Whether the maps of a core are stored, complete and without a missing block."""
+    status = read_status(file)
+    return status is not None and not status.missing and status.size == _core_bytes(maps, core)

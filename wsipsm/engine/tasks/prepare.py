@@ -15,7 +15,6 @@ from wsipsm.engine import maps as store
 from wsipsm.engine import scratch
 from wsipsm.engine.job import Job, Prepared
 from wsipsm.engine.leftovers import put_aside, remove
-from wsipsm.engine.marks import is_mapped
 from wsipsm.engine.order import Order
 from wsipsm.engine.reports import Counts
 from wsipsm.slide import Slide, qupath_origin
@@ -82,7 +81,9 @@ def _mapped(job: Job, plan: TilePlan) -> frozenset[Tile]:
     if not plan.tiles:
         return frozenset()
     maps = store.open_maps(job.maps_folder)
-    return frozenset(tile for tile in plan.tiles if is_mapped(job, maps, tile))
+    return frozenset(
+        tile for tile in plan.tiles if store.is_mapped(job.status_file(tile), maps, job.lattice.core(tile))
+    )
 
 
 def _counts(job: Job, plan: TilePlan, tile: Tile, mapped: frozenset[Tile]) -> Counts | None:

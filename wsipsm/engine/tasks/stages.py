@@ -26,7 +26,6 @@ from wsipsm.core.maps import CHANNELS, DECISION
 from wsipsm.engine import maps as store
 from wsipsm.engine import scratch
 from wsipsm.engine.job import Job, JobRef
-from wsipsm.engine.marks import is_mapped, read_mark, write_mark
 from wsipsm.engine.reports import Counts, MapReport, Seconds, TileReport
 from wsipsm.nuclei.calibrate import calibrate_psm, calibrate_segmenter
 from wsipsm.nuclei.learning import Progress
@@ -115,7 +114,7 @@ def map_tile(ref: JobRef, tile: Tile, around_damage: bool = False) -> MapReport:
     tile : Tile
         The tile.
     around_damage : bool
-        Leave out blocks that cannot be read, instead of failing; they are written into the tile's mark.
+        Leave out blocks that cannot be read, instead of failing; they are listed in the tile's status.
 
     Raises
     ------
@@ -123,10 +122,9 @@ def map_tile(ref: JobRef, tile: Tile, around_damage: bool = False) -> MapReport:
         The slide is damaged here.
     """
     bench, watch = _workbench(ref), Stopwatch()
-    job = bench.job
-    if is_mapped(job, bench.maps, tile):
+    job, core, status_file = bench.job, bench.job.lattice.core(tile), bench.job.status_file(tile)
+    if store.is_mapped(status_file, bench.maps, core):
         return MapReport(0, watch.seconds)
-    core = job.lattice.core(tile)
     blocks = needed_blocks(job.lattice, tile, job.region, halo_px=job.halo_px)
     slide, recognizer = bench.tools(in_place=around_damage)
     halos = [block.expand(recognizer.halo_px) for block in blocks]
@@ -148,7 +146,8 @@ def map_tile(ref: JobRef, tile: Tile, around_damage: bool = False) -> MapReport:
     watch.lap("network")
     store.write_core(bench.maps, core, maps)
     missing = tuple(block for block, image in zip(blocks, images, strict=True) if image is None)
-    write_mark(job, bench.maps, tile, missing)
+    _drop_outdated(job, tile, missing)
+    store.write_status(status_file, bench.maps, core, missing)
     watch.lap("store")
     return MapReport(len(missing), watch.seconds)
 
@@ -166,6 +165,15 @@ def _read_blocks(slide: Slide, job: Job, boxes: list[Box], *, around_damage: boo
         except UnreadableSlideError:
             images.append(None)
     return images
+
+
+def _drop_outdated(job: Job, tile: Tile, missing: tuple[Box, ...]) -> None:
+    """Remove cells found around a tile by an earlier run that had other blocks missing."""
+    file = job.status_file(tile)
+    status = store.read_status(file)
+    if file.exists() and (status is None or status.missing != missing):
+        for near in tile.neighbourhood():
+            job.tile_file(near).unlink(missing_ok=True)
 
 
 def recognise_tile(ref: JobRef, tile: Tile) -> TileReport:
@@ -188,8 +196,8 @@ def recognise_tile(ref: JobRef, tile: Tile) -> TileReport:
     watch.lap("labels")
     anchors_xy = labels.anchors(found) + np.array([window.x0, window.y0])
     owned = core.contains_points(anchors_xy)
-    marks = [mark for near in tile.neighbourhood() if (mark := read_mark(job, near)) is not None]
-    for block in (block for mark in marks for block in mark.missing):
+    statuses = [status for near in tile.neighbourhood() if (status := store.read_status(job.status_file(near)))]
+    for block in (block for status in statuses for block in status.missing):
         owned &= ~block.expand(job.halo_px).contains_points(anchors_xy)
     owned[owned] = job.region.contains_l0(job.grid.to_l0(anchors_xy[owned] + 0.5))
     ids = anchors_xy[:, 1] * job.grid.width + anchors_xy[:, 0]
