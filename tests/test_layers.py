@@ -36,7 +36,7 @@ HOMES = {
     "timm": {"training/paper"},
     "pyarrow": {"results", "slide/manifest"},
     "geopandas": set[str](),
-    "pydantic": {"config", "training/paper"},
+    "pydantic": {"config", "engine/job", "training/paper"},
     "yaml": {"config"},
     "typer": {"cli"},
     "rich": {"cli"},

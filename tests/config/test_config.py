@@ -8,7 +8,8 @@ import yaml
 
 from wsipsm.config import Config, load_config, packaged_configs, parse_config
 from wsipsm.core.errors import ConfigError, WsipsmError
-from wsipsm.engine.pipeline import Request, run
+from wsipsm.engine.pipeline import run
+from wsipsm.engine.request import Request
 from wsipsm.engine.state import Quiet
 
 

@@ -20,7 +20,8 @@ from tests.helpers.dask_processes import cluster, worker_pids
 from tests.helpers.results import cells_of, labels_of
 from tests.helpers.slidegen import Pixels, read_rgb, write_slide
 from wsipsm.config import load_config
-from wsipsm.engine.pipeline import Request, run
+from wsipsm.engine.pipeline import run
+from wsipsm.engine.request import Request
 from wsipsm.engine.state import Quiet, SlideState
 from wsipsm.engine.status import read_status
 from wsipsm.slide.sample import he_field

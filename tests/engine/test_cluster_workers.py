@@ -23,7 +23,7 @@ from tests.helpers.results import run_slide
 from wsipsm.config import ScheduleConfig, load_config
 from wsipsm.core.errors import OutputError, ScheduleError, WorkerLostError
 from wsipsm.engine.cluster import Stop, Task, connect, run_stream
-from wsipsm.engine.order import Order
+from wsipsm.engine.job import SlideTask
 from wsipsm.engine.tasks.prepare import prepare
 
 WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
@@ -228,10 +228,10 @@ def test_a_run_goes_on_with_the_workers_that_see_the_output_folder(
 
 def test_a_slide_is_not_prepared_where_the_output_folder_is_not_seen(slide: Path, tmp_path: Path) -> None:
     root = tmp_path / "unmounted"
-    order = Order(slide, "s", root / "s", load_config("he"), root=root, run="mine", host="login")
+    task = SlideTask(slide, "s", root / "s", load_config("he"), root=root, run="mine", host="login")
 
     with pytest.raises(OutputError, match=r"unmounted.* does not see .* as login does"):
-        prepare(order)
+        prepare(task)
 
     assert not root.exists()
 

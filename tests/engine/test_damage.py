@@ -15,7 +15,8 @@ from tests.helpers.results import PSM, QUICK_FIT, cells_of
 from tests.helpers.slidegen import mosaic, read_rgb, write_slide
 from wsipsm.cli.progress import reporter
 from wsipsm.config import load_config
-from wsipsm.engine.pipeline import Request, run
+from wsipsm.engine.pipeline import run
+from wsipsm.engine.request import Request
 from wsipsm.engine.state import Quiet, SlideState
 from wsipsm.slide import open_slide
 from wsipsm.slide.sample import HE_FIELD_MPP, he_field

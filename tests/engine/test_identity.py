@@ -16,8 +16,9 @@ from tests.helpers.results import PSM, QUICK_FIT, cells_of
 from tests.helpers.slidegen import read_rgb
 from wsipsm.config import load_config
 from wsipsm.core.geometry import Box
-from wsipsm.engine.order import Order
-from wsipsm.engine.pipeline import Request, run
+from wsipsm.engine.job import SlideTask
+from wsipsm.engine.pipeline import run
+from wsipsm.engine.request import Request
 from wsipsm.engine.state import Quiet, SlideState
 from wsipsm.engine.tasks.prepare import plan_slide
 from wsipsm.slide import open_slide, slide_paths
@@ -159,11 +160,11 @@ def test_a_roi_is_drawn_in_the_frame_of_qupath(
 ) -> None:
     (tmp_path / "roi.geojson").write_text(json.dumps(shapely.geometry.mapping(shapely.box(0, 0, 100, 100))))
     config = load_config("he", (f"output.origin={origin}",))
-    order = Order(slide, "s", tmp_path / "s", config, roi=tmp_path / "roi.geojson")
+    task = SlideTask(slide, "s", tmp_path / "s", config, roi=tmp_path / "roi.geojson")
 
     with open_slide(slide) as opened:
         opened.bounds_l0 = Box(500, 300, 2400, 2400)  # no slide with bounds is small enough to come along
-        job, _ = plan_slide(opened, order)
+        job, _ = plan_slide(opened, task)
 
     assert job.region.polygons.bounds == (500, 300, 600, 400)
-    assert job.offset_l0 == offset, "of the cells that are written"
+    assert job.origin_l0 == offset, "of the cells that are written"

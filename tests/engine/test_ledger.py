@@ -12,7 +12,8 @@ from tests.helpers.results import cells_of
 from tests.helpers.slidegen import read_rgb
 from wsipsm.cli.progress import summary
 from wsipsm.config import load_config
-from wsipsm.engine.pipeline import Request, orders_of, run
+from wsipsm.engine.pipeline import run
+from wsipsm.engine.request import Request, slide_tasks
 from wsipsm.engine.state import Quiet, SlideState
 from wsipsm.engine.status import read_status
 from wsipsm.slide.sample import he_field
@@ -126,7 +127,7 @@ def test_a_slide_that_cannot_be_looked_at_fails_alone(tmp_path: Path) -> None:
 
 def ids(out: Path, *inputs: Path) -> list[str]:
     """Folders that slides would get."""
-    return [order.slide_id for order in orders_of(Request([str(path) for path in inputs], out, load_config("he")))]
+    return [task.slide_id for task in slide_tasks(Request([str(path) for path in inputs], out, load_config("he")))]
 
 
 def test_a_slide_of_the_same_name_that_joins_later_leaves_the_first_where_it_is(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from PIL import Image
 from tests.helpers.results import PSM, QUICK_FIT
 from tests.helpers.slidegen import read_rgb
 from wsipsm.config import Config, load_config
-from wsipsm.engine.pipeline import Request, run
+from wsipsm.engine.pipeline import run
+from wsipsm.engine.request import Request
 from wsipsm.engine.state import Quiet, SlideState
 from wsipsm.slide.sample import he_field
 

@@ -23,7 +23,8 @@ from tests.helpers.results import PSM, QUICK_FIT, cells_of, labels_of, run_slide
 from tests.helpers.slidegen import read_rgb
 from wsipsm.config import load_config
 from wsipsm.core.errors import StoppedError
-from wsipsm.engine.pipeline import Request, run
+from wsipsm.engine.pipeline import run
+from wsipsm.engine.request import Request
 from wsipsm.engine.state import Quiet, SlideState
 from wsipsm.engine.status import read_status
 from wsipsm.slide.sample import he_field

@@ -19,10 +19,9 @@ from tests.helpers.slidegen import read_rgb
 from wsipsm.config import load_config
 from wsipsm.core.errors import StaleError
 from wsipsm.core.lock import locked_trees
-from wsipsm.engine.job import Prepared
+from wsipsm.engine.job import SlideTask
 from wsipsm.engine.ledger import look_up
-from wsipsm.engine.order import Order
-from wsipsm.engine.reports import Tally
+from wsipsm.engine.reports import Prepared, Tally
 from wsipsm.engine.tasks.finish import finish
 from wsipsm.engine.tasks.prepare import prepare
 from wsipsm.engine.tasks.stages import fit, map_tile, recognise_tile
@@ -30,11 +29,11 @@ from wsipsm.slide.sample import he_field
 
 
 @pytest.fixture
-def order(tmp_path: Path) -> Order:
+def task(tmp_path: Path) -> SlideTask:
     """A field of 2 x 2 tiles, as a run asks for it."""
     Image.fromarray(read_rgb(he_field())[:700, :700]).save(tmp_path / "s.png")
     config = load_config("he", ("tiles.core_px=256", "tiles.block_px=256"))
-    return Order(tmp_path / "s.png", "s", tmp_path / "out" / "s", config, slide_mpp=0.25, token="first")
+    return SlideTask(tmp_path / "s.png", "s", tmp_path / "out" / "s", config, slide_mpp=0.25, token="first")
 
 
 def tell(_: object) -> None: ...
@@ -49,53 +48,53 @@ def do_tiles(found: Prepared) -> Tally:
     return Tally(tiles=len(found.plan.tiles))
 
 
-def test_a_slide_prepared_twice_in_one_run_keeps_what_was_done(order: Order) -> None:
-    first = prepare(replace(order, fresh=True))
+def test_a_slide_prepared_twice_in_one_run_keeps_what_was_done(task: SlideTask) -> None:
+    first = prepare(replace(task, fresh=True))
     do_tiles(first)
 
-    again = prepare(replace(order, fresh=True))
+    again = prepare(replace(task, fresh=True))
 
     assert again.ref == first.ref
     assert again.mapped == set(first.plan.tiles)
     assert set(again.recognised) == set(first.plan.tiles)
 
 
-def test_a_fresh_run_drops_what_another_left(order: Order) -> None:
-    do_tiles(prepare(order))
+def test_a_fresh_run_drops_what_another_left(task: SlideTask) -> None:
+    do_tiles(prepare(task))
 
-    found = prepare(replace(order, fresh=True, token="second"))
+    found = prepare(replace(task, fresh=True, token="second"))
 
     assert not found.mapped
     assert not found.recognised
     assert not found.fitted
-    assert list(order.out.iterdir()) == [Path(found.ref.work)]
+    assert list(task.out.iterdir()) == [Path(found.ref.work)]
 
 
 @pytest.mark.parametrize("step", [map_tile, recognise_tile])
-def test_a_task_of_an_earlier_run_ends(order: Order, step: Callable[..., object]) -> None:
-    stale = prepare(order)
+def test_a_task_of_an_earlier_run_ends(task: SlideTask, step: Callable[..., object]) -> None:
+    stale = prepare(task)
     fit(stale.ref, progress=tell)
-    prepare(replace(order, token="second"))
+    prepare(replace(task, token="second"))
 
     with pytest.raises(StaleError, match="another run has taken over"):
         step(stale.ref, stale.plan.tiles[0])
 
 
-def test_a_finish_of_an_earlier_run_publishes_nothing(order: Order) -> None:
-    stale = prepare(order)
+def test_a_finish_of_an_earlier_run_publishes_nothing(task: SlideTask) -> None:
+    stale = prepare(task)
     tally = do_tiles(stale)
     finish(stale.ref, tally)
-    before = (order.out / "run.json").stat().st_mtime_ns
-    prepare(replace(order, token="second"))
+    before = (task.out / "run.json").stat().st_mtime_ns
+    prepare(replace(task, token="second"))
 
     with pytest.raises(StaleError):
         finish(stale.ref, tally)
 
-    assert (order.out / "run.json").stat().st_mtime_ns == before
+    assert (task.out / "run.json").stat().st_mtime_ns == before
 
 
-def test_a_finish_whose_slide_is_over_publishes_nothing(order: Order) -> None:
-    found = prepare(order)
+def test_a_finish_whose_slide_is_over_publishes_nothing(task: SlideTask) -> None:
+    found = prepare(task)
     tally = do_tiles(found)
     finish(found.ref, tally)
     shutil.rmtree(Path(found.ref.work))
@@ -103,28 +102,28 @@ def test_a_finish_whose_slide_is_over_publishes_nothing(order: Order) -> None:
     with pytest.raises(StaleError, match="gone"):
         finish(found.ref, tally)
 
-    assert look_up(order).finished is not None
-    assert not list(order.out.glob(".*"))
+    assert look_up(task).finished is not None
+    assert not list(task.out.glob(".*"))
 
 
-def test_two_finishing_passes_at_once_leave_one_whole_result(order: Order) -> None:
-    found = prepare(order)
+def test_two_finishing_passes_at_once_leave_one_whole_result(task: SlideTask) -> None:
+    found = prepare(task)
     tally = do_tiles(found)
     finish(found.ref, tally)
-    expected, labels = cells_of(order.out), labels_of(order.out)
+    expected, labels = cells_of(task.out), labels_of(task.out)
 
-    (order.out / "run.json").unlink()
+    (task.out / "run.json").unlink()
     with ThreadPoolExecutor(4) as threads:
         reports = list(threads.map(lambda _: finish(found.ref, tally), range(4)))
 
     assert {report.cells for report in reports} == {len(expected)}
-    assert cells_of(order.out).equals(expected)
-    assert (labels_of(order.out) == labels).all()
-    assert not list(order.out.glob(".draft-*"))
+    assert cells_of(task.out).equals(expected)
+    assert (labels_of(task.out) == labels).all()
+    assert not list(task.out.glob(".draft-*"))
 
 
-def test_a_late_fit_does_not_replace_the_one_in_use(order: Order) -> None:
-    found = prepare(order)
+def test_a_late_fit_does_not_replace_the_one_in_use(task: SlideTask) -> None:
+    found = prepare(task)
     fit(found.ref, progress=tell)
     before = (Path(found.ref.work) / "fit.pt").stat().st_mtime_ns
 
@@ -133,10 +132,10 @@ def test_a_late_fit_does_not_replace_the_one_in_use(order: Order) -> None:
     assert (Path(found.ref.work) / "fit.pt").stat().st_mtime_ns == before
 
 
-def test_of_fits_at_once_the_first_stays(order: Order) -> None:
+def test_of_fits_at_once_the_first_stays(task: SlideTask) -> None:
     """Tiles may be mapped with it already; another machine's bits may differ."""
     config = load_config("he", ("recognizer.method=psm", "encoder.steps=1", "encoder.patches=8"))
-    found = prepare(replace(order, config=config))
+    found = prepare(replace(task, config=config))
     all_learnt = threading.Barrier(4)
 
     def fitted(_: int) -> tuple[int, int]:
@@ -157,7 +156,7 @@ def test_a_worker_closes_the_slides_it_is_done_with(tmp_path: Path) -> None:
     config = load_config("he", ("tiles.core_px=256", "tiles.block_px=256"))
     slides = [write_two_series(tmp_path / f"{name}.ome.tif", image) for name in "abcd"]
     for path in slides:
-        do_tiles(prepare(Order(path, path.name, tmp_path / "out" / path.name, config, token="first")))
+        do_tiles(prepare(SlideTask(path, path.name, tmp_path / "out" / path.name, config, token="first")))
 
     still_open = {file.path for file in psutil.Process().open_files()}
 
@@ -165,13 +164,13 @@ def test_a_worker_closes_the_slides_it_is_done_with(tmp_path: Path) -> None:
     assert str(slides[3]) in still_open, "a worker keeps the slide that it is at"
 
 
-def test_a_late_prepare_of_a_killed_run_touches_nothing(order: Order, tmp_path: Path) -> None:
+def test_a_late_prepare_of_a_killed_run_touches_nothing(task: SlideTask, tmp_path: Path) -> None:
     """Its worker was busy with a slow slide while the client was killed and another one began."""
     root = tmp_path / "out"
     root.mkdir()
-    late = replace(order, root=root, run="killed", token="late", fresh=True)
+    late = replace(task, root=root, run="killed", token="late", fresh=True)
     with locked_trees([root], run="alive"):
-        mine = prepare(replace(order, root=root, run="alive", token="mine"))
+        mine = prepare(replace(task, root=root, run="alive", token="mine"))
         tally = do_tiles(mine)
 
         with pytest.raises(StaleError, match="another run has begun"):
@@ -182,11 +181,11 @@ def test_a_late_prepare_of_a_killed_run_touches_nothing(order: Order, tmp_path: 
         prepare(late)
 
 
-def test_a_copy_that_is_lost_is_given_up_for_the_slide(order: Order, tmp_path: Path) -> None:
+def test_a_copy_that_is_lost_is_given_up_for_the_slide(task: SlideTask, tmp_path: Path) -> None:
     copy = tmp_path / "fast" / "s.png"
     copy.parent.mkdir()
-    shutil.copy(order.slide, copy)
-    found = prepare(replace(order, staged=copy))
+    shutil.copy(task.slide, copy)
+    found = prepare(replace(task, staged=copy))
     copy.write_bytes(b"lost")
 
     tally = do_tiles(found)
@@ -194,22 +193,22 @@ def test_a_copy_that_is_lost_is_given_up_for_the_slide(order: Order, tmp_path: P
     assert finish(found.ref, tally).cells > 100
 
 
-def test_what_a_killed_worker_left_of_a_finished_slide_goes(order: Order) -> None:
-    found = prepare(order)
+def test_what_a_killed_worker_left_of_a_finished_slide_goes(task: SlideTask) -> None:
+    found = prepare(task)
     finish(found.ref, do_tiles(found))
-    (order.out / ".draft-x").mkdir()
+    (task.out / ".draft-x").mkdir()
 
-    assert look_up(order).finished is not None
+    assert look_up(task).finished is not None
 
-    assert not list(order.out.glob(".*"))
+    assert not list(task.out.glob(".*"))
 
 
-def test_maps_that_did_not_reach_the_disk_are_made_again(order: Order) -> None:
+def test_maps_that_did_not_reach_the_disk_are_made_again(task: SlideTask) -> None:
     """Where power fails, a small mark may be on the disk and the maps before it may not, or half of them."""
-    found = prepare(order)
+    found = prepare(task)
     tally = do_tiles(found)
     finish(found.ref, tally)
-    expected = cells_of(order.out)
+    expected = cells_of(task.out)
     shards = sorted(path for path in (found.ref.load().maps_folder / "c").rglob("*") if path.is_file())
     shards[0].write_bytes(b"")
     shards[1].unlink()
@@ -217,10 +216,10 @@ def test_maps_that_did_not_reach_the_disk_are_made_again(order: Order) -> None:
     for path in Path(found.ref.work, "tiles").iterdir():
         path.unlink()
 
-    again = prepare(order)
+    again = prepare(task)
     do_tiles(again)
-    (order.out / "run.json").unlink()
+    (task.out / "run.json").unlink()
     finish(again.ref, tally)
 
     assert len(again.mapped) == len(found.plan.tiles) - 3
-    assert cells_of(order.out).equals(expected)
+    assert cells_of(task.out).equals(expected)

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import zarr
 
 from wsipsm.config import load_config
-from wsipsm.engine.pipeline import Request, run
+from wsipsm.engine.pipeline import run
+from wsipsm.engine.request import Request
 from wsipsm.engine.state import Quiet
 
 PSM = "recognizer.method=psm"

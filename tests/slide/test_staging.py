@@ -17,7 +17,8 @@ import pytest
 
 from tests.helpers.results import PSM, QUICK_FIT, cells_of
 from wsipsm.config import load_config
-from wsipsm.engine.pipeline import Request, run
+from wsipsm.engine.pipeline import run
+from wsipsm.engine.request import Request
 from wsipsm.engine.state import Quiet
 from wsipsm.slide.staging import PREFIX, Stager, staged
 

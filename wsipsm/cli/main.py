@@ -131,7 +131,7 @@ def run(
       wsipsm run slide.svs -o out --roi annotations.geojson
     """
     from wsipsm.config import load_config, load_recipe
-    from wsipsm.engine.pipeline import Request
+    from wsipsm.engine.request import Request
 
     if scheduler is not None and cluster is not None:
         _refuse("--scheduler is a cluster that is there, --cluster one that is started: give one of them")
@@ -196,7 +196,7 @@ def demo(
 ) -> None:
     """Run the main job with nothing to prepare and say where the results are."""
     from wsipsm.config import Config
-    from wsipsm.engine.pipeline import Request
+    from wsipsm.engine.request import Request
     from wsipsm.slide.sample import HE_FIELD_MPP, he_field
 
     path, slide_mpp = (slide, None) if slide is not None else (he_field(), HE_FIELD_MPP)
@@ -235,7 +235,7 @@ def _run(request: Any, log_json: Path | None = None) -> None:
 
 
 def _print_estimate(request: Any) -> None:
-    from wsipsm.engine.pipeline import estimate
+    from wsipsm.engine.estimate import estimate
 
     rows = estimate(request)
     for row in rows:

@@ -19,10 +19,9 @@ from wsipsm.core.errors import OutputError, UnreadableSlideError, describe_error
 from wsipsm.core.files import is_disk_full
 from wsipsm.engine.calls import export, finish, fit, map_tile, prepare, recognise_tile
 from wsipsm.engine.cluster import Failure, Stop, Task
-from wsipsm.engine.job import JobRef, Prepared
+from wsipsm.engine.job import JobRef, SlideTask
 from wsipsm.engine.leftovers import has_tiles, put_aside, remove
-from wsipsm.engine.order import Order
-from wsipsm.engine.reports import Counts, FinishReport, MapReport, Seconds, Tally, TileReport
+from wsipsm.engine.reports import Counts, FinishReport, MapReport, Prepared, Seconds, Tally, TileReport
 from wsipsm.engine.state import Reporter, SlideState, Status
 from wsipsm.tissue.tiles import Tile
 
@@ -30,8 +29,8 @@ from wsipsm.tissue.tiles import Tile
 class SlideRun:
     """The tasks of one slide, in an order that its dependencies allow."""
 
-    def __init__(self, order: Order, state: SlideState) -> None:
-        self.order, self.state = order, state
+    def __init__(self, task: SlideTask, state: SlideState) -> None:
+        self.task, self.state = task, state
         self._start = time.perf_counter()
         self._ref = JobRef("", "")
         self._to_map, self._around_damage, self._ready = deque[Tile](), deque[Tile](), deque[Tile]()
@@ -41,7 +40,7 @@ class SlideRun:
         self._seconds: Seconds = {}
         self._mended = self._lost = 0
         self._phase: Literal["export", "prepare", "fit", "tiles", "finish", "over"]
-        self._phase = "export" if order.remake else "prepare"
+        self._phase = "export" if task.remake else "prepare"
         self._issued = False
         state.status = "running"
 
@@ -68,9 +67,9 @@ class SlideRun:
             return None
         self._issued = True
         if self._phase == "export":
-            return Task(self._key("export"), export, (self.order,))
+            return Task(self._key("export"), export, (self.task,))
         if self._phase == "prepare":
-            return Task(self._key("prepare"), prepare, (self.order,))
+            return Task(self._key("prepare"), prepare, (self.task,))
         if self._phase == "fit":
             return Task(self._key("fit"), fit, (self._ref,), gpu=True, progress=True)
         return Task(self._key("finish"), finish, (self._ref, self._tally()))
@@ -199,7 +198,7 @@ class SlideRun:
             self._seconds[name] = self._seconds.get(name, 0.0) + value
 
     def _key(self, name: str) -> str:
-        return f"{name}-{self.state.slide_id}-{self.order.token}"
+        return f"{name}-{self.state.slide_id}-{self.task.token}"
 
     def _tile_task(self, name: str, call: Callable[..., Any], tile: Tile, *, gpu: bool = False) -> Task:
         return Task(f"{self._key(name)}-{tile.name}", call, (self._ref, tile), gpu=gpu)
@@ -221,7 +220,7 @@ class Archive:
 
     Attributes
     ----------
-    work : sequence of (Order, SlideState)
+    work : sequence of (SlideTask, SlideState)
         Slides that are to be done, in the order given.
     reporter : Reporter
         Told of every step.
@@ -233,12 +232,12 @@ class Archive:
         Called now and then.
     """
 
-    work: Sequence[tuple[Order, SlideState]]
+    work: Sequence[tuple[SlideTask, SlideState]]
     reporter: Reporter
     stop: Stop = field(default_factory=Stop)
     stager: Stager | None = None
     on_tick: Callable[[], None] = lambda: None
-    _waiting: deque[tuple[int, tuple[Order, SlideState]]] = field(init=False)
+    _waiting: deque[tuple[int, tuple[SlideTask, SlideState]]] = field(init=False)
     _active: dict[SlideRun, int] = field(init=False, default_factory=dict)
     _owner: dict[str, SlideRun] = field(init=False, default_factory=dict)
     _cleaner: ThreadPoolExecutor = field(init=False)
@@ -288,7 +287,7 @@ class Archive:
     def told(self, message: dict[str, Any]) -> None:
         """Take progress of a fit; called from another thread."""
         for run in list(self._active):
-            if run.order.token == message["token"]:
+            if run.task.token == message["token"]:
                 self.reporter.fitting(run.state, message["step"], message["steps"])
 
     def tick(self) -> None:
@@ -312,12 +311,12 @@ class Archive:
     def _begun(self) -> Task | None:
         if not self._waiting:
             return None
-        number, (order, state) = self._waiting[0]
+        number, (slide_task, state) = self._waiting[0]
         copied, copy = self.stager.copy_of(number) if self.stager else (True, None)
         if not copied:
             return None
         self._waiting.popleft()
-        run = SlideRun(replace(order, staged=copy, token=uuid.uuid4().hex[:12]), state)
+        run = SlideRun(replace(slide_task, staged=copy, token=uuid.uuid4().hex[:12]), state)
         self._active[run] = number
         task = run.next_task()
         return self._given(task, run) if task is not None else None
@@ -335,7 +334,7 @@ class Archive:
             if self.stager:
                 self.stager.release(number)
             if run.state.status != "partial":  # now, as a retry of the last task must still find its job
-                aside = put_aside(run.order.out, has_tiles if run.state.status == "failed" else lambda _: False)
+                aside = put_aside(run.task.out, has_tiles if run.state.status == "failed" else lambda _: False)
                 # Thousands of files: elsewhere, or no task would be given meanwhile.
                 self._cleaner.submit(remove, aside)
             self.reporter.ended(run.state)

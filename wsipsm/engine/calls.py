@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from wsipsm.engine.job import JobRef, Prepared
-from wsipsm.engine.order import Order
-from wsipsm.engine.reports import FinishReport, MapReport, Seconds, Tally, TileReport
+from wsipsm.engine.job import JobRef, SlideTask
+from wsipsm.engine.reports import FinishReport, MapReport, Prepared, Seconds, Tally, TileReport
 from wsipsm.tissue.tiles import Tile
 
 
-def prepare(order: Order) -> Prepared:
+def prepare(task: SlideTask) -> Prepared:
     """Call :func:`wsipsm.engine.tasks.prepare.prepare`."""
     from wsipsm.engine.tasks.prepare import prepare as call
 
-    return call(order)
+    return call(task)
 
 
 def fit(ref: JobRef, *, progress: Callable[[dict[str, Any]], None]) -> Seconds:
@@ -49,8 +48,8 @@ def finish(ref: JobRef, tally: Tally) -> FinishReport:
     return call(ref, tally)
 
 
-def export(order: Order) -> FinishReport:
+def export(task: SlideTask) -> FinishReport:
     """Call :func:`wsipsm.engine.tasks.export.export`."""
     from wsipsm.engine.tasks.export import export as call
 
-    return call(order)
+    return call(task)

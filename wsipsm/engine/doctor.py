@@ -23,7 +23,8 @@ from wsipsm.core.gpus import gpu_names
 from wsipsm.core.lock import is_locked, locked
 from wsipsm.core.versions import versions
 from wsipsm.engine.cluster import connect
-from wsipsm.engine.pipeline import Request, run
+from wsipsm.engine.pipeline import run
+from wsipsm.engine.request import Request
 from wsipsm.engine.state import Quiet
 from wsipsm.slide import open_slide, openslide_versions
 from wsipsm.slide.sample import HE_FIELD_MPP, he_field

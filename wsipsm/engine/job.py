@@ -1,80 +1,157 @@
-"""One slide's run as workers see it: paths and numbers in a folder that every worker can read."""
+"""One slide's work as paths and numbers: what is asked of it (`SlideTask`), and its plan in a shared folder (`Job`)."""
 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
+import hashlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import orjson
 import shapely
+from pydantic import PlainSerializer, PlainValidator, TypeAdapter
 
 from wsipsm.cells.instances import halo_px
-from wsipsm.config import Config, parse_config
-from wsipsm.core.errors import StaleError
-from wsipsm.core.files import write_json
+from wsipsm.config import Config
+from wsipsm.core.errors import InputError, StaleError, UnreadableSlideError
+from wsipsm.core.files import result_hash, write_bytes
 from wsipsm.core.geometry import Grid
-from wsipsm.engine.order import open_nearest
-from wsipsm.engine.reports import Counts
 from wsipsm.nuclei.models import shipped_model
-from wsipsm.slide import Slide
+from wsipsm.slide import Slide, open_slide
 from wsipsm.tissue.region import Region
-from wsipsm.tissue.tiles import Lattice, Tile, TilePlan
+from wsipsm.tissue.tiles import Lattice, Tile
+
+WkbRegion = Annotated[
+    Region,
+    PlainValidator(lambda wkb: Region(shapely.from_wkb(wkb))),
+    PlainSerializer(lambda region: shapely.to_wkb(region.polygons, hex=True)),
+]
+"""A region that is written to JSON as hexadecimal WKB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideOptions:
+    """Options that a run passes on to each of its slides; a new one is added here, and every task has it.
+
+    Attributes
+    ----------
+    slide_mpp : float, optional
+        Micrometres per level-0 pixel, instead of what the slide says.
+    roi : Path, optional
+        GeoJSON polygons in the frame of QuPath; cells are sought inside them only.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    checkpoint : Path, optional
+        Of a segmenter or, for the pseudo mask, an encoder; or the calibration of an earlier run.
+    fresh : bool
+        Drop what earlier runs left.
+    """
+
+    slide_mpp: float | None = None
+    roi: Path | None = None
+    device: str = "auto"
+    checkpoint: Path | None = None
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """Everything a stage needs to know.
+class SlideTask(SlideOptions):
+    """Per-slide job request.
 
     Attributes
     ----------
     slide : Path
-        The slide's file.
-    slide_mpp : float or None
-        The resolution given by the user, micrometres per level-0 pixel.
+        Absolute.
     slide_id : str
-        Name of the slide's output folder.
+        Name of the slide's folder.
+    out : Path
+        The slide's output folder, absolute.
     config : Config
         The configuration.
-    grid : Grid
-        The working plane.
-    region : Region
-        Where cells are wanted, level-0 px.
-    offset_l0 : tuple of int
-        Origin (x, y) of the GeoJSON frame in level-0 px.
-    work : Path
-        Scratch folder of this run.
-    out : Path
-        The slide's output folder.
-    device : str
-        ``auto``, ``cpu`` or ``cuda``.
-    given : Path or None
-        Checkpoint that the user gave: of a segmenter or an encoder, or the fit of an earlier run.
-    staged : Path or None
+    checkpoint_sha256 : str, optional
+        Hash of the checkpoint, or of the shipped one; None where a network is learnt on the slide.
+    staged : Path, optional
         A copy of the slide on a faster disk; a worker that does not see it reads the slide itself.
     token : str
-        Names the run whose scratch this is. Tasks of an earlier run that are still under way somewhere end when they
-        find another one here, and no worker trusts what it cached of an earlier one.
+        Identifies the run's work on this slide: however often it is prepared, the scratch stays this run's. Tasks of an
+        earlier run end when they find another token in the scratch, and no worker trusts what it cached of an earlier
+        one.
+    root : Path, optional
+        Folder that the run has locked and that contains the slide's folder.
+    run : str
+        Identifies the run that has locked it.
+    host : str
+        Machine that the run was started on.
+    remake : bool
+        The cells are stored, only files made from them are asked for.
     """
 
     slide: Path
-    slide_mpp: float | None
     slide_id: str
-    config: Config
-    grid: Grid
-    region: Region
-    offset_l0: tuple[int, int]
-    work: Path
     out: Path
-    device: str = "auto"
-    given: Path | None = None
+    config: Config
+    checkpoint_sha256: str | None = None
     staged: Path | None = None
     token: str = ""
+    root: Path | None = None
+    run: str = ""
+    host: str = ""
+    remake: bool = False
 
     def open(self, *, in_place: bool = False) -> Slide:
-        """Open the slide, or its staged copy where this machine sees one and may use it; errors as `open_slide`."""
-        return open_nearest(self.slide, None if in_place else self.staged, mpp=self.slide_mpp)
+        """Open the staged copy where this machine sees a good one and may use it, else the slide.
+
+        Errors as `open_slide`.
+        """
+        if self.staged is not None and not in_place and self.staged.exists():
+            with contextlib.suppress(UnreadableSlideError, InputError):
+                return open_slide(self.staged, mpp=self.slide_mpp)
+        return open_slide(self.slide, mpp=self.slide_mpp)
+
+    @property
+    def result_keys(self) -> dict[str, dict[str, Any]]:
+        """Keys of the configuration that can change the cells."""
+        return self.config.result_keys(learns=self.checkpoint_sha256 is None)
+
+    def digest(self, fingerprint: str) -> str:
+        """Hash of all that the cells of the slide depend on."""
+        return result_hash(
+            self.result_keys,
+            slide=fingerprint,
+            slide_mpp=self.slide_mpp,
+            roi=hashlib.sha256(self.roi.read_bytes()).hexdigest() if self.roi else None,
+            checkpoint=self.checkpoint_sha256,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A slide's request and the plan made from it, as every task on the slide reads it.
+
+    Attributes
+    ----------
+    task : SlideTask
+        What is asked of the slide.
+    grid : Grid
+        The working plane.
+    region : Region
+        Where cells are sought, level-0 px.
+    origin_l0 : tuple of int
+        Origin (x, y) of the GeoJSON frame in level-0 px.
+    digest : str
+        Hash of all that the cells depend on; empty for a plan that is not run.
+    """
+
+    task: SlideTask
+    grid: Grid
+    region: WkbRegion
+    origin_l0: tuple[int, int]
+    digest: str = ""
+
+    @property
+    def config(self) -> Config:
+        """The configuration."""
+        return self.task.config
 
     @property
     def lattice(self) -> Lattice:
@@ -93,14 +170,19 @@ class Job:
         return self.region.area_l0 * um_per_l0**2 / 1e6
 
     @property
+    def model(self) -> Path:
+        """Checkpoint of the segmenter: the user's, or the one that comes with the package."""
+        return self.task.checkpoint or shipped_model(self.config.recognizer.stain)
+
+    @property
+    def work(self) -> Path:
+        """Scratch folder of this digest and this size of cores, inside the slide's output folder."""
+        return self.task.out / f".work-{self.digest}-{self.config.tiles.core_px}"
+
+    @property
     def fit_file(self) -> Path:
         """Checkpoint of the frozen recogniser."""
         return self.work / "fit.pt"
-
-    @property
-    def model(self) -> Path:
-        """Checkpoint of the segmenter: the one given, or the one that comes with the package."""
-        return self.given if self.given is not None else shipped_model(self.config.recognizer.stain)
 
     @property
     def maps_folder(self) -> Path:
@@ -115,31 +197,28 @@ class Job:
         """Cells and labels of a tile."""
         return self.work / "tiles" / f"{tile.name}.npz"
 
-    def at(self, *, out: Path, digest: str) -> Job:
-        """Return the job with its output folder, and inside it the scratch folder of this digest and size of cores."""
-        return replace(self, out=out, work=out / f".work-{digest}-{self.config.tiles.core_px}")
+    @property
+    def drafts(self) -> str:
+        """Prefix of the folders into which this run writes outputs before they get their final names."""
+        return f".draft-{self.task.token}-"
 
     @property
-    def digest(self) -> str:
-        """Hash of everything that the cells depend on."""
-        return self.work.name.removeprefix(".work-").partition("-")[0]
+    def ref(self) -> JobRef:
+        """What tasks carry."""
+        return JobRef(str(self.work), self.task.token)
 
     def save(self) -> JobRef:
         """Write the job into its scratch folder, which is this run's from now on; returns what tasks carry."""
         for folder in ("mapped", "tiles"):
             (self.work / folder).mkdir(parents=True, exist_ok=True)
-        write_json(self.work / "job.json", _to_table(self))
-        return JobRef(str(self.work), self.token)
-
-    @property
-    def drafts(self) -> str:
-        """How the folders begin that this run writes outputs into before they get their final names."""
-        return f".draft-{self.token}-"
+        write_bytes(self.work / "job.json", _JOB.dump_json(self, indent=2))
+        return self.ref
 
     def is_mine(self) -> bool:
         """Whether the scratch folder is there and this run's."""
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            return bool(orjson.loads((self.work / "job.json").read_bytes())["token"] == self.token)
+        with contextlib.suppress(OSError, ValueError, StaleError):
+            self.ref.load()
+            return True
         return False
 
 
@@ -159,76 +238,12 @@ class JobRef:
             Another run has taken over the scratch folder, or the slide is over.
         """
         try:
-            job = _from_table(orjson.loads((Path(self.work) / "job.json").read_bytes()))
+            job = _JOB.validate_json((Path(self.work) / "job.json").read_bytes())
         except FileNotFoundError:
             raise StaleError(f"{self.work}: the scratch of this slide is gone; run again") from None
-        if job.token != self.token:
+        if job.task.token != self.token:
             raise StaleError(f"{self.work}: another run has taken over this slide; its results are the other's now")
         return job
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A slide that can be worked on.
-
-    Attributes
-    ----------
-    ref : JobRef
-        Its job, saved.
-    plan : TilePlan
-        Its tiles.
-    mm2 : float
-        Area of its region.
-    fitted : bool
-        Whether the recogniser is there.
-    mapped : frozenset of Tile
-        Tiles whose maps are stored without a gap.
-    recognised : dict
-        What is known of tiles that are over for good: cells, outlines mended, cells lost.
-    begun_afresh : bool
-        Whether scratch of other settings or of another slide was dropped.
-    """
-
-    ref: JobRef
-    plan: TilePlan
-    mm2: float
-    fitted: bool
-    mapped: frozenset[Tile]
-    recognised: dict[Tile, Counts]
-    begun_afresh: bool = False
-
-
-def _to_table(job: Job) -> dict[str, Any]:
-    return {
-        "slide": str(job.slide),
-        "slide_mpp": job.slide_mpp,
-        "slide_id": job.slide_id,
-        "config": job.config.model_dump(mode="json"),
-        "grid": [job.grid.width, job.grid.height, job.grid.downsample, job.grid.mpp],
-        "region": shapely.to_wkb(job.region.polygons, hex=True),
-        "offset_l0": list(job.offset_l0),
-        "work": str(job.work),
-        "out": str(job.out),
-        "device": job.device,
-        "given": str(job.given) if job.given else None,
-        "staged": str(job.staged) if job.staged else None,
-        "token": job.token,
-    }
-
-
-def _from_table(table: dict[str, Any]) -> Job:
-    return Job(
-        slide=Path(table["slide"]),
-        slide_mpp=table["slide_mpp"],
-        slide_id=table["slide_id"],
-        config=parse_config(table["config"], where="job.json"),
-        grid=Grid(*table["grid"]),
-        region=Region(shapely.from_wkb(table["region"])),
-        offset_l0=(table["offset_l0"][0], table["offset_l0"][1]),
-        work=Path(table["work"]),
-        out=Path(table["out"]),
-        device=table["device"],
-        given=Path(table["given"]) if table["given"] else None,
-        staged=Path(table["staged"]) if table["staged"] else None,
-        token=table["token"],
-    )
+_JOB = TypeAdapter(Job)

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import orjson
 
 from wsipsm.core.files import file_mark
+from wsipsm.engine.job import SlideTask
 from wsipsm.engine.leftovers import put_aside, remove
-from wsipsm.engine.order import Order
 from wsipsm.results.folder import missing_outputs
 from wsipsm.slide import fingerprint_of
 
@@ -36,20 +36,20 @@ class Entry:
 
     Attributes
     ----------
-    order : Order
+    task : SlideTask
         With a folder of its own where another slide has the one it asked for.
     finished : Finished or None
-        Its results, where no cell is left to find; with ``order.remake`` files are to be made from them.
+        Its results, where no cell is left to find; with ``task.remake`` files are to be made from them.
     note : str
         Why a finished slide is begun afresh, or which of its outputs are made again, for people; else empty.
     """
 
-    order: Order
+    task: SlideTask
     finished: Finished | None = None
     note: str = ""
 
 
-def look_up(order: Order) -> Entry:
+def look_up(task: SlideTask) -> Entry:
     """Read what is there of a slide; cheap where its file did not change since.
 
     Raises
@@ -57,39 +57,37 @@ def look_up(order: Order) -> Entry:
     OSError
         The slide is not there, or cannot be read.
     """
-    record = _read(order.out / "run.json")
-    if record is None and not any(order.out.glob(".work-*/job.json")):
-        return Entry(order)
-    fingerprint = _fingerprint(order, record)
-    if _taken(order, fingerprint):
-        own = long_id(order.slide)
-        return (
-            look_up(replace(order, slide_id=own, out=order.out.parent / own)) if own != order.slide_id else Entry(order)
-        )
-    if record is None or order.fresh:
-        return Entry(order)
-    return _left_to_do(order, record, fingerprint)
+    record = _read(task.out / "run.json")
+    if record is None and not any(task.out.glob(".work-*/job.json")):
+        return Entry(task)
+    fingerprint = _fingerprint(task, record)
+    if _taken(task, fingerprint):
+        own = long_id(task.slide)
+        return look_up(replace(task, slide_id=own, out=task.out.parent / own)) if own != task.slide_id else Entry(task)
+    if record is None or task.fresh:
+        return Entry(task)
+    return _left_to_do(task, record, fingerprint)
 
 
-def _left_to_do(order: Order, record: dict[str, Any], fingerprint: str) -> Entry:
+def _left_to_do(task: SlideTask, record: dict[str, Any], fingerprint: str) -> Entry:
     """Entry of a slide whose folder holds the record of an earlier run."""
-    if record.get("digest") != order.digest(fingerprint):
-        return Entry(order, note=_why_afresh(record, fingerprint, order))
+    if record.get("digest") != task.digest(fingerprint):
+        return Entry(task, note=_why_afresh(record, fingerprint, task))
     if record.get("status") == "partial":  # goes on with the scratch
-        return Entry(order)
-    found, lacking = _finished(record), _lacking(record, order)
+        return Entry(task)
+    found, lacking = _finished(record), _lacking(record, task)
     if found is None or lacking:
-        return Entry(order, note=f"{lacking or 'run.json was changed by hand'}: begun afresh")
-    remove(put_aside(order.out))  # of a worker that was killed over this slide while another finished it
-    if changed := _to_make_again(record, order):
+        return Entry(task, note=f"{lacking or 'run.json was changed by hand'}: begun afresh")
+    remove(put_aside(task.out))  # of a worker that was killed over this slide while another finished it
+    if changed := _to_make_again(record, task):
         note = f"outputs made again from stored cells: {', '.join(changed)}"
-        return Entry(replace(order, remake=True), found, note)
-    return Entry(order, found)
+        return Entry(replace(task, remake=True), found, note)
+    return Entry(task, found)
 
 
-def is_owner(order: Order) -> bool:
+def is_owner(task: SlideTask) -> bool:
     """Whether the results in a slide's folder, or the unfinished ones, are of the slide at this very path."""
-    return os.path.realpath(order.slide) in {os.path.realpath(path) for path, _ in _owners(order.out)}
+    return os.path.realpath(task.slide) in {os.path.realpath(path) for path, _ in _owners(task.out)}
 
 
 def long_id(path: Path) -> str:
@@ -105,13 +103,13 @@ def _read(path: Path) -> dict[str, Any] | None:
     return None
 
 
-def _fingerprint(order: Order, record: dict[str, Any] | None) -> str:
+def _fingerprint(task: SlideTask, record: dict[str, Any] | None) -> str:
     """Fingerprint of the slide; that of the record where path, size and time of change are the same."""
     with contextlib.suppress(KeyError, TypeError, OSError):
         known = (record or {})["slide"]
-        if known["path"] == str(order.slide) and known["file_mark"] == file_mark(order.slide) and order.slide.is_file():
+        if known["path"] == str(task.slide) and known["file_mark"] == file_mark(task.slide) and task.slide.is_file():
             return str(known["fingerprint"])
-    return fingerprint_of(order.slide)
+    return fingerprint_of(task.slide)
 
 
 def _finished(record: dict[str, Any]) -> Finished | None:
@@ -123,11 +121,11 @@ def _finished(record: dict[str, Any]) -> Finished | None:
     return found if found.status in {"done", "empty"} else None
 
 
-def _taken(order: Order, fingerprint: str) -> bool:
+def _taken(task: SlideTask, fingerprint: str) -> bool:
     """Whether another slide's results, or its unfinished ones, lie in the folder."""
     return any(
-        os.path.realpath(path) != os.path.realpath(order.slide) and known != fingerprint
-        for path, known in _owners(order.out)
+        os.path.realpath(path) != os.path.realpath(task.slide) and known != fingerprint
+        for path, known in _owners(task.out)
     )
 
 
@@ -135,15 +133,16 @@ def _owners(out: Path) -> Iterator[tuple[str, str | None]]:
     """Paths of the slides whose results or unfinished ones lie in a folder, with the fingerprint where it is known."""
     for path in (out / "run.json", *out.glob(".work-*/job.json")):
         with contextlib.suppress(KeyError, TypeError):
-            owner = (_read(path) or {})["slide"]
+            table = _read(path) or {}
+            owner = table.get("task", table)["slide"]
             yield (owner["path"], owner["fingerprint"]) if isinstance(owner, dict) else (owner, None)
 
 
-def _why_afresh(record: dict[str, Any], fingerprint: str, order: Order) -> str:
+def _why_afresh(record: dict[str, Any], fingerprint: str, task: SlideTask) -> str:
     known = record.get("slide")
     if isinstance(known, dict) and known.get("fingerprint") != fingerprint:
         return "the slide changed since the last run: begun afresh"
-    mine, theirs = order.result_keys, record.get("config")
+    mine, theirs = task.result_keys, record.get("config")
     if isinstance(theirs, dict):
         keys = [f"{section}.{key}" for section in mine for key in mine[section]]
         if other := [key for key in keys if _value(theirs, key) != _value(mine, key)]:
@@ -151,21 +150,21 @@ def _why_afresh(record: dict[str, Any], fingerprint: str, order: Order) -> str:
     return "the checkpoint, the region, the resolution or the version changed since the last run: begun afresh"
 
 
-def _lacking(record: dict[str, Any], order: Order) -> str:
+def _lacking(record: dict[str, Any], task: SlideTask) -> str:
     """What is wanted of a finished slide and cannot be made of its stored cells; empty where there is nothing."""
-    if lost := [name for name in missing_outputs(order.out) if name != "cells.geojson.gz"]:
+    if lost := [name for name in missing_outputs(task.out) if name != "cells.geojson.gz"]:
         return f"{', '.join(lost)} of the last run is missing"
     stored = _output(record).get("arrays", [])
-    if extra := [name for name in order.config.output.arrays if name not in stored]:
+    if extra := [name for name in task.config.output.arrays if name not in stored]:
         return f"output.arrays asks for {', '.join(extra)}, which the last run did not store"
     return ""
 
 
-def _to_make_again(record: dict[str, Any], order: Order) -> list[str]:
+def _to_make_again(record: dict[str, Any], task: SlideTask) -> list[str]:
     """Output options that changed since a finished slide's files were made, or the file that is missing."""
-    mine, made = order.config.output.keys_for({"export"}), _output(record)
+    mine, made = task.config.output.keys_for({"export"}), _output(record)
     changed = [f"output.{key}" for key in mine if key != "arrays" and made.get(key) != mine[key]]
-    return changed or [name for name in missing_outputs(order.out) if name == "cells.geojson.gz"]
+    return changed or [name for name in missing_outputs(task.out) if name == "cells.geojson.gz"]
 
 
 def _output(record: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from wsipsm.engine.job import JobRef
+from wsipsm.tissue.tiles import Tile, TilePlan
+
 Seconds = dict[str, float]
 """Wall seconds by what they were spent on."""
 
@@ -15,6 +18,37 @@ class Counts:
     cells: int = 0
     mended: int = 0
     lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A slide that can be worked on.
+
+    Attributes
+    ----------
+    ref : JobRef
+        Its job, saved.
+    plan : TilePlan
+        Its tiles.
+    mm2 : float
+        Area of its region.
+    fitted : bool
+        Whether the recogniser is there.
+    mapped : frozenset of Tile
+        Tiles whose maps are stored without a gap.
+    recognised : dict
+        Counts of tiles whose cells are stored.
+    begun_afresh : bool
+        Whether scratch of other settings or of another slide was dropped.
+    """
+
+    ref: JobRef
+    plan: TilePlan
+    mm2: float
+    fitted: bool
+    mapped: frozenset[Tile]
+    recognised: dict[Tile, Counts]
+    begun_afresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ def save_overview(path: Path, *, slide: Slide, job: Job, density: Density, tiles
     facts = (f"{cells:,} cells", f"{mm2:.2f} mm²", f"{job.grid.mpp:.3g} µm/px")
     picture = draw_overview(
         Overview(
-            name=job.slide.name,
+            name=job.task.slide.name,
             facts=facts if not mm2 else (*facts[:2], f"{cells / mm2:,.0f} cells/mm²", facts[2]),
             thumbnail=small.image,
             downsample_l0=small.downsample_l0,

@@ -14,7 +14,7 @@ import orjson
 from wsipsm.core.errors import OutputError, StaleError
 from wsipsm.core.files import flush_tree, make_folder, write_json
 from wsipsm.core.lock import locked, run_of
-from wsipsm.engine.order import Order
+from wsipsm.engine.job import SlideTask
 from wsipsm.engine.reports import FinishReport
 from wsipsm.results.folder import GEOJSON, replace_outputs
 from wsipsm.results.formats.geojson import GeoJsonWriter
@@ -24,7 +24,7 @@ LOCK_SECONDS = 60
 """How long one worker waits for another that makes the same slide's files."""
 
 
-def export(order: Order) -> FinishReport:
+def export(task: SlideTask) -> FinishReport:
     """Write the GeoJSON of a finished slide as the configuration asks for it now, from ``cells.parquet``.
 
     A run that is killed meanwhile leaves a ``run.json`` that fits no configuration, so that the next one does it again.
@@ -37,14 +37,14 @@ def export(order: Order) -> FinishReport:
         Another run works on the output folder by now.
     """
     start = time.perf_counter()
-    with locked(order.out, wait_seconds=LOCK_SECONDS):
-        if order.root is not None and run_of(order.root) != order.run:
-            raise StaleError(f"{order.root}: another run has begun since")
-        record = _read_record(order.out / "run.json")
-        draft = make_folder(order.out / f".draft-{order.token}-{uuid.uuid4().hex[:8]}")
+    with locked(task.out, wait_seconds=LOCK_SECONDS):
+        if task.root is not None and run_of(task.root) != task.run:
+            raise StaleError(f"{task.root}: another run has begun since")
+        record = _read_record(task.out / "run.json")
+        draft = make_folder(task.out / f".draft-{task.token}-{uuid.uuid4().hex[:8]}")
         try:
-            cells = _write_geojson(order, draft, record)
-            _publish(order, draft, record)
+            cells = _write_geojson(task, draft, record)
+            _publish(task, draft, record)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     return FinishReport(cells, time.perf_counter() - start)
@@ -59,24 +59,24 @@ def _read_record(path: Path) -> dict[str, Any]:
     return record
 
 
-def _write_geojson(order: Order, draft: Path, record: dict[str, Any]) -> int:
+def _write_geojson(task: SlideTask, draft: Path, record: dict[str, Any]) -> int:
     """Write all cells; returns how many."""
-    stain, count = order.config.recognizer.stain, 0
-    x, y = record["origin_l0"][order.config.output.origin]
-    with GeoJsonWriter(draft, config=order.config.output, offset_l0=(x, y), stain=stain) as geojson:
-        for cells, labels, uuids in read_cells(order.out / "cells.parquet", stain=stain):
+    stain, count = task.config.recognizer.stain, 0
+    x, y = record["origin_l0"][task.config.output.origin]
+    with GeoJsonWriter(draft, config=task.config.output, offset_l0=(x, y), stain=stain) as geojson:
+        for cells, labels, uuids in read_cells(task.out / "cells.parquet", stain=stain):
             geojson.write(cells, labels, uuids)
             count += len(cells)
     return count
 
 
-def _publish(order: Order, draft: Path, record: dict[str, Any]) -> None:
+def _publish(task: SlideTask, draft: Path, record: dict[str, Any]) -> None:
     """Move the files to their final names, and note in ``run.json`` what they are; arrays stay as they are stored."""
-    output, path = order.config.output, order.out / "run.json"
+    output, path = task.config.output, task.out / "run.json"
     arrays = record["config"]["output"]["arrays"]
     flush_tree(draft)
     write_json(path, record | {"config": record["config"] | {"output": {"arrays": arrays}}})
-    replace_outputs(draft, order.out, GEOJSON)
+    replace_outputs(draft, task.out, GEOJSON)
     made = {
         "config": record["config"] | {"output": output.model_dump(mode="json") | {"arrays": arrays}},
         "origin_l0": record["origin_l0"] | {"written": record["origin_l0"][output.origin]},

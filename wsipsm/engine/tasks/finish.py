@@ -49,9 +49,9 @@ PUBLISH_SECONDS = 60
 def finish(ref: JobRef, tally: Tally) -> FinishReport:
     """Write all outputs of a slide and move them to their final names; the scratch stays."""
     start, job = time.perf_counter(), ref.load()
-    draft = make_folder(job.out / f"{job.drafts}{uuid.uuid4().hex[:8]}")
+    draft = make_folder(job.task.out / f"{job.drafts}{uuid.uuid4().hex[:8]}")
     try:
-        with job.open() as slide:
+        with job.task.open() as slide:
             density = Density.over(job.grid)
             classes = _write_cells(job, draft, density, fingerprint=slide.fingerprint())
             write_regions(
@@ -85,7 +85,7 @@ def _write_cells(job: Job, draft: Path, density: Density, *, fingerprint: str) -
     config, stain = job.config.output, job.config.recognizer.stain
     classes = np.zeros(len(CLASS_NAMES), np.int64)
     with ExitStack() as stack:
-        geojson = stack.enter_context(GeoJsonWriter(draft, config=config, offset_l0=job.offset_l0, stain=stain))
+        geojson = stack.enter_context(GeoJsonWriter(draft, config=config, offset_l0=job.origin_l0, stain=stain))
         table = stack.enter_context(GeoParquetWriter(draft / "cells.parquet", stain=stain))
         arrays = stack.enter_context(
             LabelsWriter(draft / "labels.ome.zarr", config.arrays, grid=job.grid, tiles=job.config.tiles)
@@ -143,7 +143,7 @@ def _copy_maps(arrays: LabelsWriter, maps: Any, core: Box, wanted: tuple[str, ..
 
 
 def _checkpoint_hash(job: Job) -> str | None:
-    if job.given is None and job.config.recognizer.method == "psm":
+    if job.task.checkpoint is None and job.config.recognizer.method == "psm":
         return None
     return file_hash(job.model)
 
@@ -152,12 +152,12 @@ def _record(job: Job, slide: Slide, tally: Tally, *, classes: dict[str, int], fi
     """Content of ``run.json``."""
     return {
         "status": "partial" if tally.failed else "done" if tally.tiles else "empty",
-        "run": job.token,
+        "run": job.task.token,
         "digest": job.digest,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
         "slide": {
-            "path": str(job.slide),
+            "path": str(job.task.slide),
             "file_mark": file_mark(slide.path),  # of a staged copy too, which keeps the time of change
             "fingerprint": slide.fingerprint(),
             "vendor": slide.vendor,
@@ -174,14 +174,14 @@ def _record(job: Job, slide: Slide, tally: Tally, *, classes: dict[str, int], fi
             "downsample": job.grid.downsample,
         },
         "origin_l0": {
-            "written": list(job.offset_l0),
+            "written": list(job.origin_l0),
             "level0": [0, 0],
             "qupath": list(qupath_origin(slide)),
         },
         "checkpoint": {
             "fit_sha256": file_hash(job.fit_file) if job.fit_file.exists() else None,
             "recognizer": job.config.recognizer.method,
-            "checkpoint": str(job.given) if job.given else None,
+            "checkpoint": str(job.task.checkpoint) if job.task.checkpoint else None,
             "checkpoint_sha256": _checkpoint_hash(job),
         },
         "counts": {
@@ -207,7 +207,7 @@ def _publish(draft: Path, ref: JobRef) -> None:
 
     One at a time, and once a run: a worker that was taken for lost may be finishing the same slide.
     """
-    out = ref.load().out
+    out = ref.load().task.out
     flush_tree(draft)
     with locked(Path(ref.work), wait_seconds=PUBLISH_SECONDS):
         ref.load()  # whoever took over meanwhile publishes its own

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
 import shapely.affinity
 
@@ -13,10 +13,9 @@ from wsipsm.core.lock import run_of, why_unseen
 from wsipsm.core.maps import CHANNELS
 from wsipsm.engine import maps as store
 from wsipsm.engine import scratch
-from wsipsm.engine.job import Job, Prepared
+from wsipsm.engine.job import Job, SlideTask
 from wsipsm.engine.leftovers import put_aside, remove
-from wsipsm.engine.order import Order
-from wsipsm.engine.reports import Counts
+from wsipsm.engine.reports import Counts, Prepared
 from wsipsm.slide import Slide, qupath_origin
 from wsipsm.slide.annotations import read_regions
 from wsipsm.tissue.find import find_tissue
@@ -24,7 +23,7 @@ from wsipsm.tissue.region import Region, region_from_roi
 from wsipsm.tissue.tiles import Tile, TilePlan, plan_tiles
 
 
-def prepare(order: Order) -> Prepared:
+def prepare(task: SlideTask) -> Prepared:
     """Open a slide, find where to look, plan its tiles, and look what is there of them.
 
     Raises
@@ -34,46 +33,32 @@ def prepare(order: Order) -> Prepared:
     OutputError
         This machine does not see the output folder.
     """
-    with order.open() as slide:
-        job, plan = plan_slide(slide, order)
-        digest = order.digest(slide.fingerprint())
-    job = job.at(out=order.out, digest=digest)
-    _refuse_late(order)
-    dropped = _make_room(job, fresh=order.fresh)
+    with task.open() as slide:
+        job, plan = plan_slide(slide, task)
+        job = replace(job, digest=task.digest(slide.fingerprint()))
+    _refuse_late(task)
+    dropped = _make_room(job, fresh=task.fresh)
     if plan.tiles and not job.maps_folder.exists():
         store.create_maps(job.maps_folder, CHANNELS, job.grid, job.config.tiles)
     ref = job.save()
     mapped = _mapped(job, plan)
     recognised = {tile: counts for tile in plan.tiles if (counts := _counts(job, plan, tile, mapped)) is not None}
-    return Prepared(ref, plan, job.region_mm2, job.fit_file.exists(), mapped, recognised, dropped and not order.fresh)
+    return Prepared(ref, plan, job.region_mm2, job.fit_file.exists(), mapped, recognised, dropped and not task.fresh)
 
 
-def plan_slide(slide: Slide, order: Order) -> tuple[Job, TilePlan]:
-    """Job of an open slide, without its scratch yet, and the tiles that its region needs."""
-    config = order.config
-    job = Job(
-        slide=order.slide,
-        slide_mpp=order.slide_mpp,
-        slide_id=order.slide_id,
-        config=config,
-        grid=slide.grid(config.grid.mpp),
-        region=_region(slide, order),
-        offset_l0=qupath_origin(slide) if config.output.origin == "qupath" else (0, 0),
-        work=Path(),
-        out=Path(),
-        device=order.device,
-        given=order.given,
-        staged=order.staged,
-        token=order.token,
-    )
+def plan_slide(slide: Slide, task: SlideTask) -> tuple[Job, TilePlan]:
+    """Job of an open slide, without a digest yet, and the tiles that its region needs."""
+    config = task.config
+    origin_l0 = qupath_origin(slide) if config.output.origin == "qupath" else (0, 0)
+    job = Job(task, slide.grid(config.grid.mpp), _region(slide, task), origin_l0)
     return job, plan_tiles(job.lattice, job.region, config.tiles, halo_px=job.halo_px, seed=config.encoder.seed)
 
 
-def _region(slide: Slide, order: Order) -> Region:
-    if order.roi is None:
-        return find_tissue(slide, order.config.tissue)
+def _region(slide: Slide, task: SlideTask) -> Region:
+    if task.roi is None:
+        return find_tissue(slide, task.config.tissue)
     origin = qupath_origin(slide)  # regions are drawn in QuPath, whatever frame the cells are written in
-    drawn = [shapely.affinity.translate(polygon, *origin) for polygon in read_regions(order.roi)]
+    drawn = [shapely.affinity.translate(polygon, *origin) for polygon in read_regions(task.roi)]
     return region_from_roi(drawn, Box(0, 0, slide.width_l0, slide.height_l0))
 
 
@@ -101,20 +86,20 @@ def _make_room(job: Job, *, fresh: bool) -> bool:
 
     A slide may be prepared twice in one run, by a worker that was taken for lost too: what the run has begun stays.
     """
-    make_folder(job.out)
+    make_folder(job.task.out)
     keep_work = not fresh or job.is_mine()
-    scratch_left = [path for path in job.out.glob(".work-*") if path != job.work or not keep_work]
-    remove(put_aside(job.out, lambda path: path.name.startswith(job.drafts) or (path == job.work and keep_work)))
+    scratch_left = [path for path in job.task.out.glob(".work-*") if path != job.work or not keep_work]
+    remove(put_aside(job.task.out, lambda path: path.name.startswith(job.drafts) or (path == job.work and keep_work)))
     return bool(scratch_left)
 
 
-def _refuse_late(order: Order) -> None:
+def _refuse_late(task: SlideTask) -> None:
     """Raise where the folder is not this run's: another one has begun since, or this machine does not see it.
 
     A folder that is not seen would be made here, on a disk that nobody looks at.
     """
-    if order.root is None or (latest := run_of(order.root)) == order.run:
+    if task.root is None or (latest := run_of(task.root)) == task.run:
         return
     if latest:
-        raise StaleError(f"{order.root}: another run has begun since")
-    raise OutputError(why_unseen([order.root], order.run, order.host))
+        raise StaleError(f"{task.root}: another run has begun since")
+    raise OutputError(why_unseen([task.root], task.run, task.host))

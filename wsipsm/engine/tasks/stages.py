@@ -55,11 +55,11 @@ def fit(ref: JobRef, *, progress: Callable[[dict[str, Any]], None]) -> Seconds:
     job, watch = ref.load(), Stopwatch()
     if job.fit_file.exists():
         return watch.seconds
-    slide, encoder = job.open(), job.config.encoder
+    slide, encoder = job.task.open(), job.config.encoder
     with slide, limited_threads(encoder.threads):
         fitted_on = _constants_key(slide.fingerprint(), job)
-        if job.given is not None and fits(job.given, fitted_on):
-            content = job.given.read_bytes()
+        if job.task.checkpoint is not None and fits(job.task.checkpoint, fitted_on):
+            content = job.task.checkpoint.read_bytes()
             write_once(job.fit_file, lambda draft: write_bytes(draft, content))
             return watch.seconds
         boxes = patch_boxes(job.region, job.grid, encoder)
@@ -68,7 +68,7 @@ def fit(ref: JobRef, *, progress: Callable[[dict[str, Any]], None]) -> Seconds:
         recognizer = _fitted(
             patches,
             job,
-            lambda record: progress({"token": job.token, "step": record.step, "steps": record.steps}),
+            lambda record: progress({"token": job.task.token, "step": record.step, "steps": record.steps}),
         )
     recognizer.fitted_on = fitted_on
     # Another worker's stays: its tiles may be under way, and another machine's bits may differ.
@@ -79,20 +79,20 @@ def fit(ref: JobRef, *, progress: Callable[[dict[str, Any]], None]) -> Seconds:
 
 def _fitted(patches: npt.NDArray[np.uint8], job: Job, progress: Progress) -> Recognizer:
     """Recogniser of the slide by the method that its configuration names."""
-    device = pick_device(job.device)
+    device = pick_device(job.task.device)
     if job.config.recognizer.method == "segmenter":
         return calibrate_segmenter(patches, job.config, model=job.model, device=device)
-    return calibrate_psm(patches, job.config, encoder=job.given, device=device, progress=progress)
+    return calibrate_psm(patches, job.config, encoder=job.task.checkpoint, device=device, progress=progress)
 
 
 def _read_patches(slide: Slide, boxes: list[Box], job: Job) -> Images:
     """Patches that can be read; nothing of a slide may depend on what became of its copy on a fast disk."""
-    if slide.path == job.slide:
+    if slide.path == job.task.slide:
         return read_boxes(slide, boxes, job.grid)
     try:
         return read_boxes(slide, boxes, job.grid, least=1)
     except UnreadableSlideError:
-        with job.open(in_place=True) as well:
+        with job.task.open(in_place=True) as well:
             return read_boxes(well, boxes, job.grid)
 
 
@@ -131,7 +131,7 @@ def map_tile(ref: JobRef, tile: Tile, around_damage: bool = False) -> MapReport:
     try:
         images = _read_blocks(slide, job, halos, around_damage=around_damage)
     except UnreadableSlideError:
-        if slide.path == job.slide:
+        if slide.path == job.task.slide:
             raise
         slide, _ = bench.tools(in_place=True)  # a copy on a fast disk may be lost while the slide is well
         images = _read_blocks(slide, job, halos, around_damage=around_damage)
@@ -221,11 +221,11 @@ class _Workbench:
         """Open slide and loaded network, once however many threads ask; from then on in place, if one asks that."""
         with self._lock:
             slide, recognizer = self._tools or (None, None)
-            if slide is None or (in_place and slide.path != self.job.slide):
-                slide = self.job.open(in_place=in_place)
+            if slide is None or (in_place and slide.path != self.job.task.slide):
+                slide = self.job.task.open(in_place=in_place)
                 weakref.finalize(self, slide.close)  # not earlier: a thread may read while the bench is let go
             if recognizer is None:
-                recognizer = load_recognizer(self.job.fit_file, device=pick_device(self.job.device))
+                recognizer = load_recognizer(self.job.fit_file, device=pick_device(self.job.task.device))
             self._tools = slide, recognizer
             return self._tools
 

@@ -1,0 +1,69 @@
+"""What a run would do, slide by slide, before it does it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsipsm.core.errors import WsipsmError
+from wsipsm.engine.job import SlideTask
+from wsipsm.engine.request import Request, slide_tasks
+
+SECONDS_PER_MPX = 2.0
+"""Worker seconds for a megapixel of grid, measured on one core of a 2-core EPYC machine."""
+LEARN_SECONDS = 40.0
+"""Seconds to learn the activation network of a slide on the same machine."""
+BYTES_PER_MPX = 4_000_000
+"""Scratch and results of a megapixel of dense tissue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run of one slide would do.
+
+    Attributes
+    ----------
+    slide : Path
+        The slide.
+    mm2 : float
+        Area of tissue or of the region of interest.
+    tiles : int
+        Tiles with such an area.
+    mpx : float
+        Megapixels of grid to compute.
+    seconds : float
+        Rough wall time on the local cores.
+    gigabytes : float
+        Rough disk space while it runs.
+    error : str
+        Why it could not be processed, or empty.
+    """
+
+    slide: Path
+    mm2: float = 0.0
+    tiles: int = 0
+    mpx: float = 0.0
+    seconds: float = 0.0
+    gigabytes: float = 0.0
+    error: str = ""
+
+
+def estimate(request: Request) -> list[Estimate]:
+    """What a run would do, slide by slide; nothing is written."""
+    return [_estimate(task) for task in slide_tasks(request)]
+
+
+def _estimate(task: SlideTask) -> Estimate:
+    from wsipsm.engine.tasks.prepare import plan_slide
+
+    try:
+        with task.open() as slide:
+            job, plan = plan_slide(slide, task)
+    except (WsipsmError, OSError) as error:
+        return Estimate(task.slide, error=str(error))
+    mpx = sum(core.width * core.height for core in map(job.lattice.core, plan.tiles)) / 1e6
+    workers = task.config.schedule.workers or os.cpu_count() or 1
+    learns = plan.tiles and task.config.recognizer.method == "psm" and task.checkpoint is None
+    seconds = (LEARN_SECONDS if learns else 0.0) + mpx * SECONDS_PER_MPX / workers
+    return Estimate(task.slide, job.region_mm2, len(plan.tiles), mpx, seconds, mpx * BYTES_PER_MPX / 1e9)
