@@ -24,8 +24,8 @@
         ├── LockedError           output folder locked by another run
         └── StaleError            scratch of a slide gone or taken over by another run
 
-A message is one line: what was found, what was expected and what to do. Where a class is not ``retryable``, a second try
-gives the same error.
+A message is one line: what was found, what was expected and what to do. Where a class is not ``retryable``, a second
+try gives the same error.
 """
 
 from __future__ import annotations
