@@ -3,9 +3,9 @@
     python -m benchmarks.paper_monuseg --data ../shared/data/monuseg --minutes 15 --out /tmp/paper [--set ...]
 
 Each network is timed on this machine and given the steps that fit its share of the minutes; the table says how many of
-the steps that ``configs/paper.yaml`` asks for that is. The 30 images are those learnt from; of the 7 .png nothing is
-learnt. Scores are means over images, of the whole image and, as the authors score, of the 512 px crop in its middle.
-The pseudo mask is that of the crop. Labels score and do nothing else.
+the steps of all epochs (``wsipsm config show paper``) that is. The 30 images are those learnt from; of the 7 .png
+nothing is learnt. Scores are means over images, of the whole image and, as the authors score, of the 512 px crop in its
+middle. The pseudo mask is that of the crop. Labels score and do nothing else.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--out", type=Path, required=True, help="an empty folder for the networks and masks")
-    parser.add_argument("--set", nargs="*", default=[], help="section.key=value of configs/paper.yaml")
+    parser.add_argument("--set", nargs="*", default=[], help="section.key=value, see wsipsm config show paper")
     args = parser.parse_args()
     start = time.perf_counter()
     settings = load_paper_settings("paper", tuple(args.set))

@@ -4,26 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
-from wsipsm.config import Config, load_config, packaged_configs, parse_config
+from wsipsm.config import load_config, parse_config, problems_of_config
 from wsipsm.core.errors import ConfigError, WsipsmError
 from wsipsm.engine.pipeline import run
 from wsipsm.engine.request import Request
 from wsipsm.engine.state import Quiet
-
-
-def test_he_lists_every_key_with_its_default() -> None:
-    table = yaml.safe_load(packaged_configs()["he"].read_text())
-
-    assert table == Config().model_dump(mode="json")
-
-
-def test_he_explains_every_key() -> None:
-    lines = packaged_configs()["he"].read_text().splitlines()
-    for number, line in enumerate(lines):
-        if re.match(r"^  \w+:", line):
-            assert "#" in line or lines[number - 1].strip().startswith("#"), line
 
 
 def test_a_dumped_configuration_is_read_back() -> None:
@@ -47,6 +33,8 @@ def test_a_later_override_wins() -> None:
         ("core_px=512", "expected section.key=value"),
         ("tiles.core_px", "expected section.key=value"),
         ("grid.mpp=[", "not a YAML value"),
+        ("output.arrays=[cells]", "output.arrays.0: Input should be 'instances'"),
+        ("labels=3", "expected section.key=value"),
     ],
 )
 def test_a_bad_override_says_what_is_wrong(override: str, expected: str) -> None:
@@ -64,6 +52,22 @@ def test_a_bad_file_says_what_is_wrong(tmp_path: Path, text: str, expected: str)
 
     with pytest.raises(ConfigError, match=expected):
         load_config(str(path))
+
+
+def test_an_error_names_three_mistakes_and_where_all_of_them_are_listed(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("tiles: {core: 1, block: 2}\ngrid: {mpp: far}\n3: {}\ncells:\n")
+
+    with pytest.raises(ConfigError) as refused:
+        load_config(str(path))
+
+    assert "\n" not in str(refused.value)
+    assert "unknown key tiles.core, did you mean 'core_px'?; unknown key tiles.block" in str(refused.value)
+    assert str(refused.value).endswith(f"and 2 more (wsipsm config check {path})")
+    assert problems_of_config(str(path))[-2:] == [
+        "grid.mpp: Input should be a valid number, unable to parse string as a number (got 'far')",
+        "cells: expected keys and values, got None",
+    ]
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:

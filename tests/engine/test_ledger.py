@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from tests.helpers.results import cells_of
 from tests.helpers.slidegen import read_rgb
 from wsipsm.cli.progress import summary
 from wsipsm.config import load_config
+from wsipsm.engine.ledger import look_up
 from wsipsm.engine.pipeline import run
 from wsipsm.engine.request import Request, slide_tasks
 from wsipsm.engine.state import Quiet, SlideState
 from wsipsm.engine.status import read_status
+from wsipsm.slide import fingerprint_of
 from wsipsm.slide.sample import he_field
 
 THREADS = ("schedule.workers=1", "schedule.processes=false")
@@ -55,6 +58,20 @@ def test_a_finished_slide_is_not_begun_again(tmp_path: Path) -> None:
     assert (second.cells, second.mm2, second.tiles_total) == (first.cells, first.mm2, first.tiles_total)
     assert second.seconds > 0, "those of the run that did it"
     assert summary(second).endswith(", already done")
+
+
+def test_a_record_of_an_earlier_version_is_not_taken_for_another_configuration(tmp_path: Path) -> None:
+    slide, out = field(tmp_path / "s.png", 0), tmp_path / "out"
+    (order,) = slide_tasks(Request([str(slide)], out, load_config("he", THREADS), slide_mpp=0.25))
+    config = order.config.model_dump(mode="json")
+    config["segmenter"]["depth_smoothing_um"] = config["segmenter"].pop("distance_smoothing_um")
+    config["labels"] |= {"split": "depth", "split_depth": config["labels"].pop("split_height")}
+    source = {"path": str(slide), "fingerprint": fingerprint_of(slide)}
+    record = {"digest": "of then", "config": config, "slide": source}
+    order.out.mkdir(parents=True)
+    (order.out / "run.json").write_text(json.dumps(record))
+
+    assert look_up(order).note.endswith("or the version changed since the last run: begun afresh")
 
 
 @pytest.mark.parametrize(

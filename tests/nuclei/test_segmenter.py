@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -229,3 +230,15 @@ def test_white_patches_cannot_be_fitted(tmp_path: Path) -> None:
 
     with pytest.raises(FitError, match="tissue"):
         calibrate_segmenter(np.full((2, 128, 128, 3), 255, np.uint8), Config(), model=tmp_path / "model.pt", device=CPU)
+
+
+def test_a_calibrated_segmenter_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    SegmenterRecognizer(frozen(), STATS, SegmenterConfig()).save(tmp_path / "fit.pt")
+    now = load_checkpoint(tmp_path / "fit.pt")
+    old = {"threshold": 0.3, "depth_smoothing_um": 0.7, "rounds": 8, "far_scale": 0.5}
+    save_checkpoint(tmp_path / "old.pt", replace(now, table=now.table | {"settings": old}))
+
+    again = load_recognizer(tmp_path / "old.pt", device=CPU)
+
+    assert isinstance(again, SegmenterRecognizer)
+    assert again.config == SegmenterConfig(threshold=0.3, distance_smoothing_um=0.7)

@@ -157,6 +157,19 @@ def test_a_record_that_cannot_be_believed_removes_nothing(image: Path, tmp_path:
     assert content(tmp_path) == before
 
 
+def test_fresh_understands_the_record_of_an_earlier_version(image: Path, tmp_path: Path) -> None:
+    learn(image, tmp_path)
+    record = json.loads((tmp_path / "train.json").read_bytes())
+    record["config"]["segmenter"] |= record["config"].pop("training")
+    (tmp_path / "train.json").write_text(json.dumps(record))
+    old = (tmp_path / "metrics.csv").read_bytes() * 2
+    (tmp_path / "metrics.csv").write_bytes(old)
+
+    learn(image, tmp_path, fresh=True)
+
+    assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 2
+
+
 def test_a_slide_that_was_renamed_leaves_nothing_behind(image: Path, tmp_path: Path) -> None:
     renamed = tmp_path / "two.png"
     renamed.write_bytes(image.read_bytes())

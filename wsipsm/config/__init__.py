@@ -12,8 +12,10 @@ from wsipsm.config.load import (
     packaged_configs,
     packaged_recipes,
     parse_config,
+    problems_of_config,
 )
 from wsipsm.config.recipe import RecipeConfig
+from wsipsm.config.renames import with_new_names
 from wsipsm.config.sections import (
     CellsConfig,
     EncoderConfig,
@@ -28,6 +30,7 @@ from wsipsm.config.sections import (
     TilesConfig,
     TissueConfig,
 )
+from wsipsm.config.show import commented_yaml
 from wsipsm.config.training import TrainingConfig
 
 __all__ = [
@@ -47,6 +50,7 @@ __all__ = [
     "TilesConfig",
     "TissueConfig",
     "TrainingConfig",
+    "commented_yaml",
     "dump_yaml",
     "load_config",
     "load_recipe",
@@ -54,4 +58,6 @@ __all__ = [
     "packaged_configs",
     "packaged_recipes",
     "parse_config",
+    "problems_of_config",
+    "with_new_names",
 ]

@@ -8,23 +8,29 @@ from typing import Any, ClassVar, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 Purpose = Literal["segmenter", "psm", "learning", "training", "export", "schedule"]
-"""What a key can change: the cells of a run by either method, or by a network learnt on the slide; a training; the
-files made from the cells; nothing but how work is handed out."""
+"""What a key can change.
+
+``segmenter``, ``psm``: the cells of a run by that method; ``learning``: the cells of a run by psm that learns its
+network on the slide; ``training``: a training; ``export``: the files made from the cells; ``schedule``: how work is
+handed out.
+"""
 
 RUNS: frozenset[Purpose] = frozenset({"segmenter", "psm"})
 
 
 class Section(BaseModel):
-    """Base of all sections: immutable, and an unknown key is an error; each says what its keys are for."""
+    """Base of all sections: immutable; an unknown key is an error; the docstring below a key is its description."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     purposes: ClassVar[frozenset[Purpose]] = RUNS | {"training"}
-    """What the keys are for, unless ``other_purposes`` says otherwise."""
+    """What the keys can change, except those in ``other_purposes``."""
     other_purposes: ClassVar[Mapping[str, frozenset[Purpose]]] = {}
+    renamed_keys: ClassVar[Mapping[str, str]] = {}
+    """Keys of earlier versions, as ``section.key``, and what they are called now."""
 
     def keys_for(self, purposes: Collection[Purpose]) -> dict[str, Any]:
-        """Keys for one of the purposes and their values, JSON-ready."""
+        """Values of the keys that have one of the purposes, JSON-ready."""
         return {
             key: value
             for key, value in self.model_dump(mode="json").items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wsipsm.config.base import Purpose, Section
+from wsipsm.config.renames import RENAMED
 from wsipsm.config.sections import (
     CellsConfig,
     EncoderConfig,
@@ -23,7 +24,9 @@ from wsipsm.config.training import TrainingConfig
 
 
 class Config(Section):
-    """Everything a run depends on, in the order of its path."""
+    """Everything a run or a training depends on, in the order of a run's steps."""
+
+    renamed_keys = RENAMED
 
     grid: GridConfig = GridConfig()
     tissue: TissueConfig = TissueConfig()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
-from wsipsm.config.base import AnySection
+from wsipsm.config.base import AnySection, Section
 from wsipsm.config.config import Config
 from wsipsm.config.recipe import RecipeConfig
 from wsipsm.core.errors import ConfigError
@@ -17,21 +19,26 @@ from wsipsm.core.errors import ConfigError
 TRAINING_CONFIGS = ("paper",)
 """Packaged configurations of ``wsipsm train``, which a run cannot use."""
 
+_UNKNOWN_KEY = ("extra_forbidden", "invalid_key")
+_SHOWN = 3
+"""Mistakes that an error names; of the others it says how many."""
 
-def load_config(name_or_file: str = "he", overrides: tuple[str, ...] = ()) -> Config:
+
+def load_config(name_or_file: str = "he", overrides: Iterable[str] = ()) -> Config:
     """Configuration of a packaged name or a YAML file, with ``section.key=value`` overrides.
 
     Parameters
     ----------
     name_or_file : str
         ``he``, or a path that ends in .yaml or .yml.
-    overrides : tuple of str
+    overrides : iterable of str
         ``section.key=value``, the value in YAML; later ones win.
 
     Raises
     ------
     ConfigError
-        Unknown name, unreadable file, unknown key (with the nearest known one), bad value.
+        Unknown name, unreadable file, unknown key (with the nearest known one), key of an earlier version (with its
+        new name), bad value.
     """
     if name_or_file in TRAINING_CONFIGS:
         raise ConfigError(
@@ -41,28 +48,29 @@ def load_config(name_or_file: str = "he", overrides: tuple[str, ...] = ()) -> Co
     return load_settings(Config, name_or_file, overrides)
 
 
-def load_settings(model: type[AnySection], name_or_file: str, overrides: tuple[str, ...] = ()) -> AnySection:
-    """Sections of any kind, read and checked as :func:`load_config` does."""
-    table = _read_table(name_or_file, packaged_configs())
-    for override in overrides:
-        _apply(table, override)
-    return _parse(model, table, name_or_file)
+def load_settings(model: type[AnySection], name_or_file: str, overrides: Iterable[str] = ()) -> AnySection:
+    """Settings of any model of sections, read and checked as :func:`load_config` does."""
+    return _parse(model, _read_table(name_or_file, packaged_configs(), overrides), name_or_file)
+
+
+def problems_of_config(file: str, overrides: Iterable[str] = ()) -> list[str]:
+    """Everything that is wrong with the keys and values of a configuration file, one sentence each.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read.
+    """
+    try:
+        Config.model_validate(_read_table(file, packaged_configs(), overrides))
+    except ValidationError as error:
+        return _problems(error, Config)
+    return []
 
 
 def parse_config(table: dict[str, Any], where: str = "config") -> Config:
-    """Build the configuration from a nested mapping; an unknown key is an error."""
+    """Configuration of a nested mapping; errors as :func:`load_config`."""
     return _parse(Config, table, where)
-
-
-def _parse(model: type[AnySection], table: dict[str, Any], where: str) -> AnySection:
-    _refuse_unknown(table, model, where)
-    try:
-        return model.model_validate(table)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{where}: {key}: {message} (got {first['input']!r})") from None
 
 
 def load_recipe(name_or_file: str) -> RecipeConfig:
@@ -89,7 +97,7 @@ def _packaged_folder() -> Path:
     return Path(__file__).parent / "packaged"
 
 
-def _read_table(name_or_file: str, packaged: dict[str, Path]) -> dict[str, Any]:
+def _read_table(name_or_file: str, packaged: dict[str, Path], overrides: Iterable[str] = ()) -> dict[str, Any]:
     path = packaged.get(name_or_file, Path(name_or_file))
     if path.suffix not in {".yaml", ".yml"}:
         raise ConfigError(f"unknown name {name_or_file!r}: expected one of {', '.join(packaged)}, or a .yaml file")
@@ -101,7 +109,10 @@ def _read_table(name_or_file: str, packaged: dict[str, Path]) -> dict[str, Any]:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(table, dict | None):
         raise ConfigError(f"{path}: expected sections with keys, got {type(table).__name__}")
-    return table or {}
+    table = table or {}
+    for override in overrides:
+        _apply(table, override)
+    return table
 
 
 def _apply(table: dict[str, Any], override: str) -> None:
@@ -113,23 +124,42 @@ def _apply(table: dict[str, Any], override: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise ConfigError(f"--set {override}: {text!r} is not a YAML value") from None
-    held = table.setdefault(section, {})
-    if not isinstance(held, dict):
-        raise ConfigError(f"{section}: expected keys and values, got {held!r}")
-    held[name] = value
+    keys = table.setdefault(section, {})
+    if not isinstance(keys, dict):
+        raise ConfigError(f"{section}: expected keys and values, got {keys!r}")
+    keys[name] = value
 
 
-def _refuse_unknown(table: dict[str, Any], model: type[BaseModel], where: str) -> None:
-    for key, value in table.items():
-        if key not in model.model_fields:
-            raise ConfigError(f"{where}: unknown key {key!r}{_hint(str(key), list(model.model_fields))}")
-        inner = model.model_fields[key].annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            if not isinstance(value, dict):
-                raise ConfigError(f"{where}.{key}: expected keys and values, got {value!r}")
-            _refuse_unknown(value, inner, f"{where}.{key}")
+def _parse(model: type[AnySection], table: dict[str, Any], where: str) -> AnySection:
+    try:
+        return model.model_validate(table)
+    except ValidationError as error:
+        found = _problems(error, model)
+    more = f"; and {len(found) - _SHOWN} more (wsipsm config check {where})" if len(found) > _SHOWN else ""
+    raise ConfigError(f"{where}: {'; '.join(found[:_SHOWN])}{more}")
 
 
-def _hint(key: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(key, known, n=1)
+def _problems(error: ValidationError, model: type[Section]) -> list[str]:
+    """What is wrong, one sentence each, keys before values."""
+    details = sorted(error.errors(), key=lambda detail: detail["type"] not in _UNKNOWN_KEY)
+    return [_explained(detail, model) for detail in details]
+
+
+def _explained(detail: ErrorDetails, model: type[Section]) -> str:
+    key, got = ".".join(map(str, detail["loc"])), detail["input"]
+    for old in (key, f"{key}={got}"):
+        if old in model.renamed_keys:
+            return f"{old} is called {model.renamed_keys[old]} now"
+    if detail["type"] in _UNKNOWN_KEY:
+        return f"unknown key {key}{_hint(detail['loc'], model)}"
+    if detail["type"] == "model_type":
+        return f"{key}: expected keys and values, got {got!r}"
+    return f"{key}: {detail['msg'].removeprefix('Value error, ')} (got {got!r})"
+
+
+def _hint(path: tuple[int | str, ...], model: type[BaseModel]) -> str:
+    """The nearest known key beside an unknown one, or all that there are."""
+    inner = model.model_fields[str(path[0])].annotation if len(path) > 1 else model
+    known = list(inner.model_fields) if isinstance(inner, type) and issubclass(inner, BaseModel) else []
+    near = difflib.get_close_matches(str(path[-1]), known, n=1)
     return f", did you mean {near[0]!r}?" if near else f", expected one of {', '.join(known)}"

@@ -10,11 +10,11 @@ from wsipsm.config.base import Section
 
 
 class RecipeConfig(Section):
-    """Workers that a cluster's own manager starts."""
+    """Workers that the manager of a cluster starts."""
 
     kind: Literal["slurm", "cuda", "kubernetes"]
-    """Who starts them."""
+    """The manager: slurm, cuda or kubernetes."""
     jobs: int = Field(default=1, ge=1)
-    """SLURM jobs, each of which may bring several workers, or Kubernetes workers; of no meaning for ``cuda``."""
+    """SLURM jobs, each of which may bring several workers, or Kubernetes workers; ignored for ``cuda``."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Of the class of Dask that talks to the manager."""
+    """Arguments of the Dask class that talks to the manager."""

@@ -1,4 +1,4 @@
-"""Keys of a training."""
+"""Keys that ``wsipsm train`` alone reads."""
 
 from __future__ import annotations
 
@@ -10,29 +10,33 @@ _MEMBER_SEEDS = 1_000_003
 
 
 class TrainingConfig(Section):
-    """The network that learns from pseudo labels; read by `wsipsm train`, two keys by a run."""
+    """Training of the segmenter; ``wsipsm train`` alone reads it.
+
+    Rounds: first on pseudo labels of the pseudo mask, then on labels of the EMA teachers.
+    """
 
     purposes = frozenset({"training"})
 
     seed: int = Field(default=0, ge=0)
     """Seed of fields, initial weights and batches."""
     widths: tuple[int, ...] = (8, 16, 32, 48)
-    """Channels of each level, fine to coarse."""
+    """Channels of each level of the U-Net, fine to coarse."""
     fields: int = Field(default=8, ge=1)
-    """Fields sampled over the tissue of a slide; a slide no larger than a field gives itself."""
+    """Fields sampled over the tissue of a slide; a slide that is hardly larger than a field is one field."""
     field_px: int = Field(default=512, ge=192, le=2048)
     """Side of a field, grid pixels."""
     members: int = Field(default=3, ge=1, le=16)
-    """Segmenters that learn side by side from other seeds; labels of a further round are those of their mean. The last
-    round is learnt by the first alone, which is what comes out."""
+    """Segmenters that learn side by side, from different seeds; the labels of a further round come from the mean of
+    their EMA teachers. In the last round only the first learns, and it is the result."""
     steps: int = Field(default=500, ge=1)
-    """Optimiser steps on the labels of the pseudo masks."""
+    """Optimiser steps of the first round, on the labels of the pseudo masks."""
     rounds: int = Field(default=8, ge=0)
-    """Further rounds on the segmenters' own labels."""
+    """Further rounds, on labels of the EMA teachers."""
     final_rounds: int = Field(default=3, ge=0)
-    """How many last rounds find their labels as a run finds cells; those before part nuclei eagerly, see ``label_``."""
+    """Last rounds, whose labels are found as a run finds cells; in those before, the ``label_`` keys split nuclei more
+    readily."""
     round_steps: int = Field(default=300, ge=1)
-    """Optimiser steps of a further round."""
+    """Optimiser steps of each further round."""
     batch: int = Field(default=8, ge=1)
     """Crops a step."""
     patch_px: int = Field(default=128, ge=32)
@@ -40,29 +44,30 @@ class TrainingConfig(Section):
     learning_rate: float = Field(default=0.003, gt=0, le=1)
     """Peak of the cosine schedule."""
     ema_decay: float = Field(default=0.99, ge=0, lt=1)
-    """Decay of the running mean of the weights."""
+    """Decay of the exponential moving average (EMA) of the weights, the teacher."""
     label_threshold: float = Field(default=0.12, ge=0, lt=1)
-    """Depth from which on a pixel can belong to a label of the next round, before the rounds settle."""
+    """``segmenter.threshold`` for the labels of rounds before the final ones."""
     label_smoothing_um: float = Field(default=0.35, ge=0, le=2)
-    """Standard deviation of the Gaussian on the depth before labels of the next round are sought, likewise."""
+    """``segmenter.distance_smoothing_um`` for these labels, micrometres."""
     label_split_height: float = Field(default=0.12, gt=0, le=1)
-    """``labels.split_height``, likewise: merged nuclei would be learnt, pieces are doubtful anyway."""
+    """``labels.split_height`` for these labels: merged nuclei would be learnt, fragments are doubtful anyway."""
     min_scale: float = Field(default=0.8, gt=0, le=1)
-    """Crops are resized by this factor or more."""
+    """Smallest factor by which crops are resized."""
     zoom_out_scale: float = Field(default=0.5, gt=0, le=1)
-    """The same in the last rounds: seen from afar, nuclei that are easy to tell apart teach how to part small ones."""
+    """``min_scale`` in the zoom-out rounds: large nuclei that are easy to separate, made small, teach how to separate
+    small ones."""
     zoom_out_rounds: int = Field(default=6, ge=0)
-    """How many last rounds see from afar; labels must be good before they do."""
+    """Last rounds that use ``zoom_out_scale``; the labels must be good before."""
     max_scale: float = Field(default=1.25, ge=1, le=2)
-    """Crops are resized by up to this factor."""
+    """Largest factor by which crops are resized."""
     stain_jitter: float = Field(default=0.2, ge=0, lt=1)
-    """Stain strengths vary by up to this share."""
+    """Largest share by which the strength of each stain is varied."""
     od_shift: float = Field(default=0.03, ge=0)
-    """A veil of up to this is added to or taken from every stain, share of the slide's 99th percentile of density."""
+    """Largest shift of each stain's density, up or down, share of the slide's 99th percentile of density."""
     blur_px: float = Field(default=1.2, ge=0.3)
     """Largest standard deviation of the blur of some crops, grid pixels."""
     noise_od: float = Field(default=0.04, ge=0)
-    """Largest standard deviation of the noise of some crops, share of the slide's 99th percentile of density."""
+    """Largest standard deviation of the noise on some crops, share of the slide's 99th percentile of density."""
     trusted_fill: float = Field(default=0.9, ge=0, le=1)
     """Labels that fill less of their moment ellipse are doubtful."""
     trusted_contrast: float = Field(default=0.2, ge=0, lt=1)
@@ -74,9 +79,9 @@ class TrainingConfig(Section):
     doubtful_weight: float = Field(default=0.15, ge=0, le=1)
     """Weight of pixels of doubtful labels, and of likely nucleus outside all labels."""
     likely: float = Field(default=0.3, ge=0, le=1)
-    """Probability from which on a pixel outside all labels is likely nucleus."""
+    """Probability from which on a pixel outside all labels counts as likely nucleus."""
     threads: int = Field(default=1, ge=1)
-    """CPU threads of training; another number may change the last bits of what is learnt."""
+    """CPU threads; another number may change the last bits of the weights."""
 
     def settings_of_member(self, member: int) -> TrainingConfig:
         """Settings of one of the segmenters that learn side by side, 0 for the first: its seed differs."""

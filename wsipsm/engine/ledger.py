@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import orjson
 
+from wsipsm.config import with_new_names
 from wsipsm.core.files import file_mark
 from wsipsm.engine.job import SlideTask
 from wsipsm.engine.leftovers import put_aside, remove
@@ -144,6 +145,7 @@ def _why_afresh(record: dict[str, Any], fingerprint: str, task: SlideTask) -> st
         return "the slide changed since the last run: begun afresh"
     mine, theirs = task.result_keys, record.get("config")
     if isinstance(theirs, dict):
+        theirs = with_new_names(theirs)
         keys = [f"{section}.{key}" for section in mine for key in mine[section]]
         if other := [key for key in keys if _value(theirs, key) != _value(mine, key)]:
             return f"the configuration changed since the last run ({', '.join(other[:5])}): begun afresh"

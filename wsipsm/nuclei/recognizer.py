@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from wsipsm.config import SegmenterConfig
+from wsipsm.config import SegmenterConfig, with_new_names
 from wsipsm.core.errors import CheckpointError
 from wsipsm.core.geometry import Image, Map
 from wsipsm.core.maps import OD_PER_STEP
@@ -209,7 +209,8 @@ def load_recognizer(path: Path, *, device: Device) -> Recognizer:
         stats = SlideStats.from_dict(table["stats"])
         if checkpoint.kind == "segmenter-fit":
             segmenter = SegmentationNet.of_checkpoint(checkpoint, device=device)
-            return SegmenterRecognizer(segmenter, stats, SegmenterConfig(**table["settings"]), fitted_on)
+            settings = with_new_names({"segmenter": table["settings"]})["segmenter"]
+            return SegmenterRecognizer(segmenter, stats, SegmenterConfig(**settings), fitted_on)
         net, clusters = ActivationNet.of_checkpoint(checkpoint, device=device), Clusters.from_dict(table["clusters"])
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: the constants of the slide are missing or malformed: {error}") from None

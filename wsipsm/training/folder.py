@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from wsipsm import __version__
-from wsipsm.config import TrainingConfig
+from wsipsm.config import TrainingConfig, with_new_names
 from wsipsm.core.errors import OutputError
 from wsipsm.core.files import make_folder, write_json
 from wsipsm.core.own_files import bad_record, refuse_foreign, remove_owned
@@ -229,6 +229,7 @@ def _names(table: Mapping[str, Any]) -> list[str]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         held: dict[str, Any] = orjson.loads(path.read_bytes())
+        held["config"] = with_new_names(held["config"])
         _files(Folder(path.parent), held, held["stages"])
         whole = all(entry["digest"] and entry["seconds"] >= 0 for entry in held["stages"].values())
         if whole and all(Path(name).name == name for name in _names(held)):  # nothing outside the folder is ours

@@ -1,4 +1,4 @@
-"""Settings of the paper's method, in the order of its path; ``configs/paper.yaml`` lists every key.
+"""Settings of the paper's method, in the order of its path; ``wsipsm config show paper`` prints every key.
 
 The defaults are those of the authors' code (github.com/cpystan/PSM); what differs is told in
 :mod:`wsipsm.training.paper`.
@@ -6,6 +6,7 @@ The defaults are those of the authors' code (github.com/cpystan/PSM); what diffe
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -152,7 +153,7 @@ class PaperSettings(Section):
     segmenter: SegmenterSettings = SegmenterSettings()
 
 
-def load_paper_settings(name_or_file: str = "paper", overrides: tuple[str, ...] = ()) -> PaperSettings:
+def load_paper_settings(name_or_file: str = "paper", overrides: Iterable[str] = ()) -> PaperSettings:
     """Settings of ``paper`` or of a YAML file, with ``section.key=value`` overrides.
 
     Raises
