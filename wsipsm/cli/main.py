@@ -12,6 +12,7 @@ import typer
 
 from wsipsm import __version__
 from wsipsm.cli.archive import register as register_archive
+from wsipsm.cli.config import register as register_config
 from wsipsm.cli.evaluate import register as register_evaluate
 from wsipsm.cli.train import register as register_train
 from wsipsm.core.errors import StoppedError, WsipsmError, how_to_go_on
@@ -209,6 +210,7 @@ def demo(
 register_evaluate(app)
 register_train(app)
 register_archive(app)
+register_config(app)
 
 
 def _run(request: Any, log_json: Path | None = None) -> None:

@@ -1,0 +1,64 @@
+"""``wsipsm config`` as a user types it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from wsipsm.config import load_config, packaged_configs
+
+
+def wsipsm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "wsipsm.cli.main", "config", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_what_show_prints_is_a_file_for_a_run(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+
+    mine.write_text(wsipsm("show", "--set", "grid.mpp=0.25").stdout)
+
+    assert load_config(str(mine)) == load_config("he", ("grid.mpp=0.25",))
+    assert wsipsm("show", str(mine)).stdout.partition("\n")[2] == mine.read_text().partition("\n")[2]
+
+
+def test_show_knows_the_settings_of_the_paper() -> None:
+    assert "  voronoi_weight: 2.5\n" in wsipsm("show", "paper", "--set", "segmenter.voronoi_weight=2.5").stdout
+
+
+def test_check_lists_all_that_is_wrong(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("tiles: {core_px: 512}\n")
+    good = wsipsm("check", str(mine))
+    mine.write_text("tiles: {core_pxx: 512}\nsegmenter: {far_scale: 0.5}\ngrid: {mpp: 0}\n")
+    bad = wsipsm("check", str(mine))
+    missing = wsipsm("check", str(tmp_path / "none.yaml"))
+
+    assert (good.returncode, good.stdout) == (0, f"{mine}: OK\n")
+    assert (bad.returncode, bad.stdout.splitlines()) == (
+        1,
+        [
+            f"{mine}: unknown key tiles.core_pxx, did you mean 'core_px'?",
+            f"{mine}: segmenter.far_scale is called training.zoom_out_scale now",
+            f"{mine}: grid.mpp: Input should be greater than or equal to 0.05 (got 0)",
+        ],
+    )
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert missing.stderr.endswith("none.yaml: cannot be read: No such file or directory\n")
+
+
+def test_list_names_what_comes_with_wsipsm() -> None:
+    lines = wsipsm("list").stdout.splitlines()
+
+    assert [line.split()[0] for line in lines] == list(packaged_configs())
+    assert all(len(line.split()) > 3 for line in lines)
+
+
+def test_the_commands_start_without_torch() -> None:
+    script = (
+        "import sys; from wsipsm.cli.config import check, show; show('he'); show('paper'); check('he'); "
+        "sys.exit('torch' in sys.modules)"
+    )
+
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120, stdout=subprocess.DEVNULL)
