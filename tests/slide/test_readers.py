@@ -15,7 +15,7 @@ import tifffile
 from PIL import Image as Pillow
 
 from tests.helpers.slide_files import HALF_UM, noise, write_ngff, write_pyramid, write_two_series
-from wsipsm.core.geometry import Box
+from wsipsm.core.geometry import Box, Image
 from wsipsm.slide import Level, describe, open_slide
 from wsipsm.slide.readers.openslide import bounds_of
 
@@ -137,15 +137,20 @@ def test_reading_through_tiatoolbox_leaves_logging_and_stderr_alone(tmp_path: Pa
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def write_slide_for(kind: str, folder: Path, image: Image) -> Path:
+    """A file that the reader of this name opens."""
+    if kind == "openslide":
+        return write_pyramid(folder / "slide.tiff", [image])
+    if kind == "tiatoolbox":
+        return write_ngff(folder / "slide.zarr", image, 0.5)
+    Pillow.fromarray(image).save(folder / "image.png")
+    return folder / "image.png"
+
+
 @pytest.mark.parametrize("kind", ["openslide", "pillow", "tiatoolbox"])
 def test_a_pickled_slide_reopens_itself_with_its_override(tmp_path: Path, kind: str) -> None:
     image = noise(64, 80)
-    path = tmp_path / "image.png"
-    Pillow.fromarray(image).save(path)
-    if kind == "openslide":
-        path = write_pyramid(tmp_path / "slide.tiff", [image])
-    elif kind == "tiatoolbox":
-        path = write_ngff(tmp_path / "slide.zarr", image, 0.5)
+    path = write_slide_for(kind, tmp_path, image)
 
     with open_slide(path, mpp=0.33) as slide, pickle.loads(pickle.dumps(slide)) as other:
         grid = other.grid(0.33)
@@ -155,14 +160,7 @@ def test_a_pickled_slide_reopens_itself_with_its_override(tmp_path: Path, kind: 
 
 @pytest.mark.parametrize("kind", ["openslide", "pillow", "tiatoolbox"])
 def test_a_closed_slide_says_so_and_closes_twice(tmp_path: Path, kind: str) -> None:
-    image = noise(64, 80)
-    path = tmp_path / "image.png"
-    Pillow.fromarray(image).save(path)
-    if kind == "openslide":
-        path = write_pyramid(tmp_path / "slide.tiff", [image])
-    elif kind == "tiatoolbox":
-        path = write_ngff(tmp_path / "slide.zarr", image, 0.5)
-    slide = open_slide(path, mpp=0.5)
+    slide = open_slide(write_slide_for(kind, tmp_path, noise(64, 80)), mpp=0.5)
     slide.close()
     slide.close()
 

@@ -29,7 +29,7 @@ import sys, time
 from pathlib import Path
 from wsipsm.slide.staging import staged
 slide, folder = map(Path, sys.argv[1:])
-with staged([slide], folder, gigabytes=1, tell=print) as stager:
+with staged([slide], folder, gigabytes=1, log=print) as stager:
     while not stager.copy_of(0)[0]:
         time.sleep(0.01)
     print("copied", flush=True)
@@ -52,8 +52,8 @@ def copy_of(stager: Stager, number: int, seconds: float = 10) -> Path | None:
     """Copy of the slide of a turn, waited for."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        settled, copy = stager.copy_of(number)
-        if settled:
+        decided, copy = stager.copy_of(number)
+        if decided:
             return copy
         time.sleep(0.01)
     raise TimeoutError(number)
@@ -66,7 +66,7 @@ def held(folder: Path) -> int:
 
 def test_slides_are_copied_in_order_within_the_budget(slides: list[Path], tmp_path: Path) -> None:
     stage = tmp_path / "stage"
-    with staged(slides, stage, gigabytes=6e-6, tell=print) as stager:
+    with staged(slides, stage, gigabytes=6e-6, log=print) as stager:
         first = [copy_of(stager, number) for number in range(3)]
         time.sleep(0.5)
         assert stager.copy_of(3) == (False, None), "1 + 2 + 3 kB fill the budget"
@@ -88,7 +88,7 @@ def test_slides_are_copied_in_order_within_the_budget(slides: list[Path], tmp_pa
 
 def test_a_slide_beyond_the_budget_is_read_in_place_and_said(slides: list[Path], tmp_path: Path) -> None:
     said: list[str] = []
-    with staged(slides, tmp_path / "stage", gigabytes=2e-6, tell=said.append) as stager:
+    with staged(slides, tmp_path / "stage", gigabytes=2e-6, log=said.append) as stager:
         assert copy_of(stager, 0) is not None
         stager.release(0)
         assert copy_of(stager, 1) is not None
@@ -101,7 +101,7 @@ def test_a_slide_that_vanished_is_left_to_its_turn(slides: list[Path], tmp_path:
     slides[0].unlink()
     said: list[str] = []
 
-    with staged(slides, tmp_path / "stage", gigabytes=1, tell=said.append) as stager:
+    with staged(slides, tmp_path / "stage", gigabytes=1, log=said.append) as stager:
         assert copy_of(stager, 0) is None
         assert copy_of(stager, 1) is not None
 
@@ -110,7 +110,7 @@ def test_a_slide_that_vanished_is_left_to_its_turn(slides: list[Path], tmp_path:
 
 def test_a_slide_that_stands_there_twice_has_two_copies(slides: list[Path], tmp_path: Path) -> None:
     """Of two rows with a region each, the first must not take the copy of the second along."""
-    with staged([slides[2], slides[2]], tmp_path / "stage", gigabytes=1, tell=print) as stager:
+    with staged([slides[2], slides[2]], tmp_path / "stage", gigabytes=1, log=print) as stager:
         first, second = copy_of(stager, 0), copy_of(stager, 1)
         assert held(tmp_path / "stage") == 6 * KB
         stager.release(0)
@@ -128,7 +128,7 @@ def test_a_mirax_slide_takes_its_folder_along_and_dicom_stays(tmp_path: Path) ->
     (tmp_path / "d.dcm").write_bytes(b"d")
     said: list[str] = []
 
-    with staged([tmp_path / "m.mrxs", tmp_path / "d.dcm"], tmp_path / "s", gigabytes=1, tell=said.append) as stager:
+    with staged([tmp_path / "m.mrxs", tmp_path / "d.dcm"], tmp_path / "s", gigabytes=1, log=said.append) as stager:
         copy = copy_of(stager, 0)
         assert copy is not None
         assert (copy.parent / "m" / "Slidedat.ini").read_bytes() == b"ini"
@@ -145,11 +145,11 @@ def test_what_a_killed_run_left_is_swept_by_the_next(slides: list[Path], tmp_pat
     assert process.stdout.readline() == "copied\n"
     alive = next(stage.glob(f"{PREFIX}*"))
 
-    with staged([], stage, gigabytes=1, tell=print):
+    with staged([], stage, gigabytes=1, log=print):
         assert (alive / "0" / "a.svs").exists(), "another run's copies are its own while it lives"
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    with staged([], stage, gigabytes=1, tell=print):
+    with staged([], stage, gigabytes=1, log=print):
         assert not alive.exists()
 
     assert not list(stage.iterdir())
@@ -160,7 +160,7 @@ def test_a_stop_does_not_wait_for_a_large_copy(tmp_path: Path) -> None:
     with endless.open("wb") as file:
         file.truncate(1 << 40)
 
-    with staged([endless], tmp_path / "stage", gigabytes=2000, tell=print):
+    with staged([endless], tmp_path / "stage", gigabytes=2000, log=print):
         while not list((tmp_path / "stage").rglob("*.part")):
             time.sleep(0.01)
 

@@ -158,7 +158,7 @@ def _staged(
         yield None
         return
     slides = [task.slide for task, _ in left]
-    with staged(slides, request.stage_dir.absolute(), gigabytes=request.stage_gb, tell=told.said) as stager:
+    with staged(slides, request.stage_dir.absolute(), gigabytes=request.stage_gb, log=told.said) as stager:
         yield stager
 
 

@@ -1,12 +1,14 @@
-"""Slides: open one, read its working plane at any resolution, describe it, list the ones of a folder.
+"""Slides: open, read at any resolution, describe, list those of a folder.
 
-OpenSlide is asked first, Pillow reads plain images, and TIAToolbox the rest; it is imported only then.
+OpenSlide is tried first, then Pillow for plain images, then TIAToolbox, which is imported only then.
 """
 
 from __future__ import annotations
 
-from wsipsm.slide.base import Level, Slide, Thumbnail, fingerprint_of, qupath_origin
+from wsipsm.slide.base import Slide, qupath_origin
 from wsipsm.slide.describe import describe, describe_file
+from wsipsm.slide.fingerprint import fingerprint_of
+from wsipsm.slide.header import Level, Thumbnail
 from wsipsm.slide.open import open_slide
 from wsipsm.slide.paths import slide_paths
 from wsipsm.slide.readers.openslide import openslide_versions

@@ -1,4 +1,4 @@
-"""Annotations: regions as GeoJSON, out to QuPath and in from it."""
+"""Annotations: regions as GeoJSON, written for QuPath and read from it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def write_regions(
         Origin (x, y) of the frame to write in, level-0 px.
     """
     moved = shapely.transform(list(polygons), lambda xy: xy - offset_l0)
-    # Snapping keeps polygons valid, which rounding would not; it leaves 12.300000000000001, hence rounding after it.
+    # Snapping to 0.1 keeps polygons valid, rounding alone would not; rounding then turns 12.300000000000001 into 12.3.
     parts = shapely.get_parts(shapely.set_precision(moved, 0.1, mode="valid_output"))
     parts = shapely.transform(parts[shapely.area(parts) > 0], lambda xy: np.round(xy, 1) + 0.0)
     properties = {"objectType": "annotation", "classification": {"name": name, "color": color}}
@@ -55,7 +55,7 @@ def read_regions(path: Path) -> list[shapely.Polygon | shapely.MultiPolygon]:
     """Polygons of a GeoJSON file, in the frame of the file.
 
     A FeatureCollection, a Feature, a geometry or a list of them, gzipped or not. Points and lines beside polygons are
-    passed over; rings that cross themselves are repaired.
+    ignored; rings that cross themselves are repaired.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def _load(path: Path) -> Any:
 
 
 def _geometries(table: Any) -> Iterator[dict[str, Any]]:
-    """All geometries that are not null, as mappings; anything else is a TypeError."""
+    """All geometries that are not null, as mappings; a TypeError for anything else."""
     if isinstance(table, list):
         for one in table:
             yield from _geometries(one)
@@ -105,7 +105,7 @@ def _geometries(table: Any) -> Iterator[dict[str, Any]]:
 
 
 def _polygonal(geometry: shapely.Geometry) -> list[shapely.Polygon | shapely.MultiPolygon]:
-    """Parts that have an area, repaired; usually one."""
+    """Valid parts of a geometry that have an area; usually one."""
     if isinstance(geometry, shapely.GeometryCollection):
         return [region for part in geometry.geoms for region in _polygonal(part)]
     if not isinstance(geometry, shapely.Polygon | shapely.MultiPolygon):

@@ -1,13 +1,11 @@
-"""A slide, whoever reads it: levels, the working plane, area-averaged reads."""
+"""Base class of slides: levels, the working plane, area-averaged reads."""
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -17,57 +15,21 @@ import numpy.typing as npt
 
 from wsipsm.core.errors import ResolutionError, UnreadableSlideError
 from wsipsm.core.geometry import Box, Grid, Image
+from wsipsm.slide.fingerprint import fingerprint_of
+from wsipsm.slide.header import Header, Level, Thumbnail
 from wsipsm.slide.resample import area_mean, source_box
-from wsipsm.slide.resolution import Resolution
+
+EXPECTED_RGB = "expected 8-bit RGB. wsipsm reads brightfield colour scans: export the slide as RGB"
+MAKE_PYRAMID = "convert it to a tiled pyramid (vips tiffsave --tile --pyramid --bigtiff)"
+"""Ends of messages of more than one reader."""
 
 _SNAP = 0.03
 _EXACT = 1e-9
 _SOURCE_PX_AT_ONCE = 1 << 24
-_MIB = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """One plane of the pyramid: size in its own pixels, level-0 pixels per pixel."""
-
-    width: int
-    height: int
-    downsample: float
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a reader knows of a slide before it reads pixels."""
-
-    vendor: str
-    levels: tuple[Level, ...]
-    resolution: Resolution
-    bounds_l0: Box | None = None
-    properties: dict[str, str] = field(default_factory=dict)
-    associated: dict[str, tuple[int, int]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class Thumbnail:
-    """A whole plane, made small.
-
-    Attributes
-    ----------
-    image : (h, w, 3) uint8
-        White where the file is damaged.
-    downsample_l0 : float
-        Exact level-0 pixels per pixel, the same in x and y.
-    damaged_l0 : tuple of Box
-        What could not be read, level-0 pixels.
-    """
-
-    image: Image
-    downsample_l0: float
-    damaged_l0: tuple[Box, ...] = ()
 
 
 class Slide(ABC):
-    """An open slide. A context manager; pickled as its path, so it reopens itself in another process.
+    """An open slide: a context manager, pickled as its path, so that another process opens it again.
 
     Attributes
     ----------
@@ -77,15 +39,15 @@ class Slide(ABC):
     mpp_l0 : float
         Micrometres per level-0 pixel.
     mpp_source : str
-        Where that was found: ``override``, ``aperio.MPP``, ``openslide.mpp-x``, ``tiff.XResolution``, ...
+        Where that stands: ``override``, ``aperio.MPP``, ``openslide.mpp-x``, ``tiff.XResolution``, ...
     vendor, reader : str
         Format, and the library that reads it.
     levels : tuple of Level
         Fine to coarse.
     bounds_l0 : Box or None
-        Scanned part in level-0 pixels, where the file gives all four openslide.bounds properties.
+        Scanned part, level-0 pixels; None unless the file has all four openslide.bounds properties.
     properties : dict of str to str
-        Metadata as the reader gives them.
+        Metadata, named as by the reader.
     associated : dict of str to (int, int)
         Width and height of label, macro and thumbnail.
     """
@@ -110,8 +72,19 @@ class Slide(ABC):
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Handles do not cross processes: the other side opens the file again.
+        # A handle cannot be pickled: the other process opens the file again.
         return type(self), (self.path, self._mpp_override)
+
+    def _damaged(self, level: int, box: Box, reason: object) -> UnreadableSlideError:
+        """Error for a box of a level that cannot be read."""
+        return UnreadableSlideError(
+            f"{self.path}: level {level}, pixels x {box.x0}..{box.x1} y {box.y0}..{box.y1} cannot be read ({reason}); "
+            "the file is damaged there: copy it again from its source"
+        )
+
+    def _refuse_closed(self, closed: bool) -> None:
+        if closed:
+            raise ValueError(f"{self.path}: the slide is closed")
 
     @abstractmethod
     def close(self) -> None:
@@ -119,7 +92,7 @@ class Slide(ABC):
 
     @abstractmethod
     def _read_level(self, level: int, box: Box) -> Image:
-        """Pixels of a box that lies within the level, in its pixels; unscanned ones are white."""
+        """Pixels of a box within a level, in the level's pixels; what was not scanned is white."""
 
     def grid(self, mpp: float) -> Grid:
         """Working plane at a resolution.
@@ -179,9 +152,8 @@ class Slide(ABC):
     def read_mirrored(self, box: Box, grid: Grid) -> Image:
         """Pixels of a box of the working plane, as `read`, but the plane's mirror image where the box leaves it.
 
-        What a network sees around an image's edge: glass there would be news that the specimen does not hold. The edge
-        pixels are the mirror and are not repeated, as in ``numpy.pad(mode="reflect")``; a pixel's bytes depend on its
-        position alone.
+        For a network, which would take white beyond the edge for background. The edge pixels are the mirror and are not
+        repeated, as in ``numpy.pad(mode="reflect")``; a pixel's bytes depend on its position alone.
 
         Parameters
         ----------
@@ -207,7 +179,7 @@ class Slide(ABC):
         return image[np.ix_(rows - y0, columns - x0)]
 
     def thumbnail(self, mpp: float) -> Thumbnail:
-        """Whole plane, cheaply, from the best level.
+        """Whole slide, small, from the coarsest level that is fine enough.
 
         Parameters
         ----------
@@ -231,7 +203,7 @@ class Slide(ABC):
         return Thumbnail(image, downsample, tuple(_scaled(box, step_x, step_y) for box in damaged))
 
     def fingerprint(self) -> str:
-        """Cheap identity of the content, see `fingerprint_of`."""
+        """Identity of the content, see `fingerprint_of`."""
         return fingerprint_of(self.path)
 
     def _steps(self, level: Level) -> tuple[float, float]:
@@ -260,17 +232,17 @@ class Slide(ABC):
         return out
 
     def _read_around_damage(self, level: int, box: Box, *, damaged: list[Box]) -> Image:
-        """Pixels of a level, white where a piece of the file is damaged; refused when nothing of it can be read."""
+        """Pixels of a level, white where the file is damaged; an error when nothing of the box can be read."""
         try:
             return self._read_level(level, box)
         except UnreadableSlideError:
             out, readable = np.full((*box.shape, 3), 255, np.uint8), False
-            for piece in _pieces(box):
+            for tile in _compressed_tiles(box):
                 try:
-                    out[piece.relative_to(box).slices] = self._read_level(level, piece)
+                    out[tile.relative_to(box).slices] = self._read_level(level, tile)
                     readable = True
                 except UnreadableSlideError:
-                    damaged.append(piece)
+                    damaged.append(tile)
             if not readable:
                 raise
             return out
@@ -285,38 +257,14 @@ class Slide(ABC):
         return out
 
 
-def fingerprint_of(path: Path) -> str:
-    """Cheap identity of a slide's content: sha256 of size, first and last MiB; of names and sizes for a folder.
-
-    The same for a copy under another name. For formats of several files it speaks of the named one.
-
-    Raises
-    ------
-    OSError
-        The file is not there, or cannot be read.
-    """
-    digest = hashlib.sha256()
-    if path.is_dir():
-        for file in sorted(f for f in path.rglob("*") if f.is_file()):
-            digest.update(f"{file.relative_to(path).as_posix()}\0{file.stat().st_size}\n".encode())
-        return digest.hexdigest()
-    size = path.stat().st_size
-    digest.update(str(size).encode())
-    with path.open("rb") as stream:
-        digest.update(stream.read(_MIB))
-        stream.seek(max(0, size - _MIB))
-        digest.update(stream.read(_MIB))
-    return digest.hexdigest()
-
-
 def qupath_origin(slide: Slide) -> tuple[int, int]:
-    """Origin (x, y) of the frame that QuPath shows, level-0 px: that of the slide's bounds where it has all four."""
+    """Origin (x, y) of the frame that QuPath shows, level-0 px: the corner of the slide's bounds, if it has any."""
     bounds = slide.bounds_l0
     return (bounds.x0, bounds.y0) if bounds else (0, 0)
 
 
 def _scaled(box: Box, step_x: float, step_y: float) -> Box:
-    """Level-0 box that covers one of a level."""
+    """Level-0 box that covers a box of a level."""
     x0, y0, x1, y1 = box.x0 * step_x, box.y0 * step_y, box.x1 * step_x, box.y1 * step_y
     return Box(math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1))
 
@@ -326,21 +274,21 @@ def _pixels(size_l0: int, downsample: float) -> int:
 
 
 def _mirrored(start: int, stop: int, size: int) -> npt.NDArray[np.intp]:
-    """Positions on an axis of ``size`` pixels that those of [start, stop) show."""
+    """Positions on an axis of ``size`` pixels whose pixels stand at [start, stop) of the mirrored plane."""
     period = max(1, 2 * (size - 1))
     positions = np.arange(start, stop) % period
     return np.minimum(positions, period - positions)
 
 
-def _pieces(box: Box) -> Iterator[Box]:
-    """Cut a box into squares on a lattice of 256 px, the usual side of a compressed tile."""
+def _compressed_tiles(box: Box) -> Iterator[Box]:
+    """Squares of a box, on a lattice of 256 px, the usual side of a compressed tile."""
     for y in range(box.y0 - box.y0 % 256, box.y1, 256):
         for x in range(box.x0 - box.x0 % 256, box.x1, 256):
             yield Box(x, y, x + 256, y + 256).intersect(box)
 
 
 def _bands(box: Box, scale_x: float, scale_y: float) -> Iterator[Box]:
-    """Cut a box so that one band's source stays in a fixed memory; nothing for an empty box."""
+    """Bands of a box whose source pixels fit a fixed amount of memory; none for an empty box."""
     if box.empty:
         return
     rows = max(1, int(_SOURCE_PX_AT_ONCE / (box.width * scale_x * scale_y)))

@@ -1,4 +1,4 @@
-"""What ``wsipsm info`` says of a slide."""
+"""Summary of a slide, for ``wsipsm info``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _OBJECTIVE = ("openslide.objective-power", "objective_power")
 
 
 def describe_file(path: Path, *, mpp: float | None = None) -> dict[str, Any]:
-    """Summary of a slide file as `describe` gives it; one without a resolution is described too.
+    """Summary of a slide file, as `describe`, of one without a resolution too.
 
-    Its ``mpp_l0`` and ``size_mm`` are None then, and ``mpp_source`` says why and what to do.
+    In that case ``mpp_l0`` and ``size_mm`` are None, and ``mpp_source`` says why and what to do.
     """
     try:
         with open_slide(path, mpp=mpp) as slide:

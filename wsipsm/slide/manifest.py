@@ -1,4 +1,4 @@
-"""Manifests: a table, CSV or Parquet, with a row for each slide; checked whole before anything starts."""
+"""Manifests: tables, CSV or Parquet, with a row for each slide; every row is checked before anything starts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from wsipsm.slide.annotations import read_regions
 COLUMNS = ("slide", "mpp", "roi", "config", "id", "out")
 SUFFIXES = (".csv", ".parquet")
 SHOWN_ROWS = 20
-"""Bad rows that a message names; of the others it says how many."""
+"""Bad entries that a message names; of the others it says how many."""
 
 _ID = re.compile(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]*")
 
@@ -38,7 +38,7 @@ class Row:
     mpp : float or None
         Micrometres per level-0 pixel, instead of what the file says.
     roi : Path or None
-        GeoJSON polygons inside which cells are wanted; relative as ``slide``.
+        GeoJSON polygons in which cells are sought; relative as ``slide``.
     config : str or None
         A packaged configuration's name, or a YAML file; relative as ``slide``.
     id : str or None
@@ -68,25 +68,25 @@ def read_manifest(
     Parameters
     ----------
     path : Path
-        ``.csv`` (UTF-8, with a header) or ``.parquet``, with a column ``slide`` and, if wanted, ``mpp``, ``roi``,
+        ``.csv`` (UTF-8, with a header) or ``.parquet``, with a column ``slide`` and, optionally, ``mpp``, ``roi``,
         ``config``, ``id`` and ``out``.
     check_config : callable, optional
-        Loads a configuration, or raises a `WsipsmError`.
+        Checks a value of column ``config``; raises a `WsipsmError` if it is wrong.
     out : Path, optional
-        The run's output folder, to check ``out``.
+        The run's output folder, for the check of column ``out``.
 
     Raises
     ------
     InputError
-        It cannot be read, lacks ``slide``, has a column misspelt or no row; or rows are bad: all of them are named with
-        their lines (of a Parquet table: rows, counted from 1).
+        The file cannot be read, has no column ``slide``, a misspelt column or no row; or entries are bad: each is named
+        with its line (of a Parquet table: its row, counted from 1).
     """
     lines = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
     if not lines:
         raise InputError(f"{path}: the manifest has no row, expected one a slide")
     checker = _Checker(path.parent, check_config, out)
     rows = [checker.row(line, cells) for line, cells in lines]
-    checker.refuse_doubles([(line, row) for (line, _), row in zip(lines, rows, strict=True)])
+    checker.check_folders([(line, row) for (line, _), row in zip(lines, rows, strict=True)])
     if checker.bad:
         shown = "; ".join(f"{where}: {why}" for where, why in sorted(checker.bad)[:SHOWN_ROWS])
         more = f"; and {len(checker.bad) - SHOWN_ROWS} more" if len(checker.bad) > SHOWN_ROWS else ""
@@ -96,6 +96,8 @@ def read_manifest(
 
 
 class _Checker:
+    """Makes rows of the cells of a manifest, and collects what is wrong with them in ``bad``."""
+
     def __init__(self, folder: Path, check_config: Callable[[str], object] | None, out: Path | None) -> None:
         self._folder, self._out = folder, out
         self._check_config = check_config
@@ -103,7 +105,7 @@ class _Checker:
         self.bad: list[tuple[int, str]] = []
 
     def row(self, line: int, cells: dict[str, str]) -> Row:
-        """Row of the cells of a line; what is wrong with it is noted."""
+        """Row of the cells of a line."""
         slide = self._file(line, "slide", cells)
         if slide is None:
             self.bad.append((line, "slide is empty"))
@@ -113,11 +115,11 @@ class _Checker:
             self._roi(line, cells),
             self._config(line, cells.get("config", "")),
             self._id(line, cells.get("id", "")),
-            self._place(line, cells.get("out", "")),
+            self._out_folder(line, cells.get("out", "")),
         )
 
-    def refuse_doubles(self, rows: Sequence[tuple[int, Row]]) -> None:
-        """Note rows that would write into the same folder."""
+    def check_folders(self, rows: Sequence[tuple[int, Row]]) -> None:
+        """Check that no two rows write into the same folder."""
         places = Counter((row.out, row.id) for _, row in rows if row.id)
         self.bad += [
             (line, f"id {row.id!r} stands in {places[row.out, row.id]} rows")
@@ -157,25 +159,25 @@ class _Checker:
             return None
         named = str(self._folder / text) if (self._folder / text).is_file() else text
         if (check := self._check_config) is not None:
-            self._note(line, "config", text, lambda: check(named))
+            self._check_once(line, "config", text, lambda: check(named))
         return named
 
     def _roi(self, line: int, cells: dict[str, str]) -> Path | None:
         path = self._file(line, "roi", cells)
         if path is not None and path.exists():
-            self._note(line, "roi", cells["roi"], lambda: read_regions(path))
+            self._check_once(line, "roi", cells["roi"], lambda: read_regions(path))
         return path
 
-    def _place(self, line: int, text: str) -> Path | None:
+    def _out_folder(self, line: int, text: str) -> Path | None:
         if not text:
             return None
         if self._out is not None:
-            place = self._out.absolute() / text
-            self._note(line, "out", text, lambda: _refuse_unwritable(place))
+            folder = self._out.absolute() / text
+            self._check_once(line, "out", text, lambda: _refuse_unwritable(folder))
         return Path(text)
 
-    def _note(self, line: int, column: str, text: str, check: Callable[[], object]) -> None:
-        """Check a value once, however many rows have it, and note what is wrong with it for each of them."""
+    def _check_once(self, line: int, column: str, text: str, check: Callable[[], object]) -> None:
+        """Check a value once, however many rows have it, and record an error for each of them."""
         if (column, text) not in self._wrong:
             try:
                 check()
@@ -191,8 +193,8 @@ class _Checker:
         return text or None
 
 
-def _refuse_unwritable(place: Path) -> None:
-    nearest = next(folder for folder in (place, *place.parents) if folder.exists())
+def _refuse_unwritable(folder: Path) -> None:
+    nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not nearest.is_dir():
         raise OutputError(f"{nearest} is a file, expected a folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
@@ -206,7 +208,7 @@ def _read_csv(path: Path) -> list[tuple[int, dict[str, str]]]:
             _check_columns(path, list(reader.fieldnames or []))
             lines, bad = [], []
             for row in reader:
-                if row.pop(None, None):  # where cells beyond the last column go
+                if row.pop(None, None):  # key of the cells beyond the last column
                     bad.append(reader.line_num)
                 if any(value.strip() for value in row.values()):
                     lines.append((reader.line_num, {name.strip(): value.strip() for name, value in row.items()}))
@@ -218,8 +220,10 @@ def _read_csv(path: Path) -> list[tuple[int, dict[str, str]]]:
 
 
 def _read_parquet(path: Path) -> list[tuple[int, dict[str, str]]]:
-
-    rows = _parquet_rows(path)
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: cannot be read as a Parquet table: {' '.join(str(error).split())}") from None
     _check_columns(path, list(rows[0]) if rows else ["slide"])
     return [(number, {name: _text(value) for name, value in row.items()}) for number, row in enumerate(rows, start=1)]
 
@@ -231,25 +235,10 @@ def _text(value: Any) -> str:
 def _check_columns(path: Path, columns: list[str]) -> None:
     names = [name.strip() for name in columns]
     if "slide" not in names:
-        raise InputError(f"{path}: columns {', '.join(names) or 'none'}, expected slide and, if wanted, mpp, roi, ...")
+        raise InputError(f"{path}: columns {', '.join(names) or 'none'}, expected slide and, optionally, mpp, roi, ...")
     if twice := [name for name, count in Counter(names).items() if count > 1 and name in COLUMNS]:
         raise InputError(f"{path}: column {twice[0]} stands there more than once")
-    for name in names:  # other columns are the archive's own, but one that nearly has a name of ours is a slip
+    for name in names:  # other columns are ignored, but nearly the name of one of ours is a slip
         near = difflib.get_close_matches(name.lower(), COLUMNS, n=1, cutoff=0.8)
         if name not in COLUMNS and near:
             raise InputError(f"{path}: column {name!r}: write {near[0]}, or another name if it means something else")
-
-
-def _parquet_rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of a Parquet table, by column name.
-
-    Raises
-    ------
-    InputError
-        It is none.
-    """
-    try:
-        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: cannot be read as a Parquet table: {' '.join(str(error).split())}") from None
-    return rows

@@ -1,4 +1,4 @@
-"""Which reader opens a file."""
+"""Choice of the reader that opens a file."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from wsipsm.slide.base import Slide
 from wsipsm.slide.readers.openslide import OpenSlideSlide, detect_vendor
 from wsipsm.slide.readers.pillow import PlainSlide, is_plain, refuse_other_pixels
 
-# Files of these two are known to OpenSlide by their container only, so another reader may know their pixels.
+# OpenSlide knows files of these two formats by their container alone, so another reader may decode their pixels.
 _CONTAINERS = frozenset({"generic-tiff", "dicom"})
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
-    """Open a slide with the first reader that knows it: OpenSlide, Pillow for plain images, TIAToolbox.
+    """Open a slide with the first reader that can: OpenSlide, Pillow for plain images, TIAToolbox.
 
     Parameters
     ----------
@@ -40,8 +40,7 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     _check_exists(path)
     if path.is_dir():
         return _by_tiatoolbox(path, mpp)
-    refusal = ""
-    vendor = detect_vendor(path)
+    refusal, vendor = "", detect_vendor(path)
     if vendor in (None, "generic-tiff"):  # OpenSlide would make grey and 16-bit ones look like RGB
         refuse_other_pixels(path)
     if vendor is not None:
@@ -61,7 +60,7 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
 
 
 def _by_tiatoolbox(path: Path, mpp: float | None) -> Slide:
-    from wsipsm.slide.readers.tiatoolbox import TiatoolboxSlide  # here, as the module speaks to a library of 6 s
+    from wsipsm.slide.readers.tiatoolbox import TiatoolboxSlide  # importing TIAToolbox takes 6 s
 
     return TiatoolboxSlide(path, mpp)
 
@@ -78,7 +77,7 @@ def _check_exists(path: Path) -> None:
 
 
 def _check_signature(path: Path) -> None:
-    """Refuse what no reader can know before TIAToolbox is imported for it."""
+    """Refuse what no reader can open, before TIAToolbox is imported for it."""
     with path.open("rb") as file:
         start = file.read(132)
     if not (start.startswith(_TIFF_MAGIC) or start[128:] == b"DICM"):

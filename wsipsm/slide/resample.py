@@ -1,4 +1,4 @@
-"""Area averages whose bytes depend on nothing but where an output pixel lies.
+"""Area averages: the bytes of an output pixel depend on its position alone.
 
 Output pixel i covers the source interval [i * scale, (i + 1) * scale). All weights follow from that absolute i, and
 every pixel is summed in one fixed order, so a small request and a crop of a large one agree to the byte.
@@ -76,7 +76,7 @@ def area_mean(source: Image, box: Box, scale_x: float, scale_y: float) -> Image:
 
 
 def over_white(rgba: Image) -> Image:
-    """Composite an RGBA image (h, w, 4) over white, (h, w, 3); alpha 0 is what was never scanned."""
+    """Composite an RGBA image (h, w, 4) over white, (h, w, 3); alpha 0 means not scanned."""
     alpha = rgba[..., 3]
     if alpha.min() == 255:
         return np.asarray(cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB), np.uint8)

@@ -1,4 +1,4 @@
-"""Micrometres per pixel of a slide: what its metadata claim, and what of it is believed."""
+"""Micrometres per pixel of a slide: what its metadata claim, and which claim is accepted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _UM_PER_UNIT |= dict.fromkeys(("um", "\u00b5m", "\u03bcm", "micron", "microns", 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What one entry of the metadata says of the pixel size, um/px; None where it says nothing."""
+    """Pixel size that one entry of the metadata claims, um/px; None where it claims nothing."""
 
     source: str
     x: float | None
@@ -29,23 +29,23 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """A believed pixel size and where it was found."""
+    """Accepted pixel size, um/px, and the entry that claims it."""
 
     mpp: float
     source: str
 
 
 def resolve(path: Path, claims: Iterable[Claim], override: float | None) -> Resolution:
-    """Pixel size of a slide: the override, else the first claim that says something.
+    """Pixel size of a slide: the override, else that of the first claim that is not empty.
 
     Parameters
     ----------
     path : Path
         The slide, for messages.
     claims : iterable of Claim
-        In the order of trust. The first that says anything decides: no later one is taken in its place.
+        Most trusted first. The first that is not empty decides: if it is not believable, no later one replaces it.
     override : float or None
-        Micrometres per pixel given by the user, > 0; believed whatever it is.
+        Micrometres per pixel given by the user, > 0; not checked further.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def _believed(path: Path, source: str, found: list[float]) -> float:
 
 
 def number(text: object) -> float | None:
-    """Parse a metadata entry: a finite number, decimal comma allowed, else None.
+    """Number in a metadata entry, with decimal comma too; None if it is not a finite number.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def number(text: object) -> float | None:
 
 
 def per_unit(source: str, x: float | None, y: float | None, unit: str) -> Claim:
-    """Claim of a pair of resolutions in pixels per unit; zero and unknown units say nothing.
+    """Claim of two resolutions in pixels per unit; empty for zero and for unknown units.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Images that come with wsipsm's dependencies, for a first look."""
+"""Sample image, from a package that wsipsm depends on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from wsipsm.core.errors import InputError
 
 HE_FIELD_MPP = 0.25
-"""Micrometres per pixel of the H&E field: its file does not say; nuclei of about 30 px mean a 40x objective."""
+"""Micrometres per pixel of the H&E field. Its file does not say; nuclei of about 30 px mean a 40x objective."""
 
 
 def he_field() -> Path:

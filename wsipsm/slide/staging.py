@@ -1,4 +1,4 @@
-"""Copies of slides on a fast disk, made ahead of their turn, within a budget, and gone when the run is."""
+"""Copies of slides on a fast disk: made ahead of their turn, within a budget, removed at the end of the run."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ _GB = 10**9
 
 
 @contextlib.contextmanager
-def staged(slides: Sequence[Path], folder: Path, *, gigabytes: float, tell: Callable[[str], None]) -> Iterator[Stager]:
+def staged(slides: Sequence[Path], folder: Path, *, gigabytes: float, log: Callable[[str], None]) -> Iterator[Stager]:
     """Copy slides, in order and one at a time, while the block runs; remove all copies at its end.
 
-    What a killed run left in the folder is removed first: each run holds a lock that the system opens when it dies.
+    Copies left by a killed run are removed first: a run holds a lock, which the system releases when the run dies.
 
     Parameters
     ----------
     slides : sequence of Path
-        In the order of their turn, by which they are asked for later; one may stand there more than once.
+        In the order of their turn; the position is the slide's number later. A slide may occur more than once.
     folder : Path
         On the fast disk; several runs may share it.
     gigabytes : float
         Budget of this run, 10^9 bytes each. A slide larger than that is read in place.
-    tell : callable
-        Told why a slide is read in place.
+    log : callable
+        Receives the reason when a slide is read in place.
 
     Raises
     ------
     OutputError
         The folder cannot be written.
     """
-    sweep(make_folder(folder))
+    remove_leftovers(make_folder(folder))
     own = folder / f"{PREFIX}{uuid.uuid4().hex[:12]}"
     with locked_file(_lock_of(own)):
         make_folder(own)
-        stager = Stager(slides, own, budget=int(gigabytes * _GB), tell=tell)
+        stager = Stager(slides, own, budget=int(gigabytes * _GB), log=log)
         try:
             yield stager
         finally:
@@ -55,8 +55,8 @@ def staged(slides: Sequence[Path], folder: Path, *, gigabytes: float, tell: Call
             shutil.rmtree(own, ignore_errors=True)
 
 
-def sweep(folder: Path) -> None:
-    """Remove the copies of runs that are no more."""
+def remove_leftovers(folder: Path) -> None:
+    """Remove the copies of runs that have ended."""
     for left in folder.glob(f"{PREFIX}*"):
         if left.is_dir():
             with contextlib.suppress(LockedError), locked_file(_lock_of(left)):
@@ -68,11 +68,11 @@ def sweep(folder: Path) -> None:
 
 
 class Stager:
-    """A thread that copies; made by `staged`."""
+    """Thread that copies slides; see `staged`."""
 
-    def __init__(self, slides: Sequence[Path], folder: Path, *, budget: int, tell: Callable[[str], None]) -> None:
-        self._slides, self._folder, self._budget, self._tell = slides, folder, budget, tell
-        self._settled: dict[int, Path | None] = {}
+    def __init__(self, slides: Sequence[Path], folder: Path, *, budget: int, log: Callable[[str], None]) -> None:
+        self._slides, self._folder, self._budget, self._log = slides, folder, budget, log
+        self._decided: dict[int, Path | None] = {}
         self._sizes: dict[int, int] = {}
         self._changed = threading.Condition()
         self._closed = False
@@ -80,14 +80,14 @@ class Stager:
         self._thread.start()
 
     def copy_of(self, number: int) -> tuple[bool, Path | None]:
-        """Whether it is settled where a turn's slide is read from, and its copy; None where it is read in place."""
+        """Whether it is decided where a slide is read, and its copy; None if it is read in place."""
         with self._changed:
-            return number in self._settled, self._settled.get(number)
+            return number in self._decided, self._decided.get(number)
 
     def release(self, number: int) -> None:
-        """Remove the copy of a turn that is over."""
+        """Remove the copy of a slide whose turn is over."""
         with self._changed:
-            copy = self._settled.get(number)
+            copy = self._decided.get(number)
         if copy is not None:
             shutil.rmtree(copy.parent, ignore_errors=True)
         with self._changed:
@@ -95,7 +95,7 @@ class Stager:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Stop copying; a copy that hangs in the file system is left behind."""
+        """Stop copying, without waiting for a copy that hangs in the file system."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -106,23 +106,23 @@ class Stager:
             copy = None
             try:
                 copy = self._copy(slide, number)
-            except Exception as error:  # whatever it is, the slide can still be read where it lies, and must be
+            except Exception as error:  # of any kind: the slide can still be read in place
                 if not self._closed:
-                    self._tell(f"{slide.name} is read in place: it cannot be copied: {describe_error(error)}")
+                    self._log(f"{slide.name} is read in place: it cannot be copied: {describe_error(error)}")
             with self._changed:
                 if self._closed:
                     return
-                self._settled[number] = copy
+                self._decided[number] = copy
                 self._changed.notify_all()
 
     def _copy(self, slide: Path, number: int) -> Path | None:
-        """Copy of a slide in a folder of its own; None where it is read in place."""
+        """Copy of a slide in a folder of its own; None if it is read in place."""
         place = self._folder / str(number)
         parts = _files_of(slide)
         size = sum(part.stat().st_size for part in parts)
         if not parts or size > self._budget:
             reason = "larger than the budget" if parts else "a format of many files"
-            self._tell(f"{slide.name} is read in place: {reason}")
+            self._log(f"{slide.name} is read in place: {reason}")
             return None
         if not self._room_for(number, size):
             return None
@@ -146,11 +146,11 @@ class Stager:
             return not self._closed
 
     def _copy_file(self, source: Path, target: Path) -> None:
-        """Copy in pieces, so that a stop does not wait for gigabytes, with the time of change; the name comes last."""
+        """Copy in chunks, so that a stop is quick, with the time of change; the copy gets its name when it is whole."""
         draft, before = target.with_name(f".{target.name}.part"), source.stat()
         with source.open("rb") as reader, draft.open("wb") as writer:
-            while not self._closed and (piece := reader.read(16 << 20)):
-                writer.write(piece)
+            while not self._closed and (chunk := reader.read(16 << 20)):
+                writer.write(chunk)
         if self._closed:
             raise OutputError("the run stops")
         os.utime(draft, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -158,7 +158,7 @@ class Stager:
 
 
 def _files_of(slide: Path) -> list[Path]:
-    """Files that make up a slide; none where that takes more than its name to know."""
+    """Files that make up a slide; none if its name does not tell which."""
     suffix = slide.suffix.lower()
     if suffix in _PARTS:
         return []

@@ -11,7 +11,8 @@ import openslide
 
 from wsipsm.core.errors import UnreadableSlideError
 from wsipsm.core.geometry import Box, Image
-from wsipsm.slide.base import Header, Level, Slide
+from wsipsm.slide.base import Slide
+from wsipsm.slide.header import Header, Level
 from wsipsm.slide.resample import over_white
 from wsipsm.slide.resolution import Claim, imagej_claim, number, ome_claim, per_unit, resolve
 
@@ -19,7 +20,7 @@ _BOUNDS = ("bounds-x", "bounds-y", "bounds-width", "bounds-height")
 
 
 def detect_vendor(path: Path) -> str | None:
-    """OpenSlide's name of the format, None if it is not one of OpenSlide's."""
+    """OpenSlide's name of a file's format; None if OpenSlide does not know it."""
     try:
         vendor = openslide.OpenSlide.detect_format(str(path))
     except openslide.OpenSlideError:
@@ -50,8 +51,7 @@ class OpenSlideSlide(Slide):
             self._handle.close()
 
     def _read_level(self, level: int, box: Box) -> Image:
-        if self._closed:
-            raise ValueError(f"{self.path}: the slide is closed")
+        self._refuse_closed(self._closed)
         downsample = self.levels[level].downsample
         corner_l0 = (round(box.x0 * downsample), round(box.y0 * downsample))
         for _attempt in range(2):
@@ -63,14 +63,11 @@ class OpenSlideSlide(Slide):
                 self._replace(handle)
             else:
                 return over_white(np.asarray(region))
-        raise UnreadableSlideError(
-            f"{self.path}: level {level}, pixels x {box.x0}..{box.x1} y {box.y0}..{box.y1} cannot be read ({reason}); "
-            "the file is damaged there: copy it again from its source"
-        )
+        raise self._damaged(level, box, reason)
 
     def _replace(self, dead: openslide.OpenSlide) -> None:
-        # OpenSlide latches errors: after one failed read the handle is dead. It is not closed here, because another
-        # thread may still be inside it; it closes itself when the last one lets go.
+        # After one failed read every further one of an OpenSlide handle fails. It is not closed here, because another
+        # thread may still read from it; it is closed when the last reference goes.
         with self._lock:
             if self._handle is dead:
                 self._handle = _open(self.path)
@@ -97,20 +94,20 @@ def _header(path: Path, handle: openslide.OpenSlide, mpp: float | None) -> Heade
 
 
 def _claims(properties: Mapping[str, str]) -> list[Claim]:
-    """Claims of OpenSlide's properties, most trusted first."""
+    """Pixel sizes that OpenSlide's properties claim, most trusted first."""
     x, y = number(properties.get("openslide.mpp-x")), number(properties.get("openslide.mpp-y"))
     per_x, per_y = number(properties.get("tiff.XResolution")), number(properties.get("tiff.YResolution"))
     tags = per_unit("tiff.XResolution", per_x, per_y, properties.get("tiff.ResolutionUnit", ""))
     description = properties.get("tiff.ImageDescription", properties.get("openslide.comment", ""))
     if properties.get("openslide.vendor") == "generic-tiff":
-        # OpenSlide's own number is the resolution tags here; what the writing program says of micrometres is better.
+        # OpenSlide's value comes from the resolution tags here; micrometres that the writing program noted are better.
         return [ome_claim(description), imagej_claim(description, per_x, per_y), Claim("tiff.XResolution", x, y), tags]
     source = "aperio.MPP" if "aperio.MPP" in properties else "openslide.mpp-x"
     return [Claim(source, x, y), tags]
 
 
 def bounds_of(properties: Mapping[str, str]) -> Box | None:
-    """Box of the scanned part in level-0 pixels; None unless all four bounds properties are there (QuPath's rule)."""
+    """Scanned part, level-0 pixels; None unless all four bounds properties are there (QuPath's rule)."""
     values = [number(properties.get(f"openslide.{name}")) for name in _BOUNDS]
     found = [int(value) for value in values if value is not None]
     if len(found) < len(_BOUNDS):
@@ -120,7 +117,7 @@ def bounds_of(properties: Mapping[str, str]) -> Box | None:
 
 
 def _associated(properties: Mapping[str, str]) -> dict[str, tuple[int, int]]:
-    # Taken from the properties: asking for the images decodes them, and a damaged label would kill the handle.
+    # From the properties: asking for the images would decode them, and after a damaged one the handle is of no use.
     prefix, suffix = "openslide.associated.", ".width"
     names = [k[len(prefix) : -len(suffix)] for k in properties if k.startswith(prefix) and k.endswith(suffix)]
     return {
@@ -130,5 +127,5 @@ def _associated(properties: Mapping[str, str]) -> dict[str, tuple[int, int]]:
 
 
 def openslide_versions() -> str:
-    """Versions of OpenSlide's Python binding and of its library, for people."""
+    """Versions of OpenSlide's Python binding and of its library, for messages."""
     return f"openslide-python {openslide.__version__}, library {openslide.__library_version__}"

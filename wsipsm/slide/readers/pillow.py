@@ -13,8 +13,9 @@ from PIL import Image as Pillow
 
 from wsipsm.core.errors import PixelFormatError, UnreadableSlideError
 from wsipsm.core.geometry import Box, Image
-from wsipsm.slide.base import Header, Level, Slide
-from wsipsm.slide.readers.quiet import quiet
+from wsipsm.slide.base import EXPECTED_RGB, MAKE_PYRAMID, Slide
+from wsipsm.slide.header import Header, Level
+from wsipsm.slide.readers.messages import without_library_messages
 from wsipsm.slide.resample import over_white
 from wsipsm.slide.resolution import Claim, imagej_claim, number, ome_claim, per_unit, resolve
 
@@ -29,13 +30,13 @@ _UNITS = {2: "inch", 3: "centimeter"}
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError)
 """What Pillow raises for files that are cut off or damaged."""
 
-# Pillow's limit against decompression bombs is one for the whole process, and far below a plain scan; memory is checked
-# here instead. It is lifted once: set back after one read, it would fail the read of another thread.
+# Pillow's limit against decompression bombs holds for the whole process and is far below the size of a plain scan;
+# memory is checked here instead. It is lifted for good: restored after one read, it would fail that of another thread.
 Pillow.MAX_IMAGE_PIXELS = None
 
 
 def refuse_other_pixels(path: Path) -> None:
-    """Raise for a file that Pillow knows and whose pixels are not 8-bit colour; nothing for the others.
+    """Refuse a file that Pillow knows and whose pixels are not 8-bit colour.
 
     Raises
     ------
@@ -52,13 +53,12 @@ def refuse_other_pixels(path: Path) -> None:
     if image.mode not in _COLOUR_MODES or bits > 8 or samples > 4:
         kind = f"{image.format} of {pages} pages" if pages > 1 else f"{image.format} image"
         raise PixelFormatError(
-            f"{path}: {kind} of {samples} x {bits} bits in Pillow mode {image.mode!r}; expected 8-bit RGB. "
-            "wsipsm reads brightfield colour scans: export the slide as RGB"
+            f"{path}: {kind} of {samples} x {bits} bits in Pillow mode {image.mode!r}; {EXPECTED_RGB}"
         )
 
 
 def is_plain(path: Path) -> bool:
-    """Whether Pillow is the right reader: it decodes the file, and the first page is the whole of it.
+    """Whether Pillow is the right reader: it decodes the file, and the first page is the whole image.
 
     False for what Pillow does not know, for TIFFs above 268 Mpx, of rare compressions, or whose first page is not the
     largest.
@@ -71,7 +71,7 @@ def is_plain(path: Path) -> bool:
 
 
 class PlainSlide(Slide):
-    """A plain image; the whole of it is decoded at the first read and kept."""
+    """A plain image, decoded whole at the first read and kept in memory."""
 
     reader = "pillow"
 
@@ -93,8 +93,7 @@ class PlainSlide(Slide):
         self._array = None
 
     def _read_level(self, level: int, box: Box) -> Image:
-        if self._closed:
-            raise ValueError(f"{self.path}: the slide is closed")
+        self._refuse_closed(self._closed)
         with self._lock:
             if self._array is None:
                 self._array = _decode(self.path)
@@ -103,7 +102,7 @@ class PlainSlide(Slide):
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Pillow.Image]:
-    with quiet(), Pillow.open(path, formats=_FORMATS) as image:
+    with without_library_messages(), Pillow.open(path, formats=_FORMATS) as image:
         yield image
 
 
@@ -139,7 +138,7 @@ def _claims(image: Pillow.Image) -> list[Claim]:
 
 
 def _ratio(value: object) -> object:
-    """Divide the rational of a tag; None for none and for a zero below the line."""
+    """Value of a tag's rational number; None if there is none or its denominator is 0."""
     numerator, denominator = getattr(value, "numerator", None), getattr(value, "denominator", None)
     if numerator is None or denominator is None:
         return None
@@ -151,7 +150,7 @@ def _refuse_too_large(path: Path, level: Level) -> None:
     if need > free * _MEMORY_SHARE:
         raise UnreadableSlideError(
             f"{path}: a plain image of {level.width} x {level.height} pixels needs {need / 1e9:.1f} GB of memory, "
-            f"{free / 1e9:.1f} GB are free; convert it to a tiled pyramid (vips tiffsave --tile --pyramid --bigtiff)"
+            f"{free / 1e9:.1f} GB are free; {MAKE_PYRAMID}"
         )
 
 

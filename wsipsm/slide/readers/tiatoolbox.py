@@ -1,6 +1,6 @@
 """Slides that only TIAToolbox reads: OME-TIFF pyramids, NGFF, DICOM variants, TIFFs of rare compressions.
 
-Importing its reader costs 6 s, so it happens when the first such slide is opened.
+Importing its reader takes 6 s, so it happens when the first such slide is opened.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import numpy as np
 
 from wsipsm.core.errors import PixelFormatError, UnreadableSlideError
 from wsipsm.core.geometry import Box, Image
-from wsipsm.slide.base import Header, Level, Slide
-from wsipsm.slide.readers.quiet import quiet
+from wsipsm.slide.base import EXPECTED_RGB, MAKE_PYRAMID, Slide
+from wsipsm.slide.header import Header, Level
+from wsipsm.slide.readers.messages import without_library_messages
 from wsipsm.slide.resolution import Claim, number, resolve
 
 _import_lock = threading.Lock()
@@ -41,7 +42,7 @@ class TiatoolboxSlide(Slide):
 
     def close(self) -> None:
         """Release the file; closing twice is harmless."""
-        for name in ("tiff", "_zarr_store"):  # its TIFF reader opens the file twice and has no close of its own
+        for name in ("tiff", "_zarr_store"):  # its TIFF reader opens the file twice and has no close method
             opened = getattr(self._handle, name, None)
             if opened is not None:
                 opened.close()
@@ -51,33 +52,29 @@ class TiatoolboxSlide(Slide):
         return 0  # TIAToolbox interpolates elsewhere
 
     def _read_level(self, level: int, box: Box) -> Image:
-        if self._handle is None:
-            raise ValueError(f"{self.path}: the slide is closed")
+        self._refuse_closed(self._handle is None)
         step_x, step_y = self._steps(self.levels[level])
         corner_l0 = (round(box.x0 * step_x), round(box.y0 * step_y))
         try:
-            with self._lock, quiet():
+            with self._lock, without_library_messages():
                 pixels = _read(self._handle, level, corner_l0, (box.width, box.height))
-        except Exception as error:  # as above
-            raise UnreadableSlideError(
-                f"{self.path}: level {level}, pixels x {box.x0}..{box.x1} y {box.y0}..{box.y1} cannot be read "
-                f"({error}); the file is damaged there: copy it again from its source"
-            ) from None
+        except Exception as error:  # as in _open
+            raise self._damaged(level, box, error) from None
         return np.ascontiguousarray(pixels)
 
 
 def _open(path: Path) -> Any:
-    """Open and read one pixel, as some files open and do not read."""
-    with quiet():
+    """Open, and read one pixel: some files open and cannot be read."""
+    with without_library_messages():
         try:
             # post_proc would turn any number of channels into a false-colour RGB.
             handle = _import_reader().open(path, post_proc=None)
             _read(handle, 0, (0, 0), (1, 1))
-        except Exception as error:  # readers of a dozen formats behind one call, none of which promises an error type
+        except Exception as error:  # one call for readers of a dozen formats, without documented error types
             reason = " ".join(str(error).split()) or type(error).__name__
         else:
             return handle
-        gc.collect()  # readers that failed half-way sit in reference cycles with their file open
+        gc.collect()  # a reader that failed half-way keeps its file open in a reference cycle
     raise UnreadableSlideError(f"{path}: TIAToolbox cannot open it ({reason})")
 
 
@@ -88,24 +85,21 @@ def _read(handle: Any, level: int, corner_l0: tuple[int, int], size: tuple[int, 
 
 def _refuse_other_pixels(path: Path, handle: Any) -> None:
     if type(handle).__name__ == "VirtualWSIReader":
-        with quiet():
+        with without_library_messages():
             gc.collect()
         raise UnreadableSlideError(
             f"{path}: neither OpenSlide nor TIAToolbox knows it as a slide, and it is too large or has too many "
-            "pages for a plain image; convert it to a tiled pyramid (vips tiffsave --tile --pyramid --bigtiff)"
+            f"pages for a plain image; {MAKE_PYRAMID}"
         )
-    with quiet():
+    with without_library_messages():
         pixel = _read(handle, 0, (0, 0), (1, 1))
     if pixel.dtype != np.uint8 or pixel.shape != (1, 1, 3):
         channels = pixel.shape[2] if pixel.ndim == 3 else 1
-        raise PixelFormatError(
-            f"{path}: {channels} channels of {pixel.dtype}; expected 8-bit RGB. "
-            "wsipsm reads brightfield colour scans: export the slide as RGB"
-        )
+        raise PixelFormatError(f"{path}: {channels} channels of {pixel.dtype}; {EXPECTED_RGB}")
 
 
 def _import_reader() -> Any:
-    """TIAToolbox's reader class, without the handlers it puts on the root logger and its capture of all warnings."""
+    """TIAToolbox's reader class; the import must not add handlers to the root logger or capture all warnings."""
     root, placeholder = logging.getLogger(), logging.NullHandler()
     with _import_lock:
         root.addHandler(placeholder)
@@ -120,7 +114,7 @@ def _import_reader() -> Any:
 
 
 def _header(path: Path, info: Any, mpp: float | None) -> Header:
-    # Of an NGFF pyramid it gives the sizes of all levels and the downsample of the first only.
+    # Of an NGFF pyramid TIAToolbox has the sizes of all levels and the downsample of the first only.
     levels = tuple(
         Level(int(width), int(height), float(downsample))
         for (width, height), downsample in zip(info.level_dimensions, info.level_downsamples, strict=False)

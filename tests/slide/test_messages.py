@@ -13,8 +13,8 @@ from PIL import Image as Pillow
 
 from tests.helpers.slide_files import noise, write_ngff
 from wsipsm.slide import open_slide
+from wsipsm.slide.readers.messages import without_library_messages
 from wsipsm.slide.readers.pillow import is_plain
-from wsipsm.slide.readers.quiet import quiet
 
 
 def state() -> tuple[object, ...]:
@@ -24,7 +24,7 @@ def state() -> tuple[object, ...]:
 
 def test_reads_that_overlap_leave_loggers_and_warnings_as_they_were() -> None:
     before = state()
-    first, second = quiet(), quiet()
+    first, second = without_library_messages(), without_library_messages()
 
     first.__enter__()
     second.__enter__()
