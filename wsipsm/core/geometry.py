@@ -131,3 +131,8 @@ class Grid:
     def to_l0(self, xy: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Grid positions (..., 2) in level-0 pixels."""
         return np.asarray(xy, np.float64) * self.downsample
+
+    def area_mm2(self, area_l0: float) -> float:
+        """Square millimetres of an area in square level-0 pixels."""
+        um_per_l0 = self.mpp / self.downsample
+        return area_l0 * um_per_l0**2 / 1e6

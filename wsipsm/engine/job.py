@@ -166,8 +166,7 @@ class Job:
     @property
     def region_mm2(self) -> float:
         """Area of the region, square millimetres."""
-        um_per_l0 = self.grid.mpp / self.grid.downsample
-        return self.region.area_l0 * um_per_l0**2 / 1e6
+        return self.grid.area_mm2(self.region.area_l0)
 
     @property
     def model(self) -> Path:

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,11 @@ from wsipsm.engine import maps as store
 from wsipsm.engine import scratch
 from wsipsm.engine.job import Job, JobRef
 from wsipsm.engine.reports import FinishReport, Tally
-from wsipsm.engine.snapshot import Density, save_overview
 from wsipsm.results.folder import replace_outputs
 from wsipsm.results.formats.geojson import GeoJsonWriter
 from wsipsm.results.formats.geoparquet import GeoParquetWriter
 from wsipsm.results.formats.ome_zarr import LabelsWriter
+from wsipsm.results.overview.gather import Density, save_overview
 from wsipsm.slide import Slide, qupath_origin
 from wsipsm.slide.annotations import write_regions
 from wsipsm.tissue.tiles import Tile
@@ -61,8 +62,14 @@ def finish(ref: JobRef, tally: Tally) -> FinishReport:
                 color=TISSUE_COLOR,
                 offset_l0=qupath_origin(slide),
             )
-            picture, tiles = draft / "overview.png", _done_tiles(job)
-            warning = save_overview(picture, slide=slide, job=job, density=density, tiles=tiles)
+            warning = save_overview(
+                draft / "overview.png",
+                slide=slide,
+                grid=job.grid,
+                region=job.region,
+                density=density,
+                cells_in=partial(_cells_in, job),
+            )
             if job.fit_file.exists():
                 shutil.copyfile(job.fit_file, draft / "fit.pt")
             seconds = time.perf_counter() - start
@@ -78,6 +85,14 @@ def finish(ref: JobRef, tally: Tally) -> FinishReport:
 def _done_tiles(job: Job) -> list[Tile]:
     """Tiles with a result, in row-major order."""
     return sorted(Tile.parse(path.stem) for path in (job.work / "tiles").glob("*.npz"))
+
+
+def _cells_in(job: Job, box: Box) -> Iterator[Cells]:
+    """Cells of every tile that may own one in a box of grid px."""
+    near = box.expand(job.halo_px)
+    for tile in _done_tiles(job):
+        if not near.intersect(job.lattice.core(tile)).empty:
+            yield scratch.load_tile(job.tile_file(tile)).cells
 
 
 def _write_cells(job: Job, draft: Path, density: Density, *, fingerprint: str) -> dict[str, int]:

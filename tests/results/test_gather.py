@@ -1,0 +1,69 @@
+"""The overview of a slide from its cells, whoever holds them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import shapely
+from PIL import Image
+
+from wsipsm.cells.table import COLUMNS, Cells
+from wsipsm.core.geometry import Box
+from wsipsm.results.draw import CELL_COLOR
+from wsipsm.results.overview.gather import Density, save_overview
+from wsipsm.slide import open_slide
+from wsipsm.tissue.region import Region
+
+WHOLE = Region(shapely.MultiPolygon([shapely.box(0, 0, 1000, 800)]))
+
+
+def squares(*corners: tuple[int, int]) -> Cells:
+    """Cells of 20 x 20 level-0 px by their upper left corners."""
+    rings = [np.asarray(shapely.box(x, y, x + 20, y + 20).exterior.coords) for x, y in corners]
+    return Cells(
+        anchor=np.arange(len(corners)),
+        vertices_l0=np.concatenate([np.zeros((0, 2)), *rings]),
+        ring_offsets=np.arange(len(corners) + 1) * 5,
+        centroid_l0=np.reshape(corners, (-1, 2)) + 10.0,
+        columns={name: np.ones(len(corners), np.float32) for name in COLUMNS},
+        class_=np.zeros(len(corners), np.uint8),
+    )
+
+
+def picture_of(folder: Path, *batches: Cells) -> tuple[np.ndarray, list[Box]]:
+    """Overview of a white slide of 1000 x 800 px with these cells, and the boxes that cells were asked for."""
+    Image.new("RGB", (1000, 800), "white").save(folder / "white.png")
+    asked: list[Box] = []
+
+    def cells_in(box: Box) -> tuple[Cells, ...]:
+        asked.append(box)
+        return batches
+
+    with open_slide(folder / "white.png", mpp=0.25) as slide:
+        grid = slide.grid(0.5)
+        density = Density.over(grid)
+        for cells in batches:
+            density.add(cells)
+        file = folder / "overview.png"
+        warning = save_overview(file, slide=slide, grid=grid, region=WHOLE, density=density, cells_in=cells_in)
+    assert warning == ""
+    return np.asarray(Image.open(file)), asked
+
+
+def test_close_ups_show_the_cells_that_they_hold_and_no_others(tmp_path: Path) -> None:
+    near, far = squares((100, 100), (150, 110)), squares((10, 740))
+    both, asked = picture_of(tmp_path, near, far)
+    alone, _ = picture_of(tmp_path, near)
+
+    assert all(box.intersect(Box(0, 0, 500, 400)) == box for box in asked)
+    shown = (both == CELL_COLOR).all(axis=2).sum() / (alone == CELL_COLOR).all(axis=2).sum()
+    assert (alone == CELL_COLOR).all(axis=2).sum() > 300
+    assert 1 <= shown < 3
+
+
+def test_without_cells_none_are_asked_for(tmp_path: Path) -> None:
+    picture, asked = picture_of(tmp_path, squares())
+
+    assert asked == []
+    assert not (picture == CELL_COLOR).all(axis=2).any()

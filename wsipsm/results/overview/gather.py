@@ -1,0 +1,149 @@
+"""Contents of a slide's overview: thumbnail, density of cells, close-ups with outlines."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from wsipsm.cells.table import Cells
+from wsipsm.core.errors import UnreadableSlideError
+from wsipsm.core.files import write_bytes
+from wsipsm.core.geometry import Box, Grid
+from wsipsm.results.draw import Points, png
+from wsipsm.results.overview.closeups import pick_closeups
+from wsipsm.results.overview.contents import CloseUp, Overview, thumbnail_mpp
+from wsipsm.results.overview.sheet import draw_overview
+from wsipsm.slide import Slide, Thumbnail
+from wsipsm.tissue.region import Region
+
+BIN_UM = 64.0
+"""Smallest side of a density bin, micrometres."""
+MAX_BINS = 1024
+"""Largest number of bins along a side of the slide."""
+CLOSEUP_PX = 280
+"""Side of a close-up, grid px."""
+
+CellsIn = Callable[[Box], Iterable[Cells]]
+"""Gives, in batches, at least all cells that meet a box of grid px."""
+
+
+@dataclass(frozen=True, eq=False)
+class Density:
+    """Number of cells in square bins over the slide.
+
+    Attributes
+    ----------
+    counts : (rows, cols) int64
+        Cells in square bins; bin (0, 0) starts at level-0 (0, 0).
+    bin_l0 : float
+        Side of a bin, level-0 px.
+    """
+
+    counts: npt.NDArray[np.int64]
+    bin_l0: float
+
+    @classmethod
+    def over(cls, grid: Grid) -> Density:
+        """Empty bins over a whole grid."""
+        side = max(BIN_UM / grid.mpp, max(grid.width, grid.height) / MAX_BINS)
+        rows, cols = (int(-(-size // side)) for size in grid.shape)
+        return cls(np.zeros((rows, cols), np.int64), side * grid.downsample)
+
+    def add(self, cells: Cells) -> None:
+        """Count cells by their centroids."""
+        col, row = (cells.centroid_l0 / self.bin_l0).astype(np.int64).T
+        np.add.at(self.counts, (row, col), 1)
+
+
+def save_overview(path: Path, *, slide: Slide, grid: Grid, region: Region, density: Density, cells_in: CellsIn) -> str:
+    """Draw the overview of a slide and write it as PNG; a slide that cannot be read is left blank.
+
+    Parameters
+    ----------
+    path : Path
+        The picture.
+    slide : Slide
+        Open.
+    grid : Grid
+        The plane that its cells were found on.
+    region : Region
+        Where cells were searched.
+    density : Density
+        Counts of all cells.
+    cells_in : callable
+        Gives the cells of a box.
+
+    Returns
+    -------
+    str
+        Why the slide is blank in the picture; empty if it is not.
+    """
+    whole = Box(0, 0, slide.width_l0, slide.height_l0)
+    small, warning = _thumbnail(slide, thumbnail_mpp(region.bounds_l0, whole, slide.mpp_l0))
+    picture = draw_overview(
+        Overview(
+            name=slide.path.name,
+            facts=_facts(int(density.counts.sum()), grid.area_mm2(region.area_l0), grid.mpp),
+            thumbnail=small.image,
+            downsample_l0=small.downsample_l0,
+            mpp_l0=slide.mpp_l0,
+            region=region.polygons,
+            counts=density.counts,
+            bin_l0=density.bin_l0,
+            closeups=_closeups(slide, grid, region, density, cells_in),
+        )
+    )
+    write_bytes(path, png(picture))
+    return warning
+
+
+def _facts(cells: int, mm2: float, mpp: float) -> tuple[str, ...]:
+    per_mm2 = [f"{cells / mm2:,.0f} cells/mm²"] if mm2 else []
+    return (f"{cells:,} cells", f"{mm2:.2f} mm²", *per_mm2, f"{mpp:.3g} µm/px")
+
+
+def _thumbnail(slide: Slide, mpp: float) -> tuple[Thumbnail, str]:
+    """Thumbnail and an empty text; a white one and the reason where it cannot be read."""
+    try:
+        return slide.thumbnail(mpp), ""
+    except UnreadableSlideError as error:
+        downsample = max(1.0, mpp / slide.mpp_l0)
+        shape = math.ceil(slide.height_l0 / downsample), math.ceil(slide.width_l0 / downsample), 3
+        return Thumbnail(np.full(shape, 255, np.uint8), downsample), f"the slide is blank in overview.png: {error}"
+
+
+def _closeups(slide: Slide, grid: Grid, region: Region, density: Density, cells_in: CellsIn) -> tuple[CloseUp, ...]:
+    if not density.counts.any():
+        return ()
+    bin_px, plane = density.bin_l0 / grid.downsample, _bounds(region, grid)
+    boxes = pick_closeups(density.counts, bin_px=bin_px, side_px=CLOSEUP_PX, plane=plane)
+    shown = []
+    for box, title in zip(boxes, ("Densest place", "Typical place"), strict=False):
+        outlines = [ring for cells in cells_in(box) for ring in _rings(cells, box, grid.downsample)]
+        x0, y0, x1, y1 = (float(side * grid.downsample) for side in (box.x0, box.y0, box.x1, box.y1))
+        with contextlib.suppress(UnreadableSlideError):
+            shown.append(CloseUp(slide.read(box, grid), (x0, y0, x1, y1), tuple(outlines), title))
+    return tuple(shown)
+
+
+def _bounds(region: Region, grid: Grid) -> Box:
+    """Bounds of the region on the grid: a close-up beyond would show nuclei that were not searched for."""
+    box = region.bounds_l0
+    x0, y0, x1, y1 = (side / grid.downsample for side in (box.x0, box.y0, box.x1, box.y1))
+    return Box(math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1)).intersect(grid.box)
+
+
+def _rings(cells: Cells, box: Box, downsample: float) -> Iterator[Points]:
+    """Outlines of the cells that meet a box, in pixels of the box."""
+    vertices = cells.vertices_l0 / downsample - (box.x0, box.y0)
+    for start, stop in pairwise(cells.ring_offsets.tolist()):
+        ring = vertices[start:stop]
+        if (ring.max(0) > 0).all() and (ring.min(0) < (box.width, box.height)).all():
+            yield ring
