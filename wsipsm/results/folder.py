@@ -1,4 +1,4 @@
-"""Names of what a finished slide's folder holds."""
+"""Files of a finished slide's folder."""
 
 from __future__ import annotations
 
@@ -7,30 +7,32 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-GEOJSON = ("cells.geojson.gz", "cells-[0-9]*.geojson.gz", "import.groovy")
-"""What of a finished slide is GeoJSON."""
+from wsipsm.results.formats import FORMATS
+
+_ALWAYS = ("overview.png", "tissue.geojson", "run.json")
 
 OUTPUTS = (
-    *GEOJSON,
-    "cells.parquet",
-    "labels.ome.zarr",
+    *(name for one in FORMATS.values() for name in one.files),
     "overview.png",
     "tissue.geojson",
     "fit.pt",
     "run.json",
 )
-"""What a finished slide's folder may hold, as glob patterns; ``run.json`` is the last to appear."""
+"""All files of a finished slide's folder, as glob patterns in the order in which they appear, ``run.json`` last."""
 
 
 def missing_outputs(out: Path) -> list[str]:
-    """Names of what a finished slide always has and this one lacks."""
-    always = ("cells.parquet", "labels.ome.zarr", "overview.png", "tissue.geojson", "run.json")
-    missing = [name for name in always if not (out / name).exists()]
-    return missing if any(out.glob("cells*.geojson.gz")) else ["cells.geojson.gz", *missing]
+    """Names of files that every finished slide has and this folder lacks."""
+    lacking = [one.data[0] for one in FORMATS.values() if not one.is_in(out)]
+    return [*lacking, *(name for name in _ALWAYS if not (out / name).exists())]
 
 
 def replace_outputs(draft: Path, out: Path, patterns: Sequence[str] = OUTPUTS) -> None:
-    """Move a draft's files to their final names; earlier ones go first, the last pattern's before all."""
+    """Move files of a draft folder to the output folder.
+
+    Earlier files are removed first, those of the last pattern before all others: a folder without ``run.json`` counts
+    as unfinished.
+    """
     for pattern in reversed(patterns):
         for old in out.glob(pattern):
             shutil.rmtree(old) if old.is_dir() else old.unlink()

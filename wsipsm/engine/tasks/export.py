@@ -16,9 +16,10 @@ from wsipsm.core.files import flush_tree, make_folder, write_json
 from wsipsm.core.lock import locked, run_of
 from wsipsm.engine.job import SlideTask
 from wsipsm.engine.reports import FinishReport
-from wsipsm.results.folder import GEOJSON, replace_outputs
+from wsipsm.results.export import export_cells
+from wsipsm.results.folder import replace_outputs
+from wsipsm.results.formats import FORMATS
 from wsipsm.results.formats.geojson import GeoJsonWriter
-from wsipsm.results.formats.geoparquet import read_cells
 
 LOCK_SECONDS = 60
 """How long one worker waits for another that makes the same slide's files."""
@@ -61,13 +62,10 @@ def _read_record(path: Path) -> dict[str, Any]:
 
 def _write_geojson(task: SlideTask, draft: Path, record: dict[str, Any]) -> int:
     """Write all cells; returns how many."""
-    stain, count = task.config.recognizer.stain, 0
+    stain = task.config.recognizer.stain
     x, y = record["origin_l0"][task.config.output.origin]
     with GeoJsonWriter(draft, config=task.config.output, offset_l0=(x, y), stain=stain) as geojson:
-        for cells, labels, uuids in read_cells(task.out / "cells.parquet", stain=stain):
-            geojson.write(cells, labels, uuids)
-            count += len(cells)
-    return count
+        return export_cells(task.out, geojson, stain=stain)
 
 
 def _publish(task: SlideTask, draft: Path, record: dict[str, Any]) -> None:
@@ -76,7 +74,7 @@ def _publish(task: SlideTask, draft: Path, record: dict[str, Any]) -> None:
     arrays = record["config"]["output"]["arrays"]
     flush_tree(draft)
     write_json(path, record | {"config": record["config"] | {"output": {"arrays": arrays}}})
-    replace_outputs(draft, task.out, GEOJSON)
+    replace_outputs(draft, task.out, FORMATS["geojson"].files)
     made = {
         "config": record["config"] | {"output": output.model_dump(mode="json") | {"arrays": arrays}},
         "origin_l0": record["origin_l0"] | {"written": record["origin_l0"][output.origin]},

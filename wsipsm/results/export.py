@@ -1,0 +1,49 @@
+"""Cells of a finished slide in another file format, without finding them again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from wsipsm.cells.table import Cells
+from wsipsm.results.formats.geoparquet import read_cells
+
+
+class CellWriter(Protocol):
+    """Writes cells batch by batch."""
+
+    def write(self, cells: Cells, labels: npt.NDArray[np.integer[Any]], uuids: Sequence[str]) -> None:
+        """Add N cells, their (N,) labels and their N UUIDs."""
+
+
+def export_cells(folder: Path, writer: CellWriter, *, stain: str) -> int:
+    """Stream the cells of a finished slide from ``cells.parquet`` into a writer.
+
+    Parameters
+    ----------
+    folder : Path
+        The slide's output folder.
+    writer : CellWriter
+        An open writer.
+    stain : str
+        ``recognizer.stain`` of the run, from which the measurements have their names.
+
+    Returns
+    -------
+    int
+        Number of cells.
+
+    Raises
+    ------
+    OutputError
+        The stored cells cannot be read.
+    """
+    count = 0
+    for cells, labels, uuids in read_cells(folder / "cells.parquet", stain=stain):
+        writer.write(cells, labels, uuids)
+        count += len(cells)
+    return count
