@@ -38,7 +38,7 @@ def test_a_tile_comes_back_to_the_bit(tmp_path: Path, cells: Cells) -> None:
     np.testing.assert_array_equal(tile.labels, LABELS, strict=True)
     np.testing.assert_array_equal(tile.ids, IDS, strict=True)
     np.testing.assert_array_equal(load_anchors(path), cells.anchor, strict=True)
-    assert load_counts(path) == Counts(len(cells), mended=2, lost=1)
+    assert load_counts(path) == Counts(len(cells), unsimplified=2, dropped=1)
     for field in dataclasses.fields(Cells):
         if field.name != "columns":
             np.testing.assert_array_equal(getattr(tile.cells, field.name), getattr(cells, field.name), strict=True)

@@ -38,7 +38,7 @@ class SlideRun:
         self._failed: dict[Tile, str] = {}
         self._damaged: dict[Tile, str] = {}
         self._seconds: Seconds = {}
-        self._mended = self._lost = 0
+        self._unsimplified = self._dropped = 0
         self._phase: Literal["export", "prepare", "fit", "tiles", "finish", "over"]
         self._phase = "export" if task.remake else "prepare"
         self._issued = False
@@ -155,7 +155,8 @@ class SlideRun:
 
     def _count(self, counts: Counts) -> None:
         self.state.cells += counts.cells
-        self._mended, self._lost = self._mended + counts.mended, self._lost + counts.lost
+        self._unsimplified += counts.unsimplified
+        self._dropped += counts.dropped
 
     def _mapped(self, mapped: Tile) -> None:
         for tile in mapped.neighbourhood():
@@ -191,7 +192,7 @@ class SlideRun:
     def _tally(self) -> Tally:
         failed = {tile.name: reason for tile, reason in sorted((self._failed | self._damaged).items())}
         seconds = time.perf_counter() - self._start
-        return Tally(dict(self._seconds), seconds, self.state.tiles_total, failed, self._mended, self._lost)
+        return Tally(dict(self._seconds), seconds, self.state.tiles_total, failed, self._unsimplified, self._dropped)
 
     def _book(self, seconds: Seconds) -> None:
         for name, value in seconds.items():

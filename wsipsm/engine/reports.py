@@ -16,8 +16,8 @@ class Counts:
     """What is told of a tile: cells that it owns, outlines kept unsimplified, and cells without a valid outline."""
 
     cells: int = 0
-    mended: int = 0
-    lost: int = 0
+    unsimplified: int = 0
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Tally:
         Tiles of the plan.
     failed : dict
         Reason by tile.
-    mended, lost : int
+    unsimplified, dropped : int
         Outlines kept unsimplified, and cells without a valid outline.
     """
 
@@ -97,8 +97,8 @@ class Tally:
     seconds: float = 0.0
     tiles: int = 0
     failed: dict[str, str] = field(default_factory=dict)
-    mended: int = 0
-    lost: int = 0
+    unsimplified: int = 0
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,8 +204,8 @@ def _record(job: Job, slide: Slide, tally: Tally, *, classes: dict[str, int], fi
             "by_class": classes,
             "mm2": job.region_mm2,
             "tiles": tally.tiles,
-            "outlines_mended": tally.mended,
-            "cells_lost": tally.lost,
+            "outlines_unsimplified": tally.unsimplified,
+            "cells_dropped": tally.dropped,
         },
         "seconds": {
             "wall": round(tally.seconds + finish_seconds, 3),
