@@ -308,7 +308,7 @@ def test_pairing_names_what_is_left_over(tmp_path: Path) -> None:
     pairs = pair(tmp_path / "found", tmp_path / "truth", allow_missing=True)
     assert (list(pairs.paths), pairs.missing, pairs.unused) == (["b"], ("c",), ("a",))
     save(tmp_path / "found" / "b.tif", LABELS)
-    with pytest.raises(EvaluationError, match="two of the name b"):
+    with pytest.raises(EvaluationError, match="two files of the name b"):
         pair(tmp_path / "found", tmp_path / "truth")
 
 

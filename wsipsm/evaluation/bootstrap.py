@@ -1,4 +1,4 @@
-"""How far a mean over images could lie by chance."""
+"""Bootstrap interval of a mean over images."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def mean_interval(
     Parameters
     ----------
     values : (N, K) float64
-        K measures of N images; the same images are drawn for all measures.
+        K measures of N images; all measures use the same resamples of images.
     resamples, seed : int
-        Draws, and the seed of them.
+        Number of resamples, and seed of the random generator.
 
     Returns
     -------
     (2, K) float64 or None
-        Lower and upper ends; None with fewer than two images, of which nothing can be said.
+        Lower and upper limits; None with fewer than two images.
     """
     count = len(values)
     if count < 2:

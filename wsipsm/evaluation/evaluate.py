@@ -1,4 +1,4 @@
-"""Evaluation of many images: read, put in one frame, score, draw."""
+"""Evaluates many images: reads files, brings both sides into one frame, scores and draws."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image as PillowImage
 
-from wsipsm.core.errors import EvaluationError, short_reason
+from wsipsm.core.errors import EvaluationError
 from wsipsm.core.files import make_folder, write_bytes
-from wsipsm.evaluation.groundtruth import Objects, read_objects
+from wsipsm.evaluation.groundtruth import Objects, read_objects, read_pixels
 from wsipsm.evaluation.metrics import Scores, score_labels
 from wsipsm.evaluation.pairing import Pairs, pair
 from wsipsm.evaluation.paper_protocol import PaperScores, score_paper
@@ -23,27 +22,27 @@ from wsipsm.evaluation.rasterise import Convention, rasterise
 from wsipsm.results.draw import png
 
 MAX_PIXELS = 1_000_000_000
-"""Images above this are refused: the comparison holds two label images of that size in memory."""
+"""Larger images are refused: a comparison keeps two label images in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to compare.
+    """Options of an evaluation.
 
     Attributes
     ----------
     outlines : bool
-        Of a run's output take the outlines instead of the labels.
+        Of the output of a run, use the outlines instead of the label image.
     downsample : float
-        Truth pixels per pixel of predicted label images; a run knows its own.
+        Truth pixels per pixel of predicted label images; that of a run is in its record.
     xml_convention : str
-        Which pixels the outlines of an XML truth cover.
+        Pixel convention of outlines in an XML ground truth.
     allow_missing : bool
-        Leave out truths without a prediction instead of refusing.
+        Leave out ground truths without a prediction instead of raising an error.
     paper : bool
-        Also score as the authors' code does.
+        Also score as the code of the PSM paper does.
     images, picture : Path or None
-        Folder of the images; where pictures go.
+        Folder of the images; folder that pictures are written to.
     """
 
     outlines: bool = False
@@ -61,7 +60,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class ImageScores:
-    """Scores of one image, and those of the authors' scorer if they were asked for."""
+    """Scores of one image, with ``Settings.paper`` also those of the paper's scorer."""
 
     name: str
     scores: Scores
@@ -69,7 +68,7 @@ class ImageScores:
 
 
 def evaluate(predictions: Path, truth: Path, settings: Settings | None = None) -> tuple[list[ImageScores], Pairs]:
-    """Scores of every image, and what was paired.
+    """Scores of every image, and the pairs of files.
 
     Parameters
     ----------
@@ -78,12 +77,12 @@ def evaluate(predictions: Path, truth: Path, settings: Settings | None = None) -
     truth : Path
         A folder of files, or a file.
     settings : Settings or None
-        How to compare.
+        Options; by default those of `Settings`.
 
     Raises
     ------
     EvaluationError
-        Something cannot be read, paired or compared.
+        Files cannot be read, paired or compared.
     """
     settings = settings or Settings()
     pairs = pair(predictions, truth, allow_missing=settings.allow_missing)
@@ -112,8 +111,9 @@ def to_one_frame(
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Label images of truth and prediction in the pixels of the truth's image.
 
-    The size of the image is that of a truth label image, else of the image itself, else what the prediction says;
-    where only outlines are known it is what holds them all, which changes no measure. All that are known must agree.
+    Their size is that of the truth label image, else of the image itself, else that stated by the prediction; all that
+    are known must agree. Where only outlines are known, it is the smallest that holds them all: no measure depends on
+    it.
 
     Raises
     ------
@@ -121,15 +121,15 @@ def to_one_frame(
         Shapes differ, or the image is too large.
     """
     found = prediction.objects
-    known = {
+    shapes = {
         "the truth": truth.shape if isinstance(truth, np.ndarray) else None,
         "the image": None if image_shape is None else (image_shape[0], image_shape[1]),
         "the prediction": prediction.shape,
     }
-    sizes = {name: shape for name, shape in known.items() if shape is not None}
+    sizes = {name: shape for name, shape in shapes.items() if shape is not None}
     if len(set(sizes.values())) > 1:
-        told = ", ".join(f"{name} {shape[1]} x {shape[0]} px" for name, shape in sizes.items())
-        raise EvaluationError(f"shapes differ: {told}; labels of a lower resolution need --downsample")
+        listed = ", ".join(f"{name} {shape[1]} x {shape[0]} px" for name, shape in sizes.items())
+        raise EvaluationError(f"shapes differ: {listed}; labels of a lower resolution need --downsample")
     outlined = [one.shape for one in (truth, found) if not isinstance(one, np.ndarray)]
     shape = next(iter(sizes.values()), None) or tuple(np.max([*outlined, (1, 1)], axis=0).tolist())
     if shape[0] * shape[1] > MAX_PIXELS:
@@ -147,11 +147,7 @@ def _read_image(name: str, folder: Path) -> npt.NDArray[np.uint8]:
     path = next((one for suffix in suffixes if (one := folder / f"{name}{suffix}").is_file()), None)
     if path is None:
         raise EvaluationError(f"{folder}: no image {name} of {' '.join(suffixes)}")
-    try:
-        with PillowImage.open(path) as file:
-            image = np.asarray(file)
-    except Exception as error:  # the libraries behind it raise what they like on a damaged file
-        raise EvaluationError(f"{path}: cannot be read: {short_reason(error)}") from None
+    image: npt.NDArray[np.uint8] = read_pixels(path)
     if image.ndim != 3 or image.shape[2] not in (3, 4) or image.dtype != np.uint8:
         raise EvaluationError(
             f"{path}: not an 8-bit RGB image: shape {image.shape}, {image.dtype}; is --images a folder of labels?"

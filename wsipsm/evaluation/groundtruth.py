@@ -1,4 +1,4 @@
-"""Objects from files: Aperio XML as MoNuSeg has it, GeoJSON as QuPath writes it, label images."""
+"""Reads objects from files: Aperio XML as in MoNuSeg, GeoJSON as of QuPath, label images."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from PIL import Image as PillowImage
 from scipy import ndimage as ndi
 
 from wsipsm.core.errors import EvaluationError, RegionError, short_reason
+from wsipsm.evaluation.overlap import check_labels
 from wsipsm.evaluation.rasterise import Convention, Outlines
 from wsipsm.slide.annotations import read_regions
 
@@ -24,34 +25,34 @@ XML_SUFFIXES = (".xml",)
 SUFFIXES = (*IMAGE_SUFFIXES, *GEOJSON_SUFFIXES, *XML_SUFFIXES)
 
 Objects = npt.NDArray[Any] | Outlines
-"""Objects of one image: a label image (H, W), or outlines."""
+"""Objects of one image: label image (H, W) or outlines."""
 
 
 def suffix_of(path: Path) -> str:
-    """The suffix out of ``SUFFIXES`` that a file's name ends with, or nothing."""
+    """Longest of ``SUFFIXES`` that a file's name ends with; empty if there is none."""
     name = path.name.lower()
     return max((suffix for suffix in SUFFIXES if name.endswith(suffix)), key=len, default="")
 
 
 def stem_of(path: Path) -> str:
-    """Name of a file without its suffix, ``.geojson.gz`` being one."""
+    """Name of a file without its suffix; ``.geojson.gz`` counts as one."""
     return path.name[: len(path.name) - len(suffix_of(path))]
 
 
 def read_objects(path: Path, *, xml_convention: Convention = "vertex") -> Objects:
-    """Objects of a file of any kind.
+    """Objects of a file of any supported format.
 
     Parameters
     ----------
     path : Path
         A file with one of ``SUFFIXES``.
     xml_convention : str
-        Which pixels an outline of an XML file covers; GeoJSON is always ``centre``.
+        Pixel convention of outlines in XML files; that of GeoJSON is always ``centre``.
 
     Raises
     ------
     EvaluationError
-        The file cannot be read or holds something else.
+        The file cannot be read or has other content.
     """
     suffix = suffix_of(path)
     if suffix in XML_SUFFIXES:
@@ -67,40 +68,42 @@ def read_label_image(path: Path) -> npt.NDArray[Any]:
     Raises
     ------
     EvaluationError
-        It cannot be read, is a colour image, a mask, or holds no integers.
+        It cannot be read, or is a colour image, a mask or not of integers.
     """
-    try:
-        labels = _read_array(path)
-    except Exception as error:  # the libraries behind it raise what they like on a damaged file
-        raise EvaluationError(f"{path}: cannot be read as a label image: {short_reason(error)}") from None
+    labels = read_pixels(path)
     if labels.ndim == 3 and labels.shape[2] in (3, 4):
         raise EvaluationError(f"{path}: not a label image: it is an RGB image; expected one integer a pixel")
-    if labels.ndim != 2:
-        raise EvaluationError(f"{path}: not a label image: shape {labels.shape}, expected (height, width)")
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise EvaluationError(f"{path}: not a label image: {labels.dtype} values, expected integers, 0 as background")
-    if labels.size and labels.min() < 0:
-        raise EvaluationError(f"{path}: not a label image: a label is {labels.min()}, expected 0 or more")
+    check_labels(path, labels)
     if labels.dtype == np.uint8 and set(np.unique(labels)) == {0, 255} and ndi.label(labels)[1] > 1:
         raise EvaluationError(f"{path}: a mask of 0 and 255, not a label image; expected a label an object")
     return labels
 
 
-def _read_array(path: Path) -> npt.NDArray[Any]:
-    if path.suffix.lower() == ".npy":
-        array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
-        return array
-    with PillowImage.open(path) as image:
-        return np.asarray(image)
-
-
-def read_geojson(path: Path) -> list[shapely.Polygon | shapely.MultiPolygon]:
-    """Polygons of a GeoJSON file in its own frame; a collection without a feature has none.
+def read_pixels(path: Path) -> npt.NDArray[Any]:
+    """Array of a PNG, TIFF, JPEG or NumPy file.
 
     Raises
     ------
     EvaluationError
-        The file cannot be read, is no GeoJSON, or holds objects without an area.
+        It cannot be read.
+    """
+    try:
+        if path.suffix.lower() == ".npy":
+            array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
+            return array
+        with PillowImage.open(path) as image:
+            return np.asarray(image)
+    except Exception as error:  # the libraries behind it raise exceptions of any class on a damaged file
+        raise EvaluationError(f"{path}: cannot be read as an image: {short_reason(error)}") from None
+
+
+def read_geojson(path: Path) -> list[shapely.Polygon | shapely.MultiPolygon]:
+    """Polygons of a GeoJSON file in the frame of the file; none for a collection without features.
+
+    Raises
+    ------
+    EvaluationError
+        The file cannot be read, is not GeoJSON, or has objects without an area.
     """
     try:
         return list(read_regions(path))
@@ -122,13 +125,13 @@ def _is_empty_collection(path: Path) -> bool:
 def read_xml(path: Path) -> list[shapely.Polygon | shapely.MultiPolygon]:
     """Polygons of an Aperio XML file, ``Annotations/Annotation/Regions/Region/Vertices/Vertex`` with ``X`` and ``Y``.
 
-    Level-0 px; every region of every annotation, in the order of the file. Regions of fewer than three vertices, which
-    MoNuSeg has, and those marked ``NegativeROA`` are left out.
+    In level-0 px, in the order of the file. Regions of fewer than three vertices, which occur in MoNuSeg, and those
+    marked ``NegativeROA`` are left out.
 
     Raises
     ------
     EvaluationError
-        The file cannot be read or is not Aperio's.
+        The file cannot be read or is not an Aperio annotation file.
     """
     try:
         root = ElementTree.parse(path).getroot()

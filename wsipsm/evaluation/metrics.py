@@ -1,7 +1,7 @@
-"""Measures of one image, all from its overlap table.
+"""Measures of one image, all computed from its overlap table.
 
-Values where a measure has no denominator: where neither image holds an object, they agree and every measure is 1; where
-only one of them does, every measure is 0; SQ without a match is 0.
+Where a measure has no denominator: if neither truth nor prediction has an object, every measure is 1; if only one of
+them has, every measure is 0; SQ without a match is 0.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from wsipsm.core.geometry import Mask
 from wsipsm.evaluation.overlap import Overlap, overlap
 
 MATCH_IOU = 0.5
-"""Two objects match if their IoU is above this; above one half no object can match twice."""
+"""Two objects match if their IoU is above this; from one half on, no object can match two others."""
 
 _Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """How well one image was segmented; measures are 0 to 1, 1 being perfect.
+    """Measures of one image, from 0 to 1 (perfect).
 
     Attributes
     ----------
     aji : float
-        Aggregated Jaccard index of Kumar et al. (TMI 2017): each true object takes the found one of highest IoU, one
-        found object serving several true ones if need be; found objects that nobody took add their area to the union.
+        Aggregated Jaccard index of Kumar et al. (TMI 2017): each true object is paired with the found one of highest
+        IoU, which may be that of several true ones; found objects in no pair add their area to the union.
     aji_plus : float
-        The same with a one-to-one assignment of the highest total IoU (Graham et al., MedIA 2019).
+        The same with the one-to-one assignment of highest total IoU (Graham et al., MedIA 2019).
     pq, dq, sq : float
-        Panoptic quality of Kirillov et al. (CVPR 2019), its detection and segmentation parts; matches have IoU > 0.5.
+        Panoptic, detection and segmentation quality of Kirillov et al. (CVPR 2019); matches have IoU > 0.5.
     object_dice : float
         Object Dice of the MICCAI GlaS challenge (Sirinukunwattana et al., MedIA 2017).
     pixel_iou, pixel_dice : float
-        Foreground against background; the Dice coefficient is the pixel F1.
+        IoU and Dice coefficient (pixel F1) of foreground and background.
     f1, precision, recall : float
-        Of objects, at IoU > 0.5; ``f1`` equals ``dq``.
+        Of objects, with matches of IoU > 0.5; ``f1`` equals ``dq``.
     n_true, n_found : int
-        Objects.
+        Numbers of objects.
     """
 
     aji: float
@@ -63,7 +63,7 @@ class Scores:
 
 
 def score_labels(truth: npt.NDArray[Any], found: npt.NDArray[Any]) -> Scores:
-    """Scores of a label image against the true one.
+    """Scores of a predicted label image against the true one.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def score_labels(truth: npt.NDArray[Any], found: npt.NDArray[Any]) -> Scores:
     Raises
     ------
     EvaluationError
-        Shapes differ, or an array is no label image.
+        Shapes differ, or an array is not a label image.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def score_overlap(table: Overlap) -> Scores:
 
 
 def matches(table: Overlap) -> tuple[Mask, Mask]:
-    """Which true and which found objects have a match; (N,) and (M,)."""
+    """Which true and which found objects have a match; (N,) and (M,) bool."""
     matched = table.iou > MATCH_IOU
     true, found = np.zeros(len(table.true_areas), bool), np.zeros(len(table.found_areas), bool)
     true[table.pair_true[matched]] = True
@@ -122,7 +122,7 @@ def matches(table: Overlap) -> tuple[Mask, Mask]:
 
 
 def _best(owner: _Ints, value: npt.NDArray[Any]) -> _Ints:
-    """Index of the pair of highest value of each owner that has one; of equals, the first."""
+    """Index of the pair of highest value of each owner that has pairs; the first of equal ones."""
     order = np.lexsort((-value, owner))
     chosen: _Ints = order[np.unique(owner[order], return_index=True)[1]]
     return chosen
@@ -130,19 +130,18 @@ def _best(owner: _Ints, value: npt.NDArray[Any]) -> _Ints:
 
 def _jaccard(table: Overlap, chosen: _Ints, n_true: int) -> float:
     """Sum of intersections over sum of unions of the chosen pairs; objects in none of them add their area."""
-    lonely_true = np.ones(n_true, bool)
-    lonely_true[table.pair_true[chosen]] = False
-    lonely_found = np.ones(len(table.found_areas), bool)
-    lonely_found[table.pair_found[chosen]] = False
-    lonely = table.true_areas[lonely_true].sum() + table.found_areas[lonely_found].sum()
-    return float(table.pixels[chosen].sum() / (table.unions[chosen].sum() + lonely))
+    single_true = np.ones(n_true, bool)
+    single_true[table.pair_true[chosen]] = False
+    single_found = np.ones(len(table.found_areas), bool)
+    single_found[table.pair_found[chosen]] = False
+    single = table.true_areas[single_true].sum() + table.found_areas[single_found].sum()
+    return float(table.pixels[chosen].sum() / (table.unions[chosen].sum() + single))
 
 
 def _assign(table: Overlap) -> _Ints:
     """Pairs of the one-to-one assignment of highest total IoU.
 
-    Objects that no chain of overlaps joins do not compete, so each connected group is assigned alone: the matrices
-    stay small.
+    Each connected component of the graph of overlaps is assigned alone, which keeps the matrices small.
     """
     n_true, n_found = len(table.true_areas), len(table.found_areas)
     size = n_true + n_found
@@ -156,7 +155,7 @@ def _assign(table: Overlap) -> _Ints:
 
 
 def _assign_part(table: Overlap, part: _Ints, iou: npt.NDArray[np.float64]) -> _Ints:
-    """Which pairs of a connected group are taken."""
+    """Chosen pairs of one connected component."""
     rows, row = np.unique(table.pair_true[part], return_inverse=True)
     columns, column = np.unique(table.pair_found[part], return_inverse=True)
     matrix = np.zeros((len(rows), len(columns)))
@@ -168,7 +167,7 @@ def _assign_part(table: Overlap, part: _Ints, iou: npt.NDArray[np.float64]) -> _
 
 
 def _object_dice(table: Overlap) -> float:
-    """Mean of both directions; in each, every object meets the one it shares most pixels with, weighted by area."""
+    """Mean of both directions: Dice of each object with the one that it overlaps most, weighted by area."""
     areas = table.true_areas[table.pair_true] + table.found_areas[table.pair_found]
     dice = 2 * table.pixels / areas
     total = 0.0

@@ -1,4 +1,4 @@
-"""The overlap table of two label images: every measure of an image is derived from it."""
+"""Overlap table of two label images, from which every measure of an image is computed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _Ints = npt.NDArray[np.int64]
 class Overlap:
     """Areas of the objects of two label images and of their overlaps, in pixels.
 
-    Objects are numbered from 0 in the order of their first pixel in scan order. The labels themselves play no part,
-    so that a tie is decided alike however the objects are labelled.
+    Objects are numbered from 0 in the order of their first pixel in scan order, so that ties are decided alike
+    however the objects are labelled.
 
     Attributes
     ----------
@@ -27,9 +27,9 @@ class Overlap:
     true_areas, found_areas : (N,), (M,) int64
         Pixels of each object.
     pair_true, pair_found : (K,) int64
-        Numbers of the objects of each pair that overlaps, sorted.
+        Numbers of the two objects of each overlapping pair, sorted.
     pixels : (K,) int64
-        Pixels that the pair shares, at least 1.
+        Pixels of the intersection, at least 1.
     """
 
     true_labels: _Ints
@@ -42,7 +42,7 @@ class Overlap:
 
     @property
     def unions(self) -> _Ints:
-        """Pixels of either object of each pair; (K,)."""
+        """Pixels of the union of each pair; (K,)."""
         unions: _Ints = self.true_areas[self.pair_true] + self.found_areas[self.pair_found] - self.pixels
         return unions
 
@@ -63,7 +63,7 @@ def overlap(truth: npt.NDArray[Any], found: npt.NDArray[Any]) -> Overlap:
     Raises
     ------
     EvaluationError
-        Shapes differ, or an array is no label image.
+        Shapes differ, or an array is not a label image.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def overlap(truth: npt.NDArray[Any], found: npt.NDArray[Any]) -> Overlap:
     array([1])
     """
     for name, array in (("truth", truth), ("prediction", found)):
-        _check_labels(name, array)
+        check_labels(name, array)
     if truth.shape != found.shape:
         raise EvaluationError(
             f"shapes differ: the truth is {truth.shape[1]} x {truth.shape[0]} px, the prediction {found.shape[1]} x "
@@ -85,19 +85,20 @@ def overlap(truth: npt.NDArray[Any], found: npt.NDArray[Any]) -> Overlap:
     return Overlap(true_labels, found_labels, true_areas, found_areas, codes // width, codes % width, pixels)
 
 
-def _check_labels(name: str, array: npt.NDArray[Any]) -> None:
+def check_labels(name: object, array: npt.NDArray[Any]) -> None:
+    """Raise `EvaluationError` unless an array is a label image; ``name`` begins the message."""
     if array.ndim != 2:
         raise EvaluationError(f"{name}: not a label image: shape {array.shape}, expected (height, width)")
     if not np.issubdtype(array.dtype, np.integer):
-        raise EvaluationError(f"{name}: not a label image: {array.dtype} values, expected integers")
+        raise EvaluationError(f"{name}: not a label image: {array.dtype} values, expected integers, 0 as background")
     if array.size and array.min() < 0:
         raise EvaluationError(f"{name}: not a label image: a label is {array.min()}, expected 0 or more")
 
 
 def _number(labels: npt.NDArray[Any]) -> tuple[_Ints, _Ints, _Ints]:
-    """Labels and areas of the objects by first pixel, and the flat image of their numbers, 1 being the first."""
+    """Labels and areas of the objects in order of first pixel, and the flat image of their numbers from 1."""
     flat = labels.ravel().astype(np.int64)
-    # Labels may be sparse, up to any integer; a table as long as the largest one pays off only while it is short.
+    # Labels may be sparse and large; a table up to the largest label is used only while it is short.
     if flat.max(initial=0) > 4 * flat.size:
         flat = np.unique(flat, return_inverse=True)[1] + (flat.min() > 0)
     pixels = np.flatnonzero(flat)

@@ -1,4 +1,4 @@
-"""Which prediction belongs to which truth: by the stem of the image's name."""
+"""Pairs predictions with ground truths by the stem of the image's name."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from wsipsm.evaluation.predictions import is_slide_folder, slide_stem
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Paths paired by name.
+    """Predictions and ground truths, paired by name.
 
     Attributes
     ----------
     paths : dict of str to (Path, Path)
-        Prediction and truth of each image, by name in order.
+        Prediction and truth of each image by name, sorted.
     missing : tuple of str
         Truths without a prediction.
     unused : tuple of str
@@ -32,12 +32,12 @@ class Pairs:
 def pair(predictions: Path, truth: Path, *, allow_missing: bool = False) -> Pairs:
     """Pair predictions with truths.
 
-    One file against one file is a pair whatever their names.
+    One prediction and one truth are a pair whatever their names.
 
     Raises
     ------
     EvaluationError
-        Nothing to pair, two files of one name, or a truth without a prediction that was not allowed.
+        There is nothing to pair, two files have one name, or a truth has no prediction and ``allow_missing`` is off.
     """
     found, true = find_predictions(predictions), find_truths(truth)
     if len(found) == len(true) == 1 and truth.is_file() and (predictions.is_file() or is_slide_folder(predictions)):
@@ -61,8 +61,7 @@ def pair(predictions: Path, truth: Path, *, allow_missing: bool = False) -> Pair
 def find_predictions(path: Path) -> dict[str, Path]:
     """Predictions by name: slide folders of an output folder, or files.
 
-    The name of a slide folder is the stem of its slide, which the run's record holds: the folder may have a hash
-    behind it.
+    The name of a slide folder is the stem of the slide in the run's record, as the folder's may have a hash appended.
     """
     if path.is_dir():
         folders = [path] if is_slide_folder(path) else sorted(one for one in path.iterdir() if is_slide_folder(one))
@@ -81,7 +80,7 @@ def find_truths(path: Path) -> dict[str, Path]:
 def _find_files(path: Path, what: str) -> dict[str, Path]:
     if path.is_file():
         if not suffix_of(path):
-            raise EvaluationError(f"{path}: {what}: unknown kind of file, expected one of {' '.join(SUFFIXES)}")
+            raise EvaluationError(f"{path}: {what}: unknown file format, expected one of {' '.join(SUFFIXES)}")
         return {stem_of(path): path}
     if not path.is_dir():
         raise EvaluationError(f"{path}: {what}: no such file or folder")
@@ -95,7 +94,7 @@ def _by_name(named: list[tuple[str, Path]]) -> dict[str, Path]:
     table: dict[str, Path] = {}
     for name, path in named:
         if name in table:
-            raise EvaluationError(f"two of the name {name}: {table[name]} and {path}; keep one of them")
+            raise EvaluationError(f"two files of the name {name}: {table[name]} and {path}; keep one of them")
         table[name] = path
     return table
 

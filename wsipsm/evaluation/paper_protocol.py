@@ -1,8 +1,8 @@
-"""The scorer of the authors' code of PSM (github.com/cpystan/PSM, metrics/metrics.py), for numbers beside theirs.
+"""Scorer of the PSM authors' code (github.com/cpystan/PSM, metrics/metrics.py), for comparison with their numbers.
 
-It sees foreground alone: objects, of the truth too, are connected components, so nuclei that touch count as one, and
-only the middle 512 x 512 px are scored. Its AJI charges a true object without overlap with the first predicted object,
-which also passes for used. Read it beside the right measures, never instead of them.
+It uses the foreground alone: objects, also those of the truth, are connected components, so touching nuclei count as
+one, and only the central 512 x 512 px are scored. Its AJI pairs a true object without overlap with the first predicted
+object, which then counts as used. Read it beside the standard measures, never instead of them.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from scipy import ndimage as ndi
 from wsipsm.evaluation.overlap import Overlap, overlap
 
 CROP_PX = 512
-"""Side of the square in the middle that is scored; ``crop_edge_size`` of the authors' options."""
+"""Side of the central square that is scored; ``crop_edge_size`` of the authors' options."""
 
 _EIGHT = np.ones((3, 3), int)
 
 
 @dataclass(frozen=True, slots=True)
 class PaperScores:
-    """Numbers of the authors' scorer; 0 to 1.
+    """Measures of the authors' scorer, from 0 to 1.
 
     Attributes
     ----------
     aji, pixel_f1, object_iou : float
         Their ``aji``, ``p_F1`` and ``iou``.
     n_true, n_found : int
-        Connected components, 8-connected.
+        Numbers of connected components (8-connectivity).
     """
 
     aji: float
@@ -42,19 +42,19 @@ class PaperScores:
 
 
 def score_paper(truth: npt.NDArray[Any], found: npt.NDArray[Any], *, crop_px: int = CROP_PX) -> PaperScores:
-    """Score of two label images as the authors' code has it.
+    """Scores of two label images as of the authors' code.
 
     Parameters
     ----------
     truth, found : (H, W) int
-        Label images; all that is not 0 is foreground. A side shorter than the crop is taken whole.
+        Label images; all but 0 is foreground. A side shorter than the crop is not cropped.
     crop_px : int
         Side of the crop, pixels.
 
     Returns
     -------
     PaperScores
-        Without components on either side every measure is 1, on one side alone 0 (their code divides by zero).
+        Every measure is 1 if both images are empty, 0 if one is (the authors' code divides by zero).
     """
     table = overlap(*(ndi.label(_crop(image, crop_px) > 0, _EIGHT)[0] for image in (truth, found)))
     n_true, n_found = len(table.true_areas), len(table.found_areas)
@@ -71,10 +71,10 @@ def _crop(image: npt.NDArray[Any], side: int) -> npt.NDArray[Any]:
 
 
 def _aji(table: Overlap) -> float:
-    taken = np.zeros(len(table.true_areas), np.int64)  # no overlap: the first predicted object, as argmax of zeros
+    taken = np.zeros(len(table.true_areas), np.int64)  # without overlap the first predicted object, as argmax of zeros
     shared = np.zeros(len(taken), np.int64)
     order = np.lexsort((table.iou, table.pair_true))
-    taken[table.pair_true[order]] = table.pair_found[order]  # the last assignment stays: the highest IoU
+    taken[table.pair_true[order]] = table.pair_found[order]  # the last assignment remains: the highest IoU
     shared[table.pair_true[order]] = table.pixels[order]
     unions = table.true_areas + table.found_areas[taken] - shared
     unused = np.setdiff1d(np.arange(len(table.found_areas)), taken)
@@ -82,7 +82,7 @@ def _aji(table: Overlap) -> float:
 
 
 def _object_iou(table: Overlap) -> float:
-    """Mean of both directions, each object with the one it shares most pixels with, weighted by area."""
+    """Mean of both directions: IoU of each object with the one that it overlaps most, weighted by area."""
     total = 0.0
     for owner, sizes in ((table.pair_true, table.true_areas), (table.pair_found, table.found_areas)):
         best = np.zeros(len(sizes))

@@ -1,4 +1,4 @@
-"""A picture of what was hit and missed."""
+"""Picture of hits, misses and false alarms."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from wsipsm.evaluation.overlap import overlap
 from wsipsm.results.draw import label_edges
 
 HIT, MISS, FALSE_ALARM = (0, 215, 80), (220, 30, 30), (255, 165, 0)
-"""Outlines of true objects with a match, of those without, and of predicted ones without."""
+"""Colours of the outlines of matched true objects, of other true ones, and of unmatched predicted ones."""
 
 
 def draw(
     truth: npt.NDArray[Any], found: npt.NDArray[Any], *, image: npt.NDArray[np.uint8] | None = None
 ) -> npt.NDArray[np.uint8]:
-    """Outlines of hits (green), misses (red) and false alarms (orange).
+    """Draw the outlines of hits (green), misses (red) and false alarms (orange).
 
     Parameters
     ----------

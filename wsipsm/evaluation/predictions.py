@@ -1,4 +1,4 @@
-"""Predictions: the output folder of a run, label images, GeoJSON."""
+"""Reads predictions: output folder of a run, label images, GeoJSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wsipsm.evaluation.groundtruth import GEOJSON_SUFFIXES, Objects, read_object
 from wsipsm.evaluation.rasterise import Outlines
 
 FINISHED = ("done", "empty")
-"""What ``run.json`` says of a slide whose results are whole."""
+"""Status in ``run.json`` of a slide with complete results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class Prediction:
     Attributes
     ----------
     objects : (h, w) int or Outlines
-        Labels in pixels of their own, or outlines in those of the image.
+        Label image in its own pixels, or outlines in pixels of the image.
     shape : (int, int) or None
-        Height and width of the image, where the prediction knows them.
+        Height and width of the image, if the prediction states them.
     downsample : float
         Pixels of the image per pixel of ``objects``.
     """
@@ -39,12 +39,12 @@ class Prediction:
 
 
 def is_slide_folder(path: Path) -> bool:
-    """Whether a folder holds the results of one slide of ``wsipsm run``."""
+    """Whether a folder is the output folder of one slide of ``wsipsm run``."""
     return (path / "run.json").is_file()
 
 
 def slide_stem(folder: Path) -> str:
-    """Stem of the slide's file; the folder's own name may carry a hash behind it."""
+    """Stem of the slide's file; the name of the folder may have a hash appended."""
     return Path(_run_table(folder)["slide"]["path"]).stem
 
 
@@ -54,17 +54,17 @@ def read_prediction(path: Path, *, outlines: bool = False, downsample: float = 1
     Parameters
     ----------
     path : Path
-        A slide folder of ``wsipsm run``, or a file. GeoJSON beside a ``run.json`` is moved by the origin that the run
-        wrote it with; any other lies in the frame of the truth.
+        Slide folder of ``wsipsm run``, or a file. GeoJSON beside a ``run.json`` is shifted by the origin in that
+        record; other GeoJSON is taken in the frame of the truth.
     outlines : bool
-        Of a slide folder, take the outlines of ``cells.parquet`` instead of the labels.
+        Of a slide folder, use the outlines in ``cells.parquet`` instead of the label image.
     downsample : float
-        Image pixels per pixel of a label image; a run knows its own.
+        Image pixels per pixel of a label image; that of a run is in its record.
 
     Raises
     ------
     EvaluationError
-        The prediction cannot be read or is not whole.
+        The prediction cannot be read or is incomplete.
     """
     if path.is_dir():
         return _read_run(path, outlines=outlines)
@@ -79,10 +79,10 @@ def read_prediction(path: Path, *, outlines: bool = False, downsample: float = 1
 
 
 def resample(labels: npt.NDArray[Any], shape: tuple[int, int], *, downsample: float) -> npt.NDArray[Any]:
-    """Labels in another pixel size, from the nearest pixel.
+    """Label image at another pixel size, by nearest neighbour.
 
-    Pixel i of the result takes the pixel that its centre, (i + 0.5) / downsample, lies in; beyond the labels is
-    background. Both planes have their pixel (0, 0) at one corner.
+    Pixel i of the result takes the pixel that its centre, (i + 0.5) / downsample, lies in; beyond the label image is
+    background. Both planes have the same corner (0, 0).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Outlines to label images, in the pixel convention that their origin asks for."""
+"""Rasterises outlines to label images, in the pixel convention of their source."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _SHIFTS: dict[Convention, float] = {"centre": -0.5, "vertex": 0.0}
 
 @dataclass(frozen=True, slots=True)
 class Outlines:
-    """Polygons of objects, one each.
+    """Outlines of the objects of an image.
 
     Attributes
     ----------
     polygons : sequence of Polygon or MultiPolygon
-        Pixels of the truth's image; holes are respected.
+        One an object, in pixels of the truth's image; holes are kept.
     convention : str
         Which pixels they cover.
     """
@@ -62,8 +62,8 @@ def rasterise(outlines: Outlines, shape: tuple[int, int]) -> Labels:
     Returns
     -------
     (H, W) int32
-        Object i has label i + 1; where objects overlap, the later one stays. A pixel whose deciding point lies on an
-        outline belongs to the object.
+        Object i has label i + 1; where objects overlap, the later one is kept. A pixel whose sample point (see
+        `Convention`) lies on an outline belongs to the object.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def _draw(labels: Labels, part: shapely.Polygon, shift: float, label: int) -> No
     if not part.interiors:
         labels[_pixels(part.exterior, shift, labels.shape)] = label
         return
-    # The holes are cut in a window of its own: an object that lies in one must stay.
+    # Holes are cut in a separate mask: an object that lies in one must be kept.
     left, top, right, bottom = part.bounds
     x0, y0 = max(int(left) - 1, 0), max(int(top) - 1, 0)
     window = labels[y0 : int(max(bottom, 0)) + 2, x0 : int(max(right, 0)) + 2]

@@ -1,21 +1,21 @@
-"""The report: JSON, and rows for a table.
+"""Report of an evaluation: JSON, and rows of a table.
 
 Schema of the JSON, ``schema`` 1::
 
     schema      1
     command     arguments of the command line, or null
-    versions    of wsipsm, Python, the platform and the packages that numbers depend on
-    settings    how it was compared, see ``evaluate.Settings``
-    images      [{name, group (where known), scores: {...}, paper: {...} (if asked for)}]
+    versions    wsipsm, Python, platform and packages
+    settings    options, see ``evaluate.Settings``
+    images      [{name, group (where known), scores: {...}, paper: {...} (optional)}]
     mean        measure -> mean over images, counts too
     interval    measure -> [low, high], 95 % bootstrap interval of the mean over images; null with one image
     bootstrap   {resamples, seed}
     groups      group -> {images, mean}; absent without groups
-    paper_mean  as mean, of the authors' scorer; absent if not asked for
-    missing     truths without a prediction, left out
-    unused      predictions without a truth, left out
+    paper_mean  as mean, of the paper's scorer; optional
+    missing     names of truths without a prediction
+    unused      names of predictions without a truth
 
-Measures are 0 to 1, ``n_true`` and ``n_found`` are counts. Values where a measure has no denominator: see ``metrics``.
+Measures are from 0 to 1, ``n_true`` and ``n_found`` are counts; see ``metrics`` for measures without a denominator.
 """
 
 from __future__ import annotations
@@ -63,16 +63,16 @@ def make_report(
     groups: Mapping[str, str] | None = None,
     command: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Report of scored images, ready for JSON; the schema is that of the module.
+    """Report of scored images, ready for JSON, in the schema above.
 
     Parameters
     ----------
     images : sequence of ImageScores
         At least one.
     pairs, settings : Pairs, Settings
-        What was compared, and how.
+        Files compared, and options.
     groups : mapping or None
-        Group of each image by name, as an organ; images without one are in no group.
+        Group (such as the organ) of each image by name; images without an entry are in no group.
     command : sequence of str or None
         The command line.
     """
@@ -99,7 +99,7 @@ def make_report(
 
 
 def table_rows(report: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of the readable table: images, groups, mean and the interval."""
+    """Headings and rows of the table of a report: images, groups, mean and interval."""
     columns, paper = list(COLUMNS), list(PAPER_COLUMNS) if "paper_mean" in report else []
     headings = ["image", *COLUMNS.values(), *(PAPER_COLUMNS[name] for name in paper)]
     rows = [_row(one["name"], one["scores"], one.get("paper")) for one in report["images"]]
@@ -113,7 +113,7 @@ def table_rows(report: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 
 def read_groups(path: Path) -> dict[str, str]:
-    """Group of each image out of a CSV file with the columns ``name`` and ``group``.
+    """Group of each image, from a CSV file with the columns ``name`` and ``group``.
 
     Raises
     ------
