@@ -21,9 +21,10 @@ from tests.engine.test_cluster import Numbers, square
 from tests.helpers.dask_processes import Process, start_scheduler, start_worker, stop
 from tests.helpers.results import run_slide
 from wsipsm.config import ScheduleConfig, load_config
-from wsipsm.core.errors import OutputError, ScheduleError, WorkerLostError
+from wsipsm.core.errors import ScheduleError, UnseenError, WorkerLostError
 from wsipsm.engine.cluster import Stop, Task, connect, run_stream
 from wsipsm.engine.job import SlideTask
+from wsipsm.engine.tasks.export import export
 from wsipsm.engine.tasks.prepare import prepare
 
 WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
@@ -226,12 +227,15 @@ def test_a_run_goes_on_with_the_workers_that_see_the_output_folder(
     assert (out / slide.stem / "cells.parquet").exists()
 
 
-def test_a_slide_is_not_prepared_where_the_output_folder_is_not_seen(slide: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("call", [prepare, export])
+def test_nothing_is_written_where_the_output_folder_is_not_seen(
+    call: Callable[[SlideTask], object], slide: Path, tmp_path: Path
+) -> None:
     root = tmp_path / "unmounted"
     task = SlideTask(slide, "s", root / "s", load_config("he"), root=root, run="mine", host="login")
 
-    with pytest.raises(OutputError, match=r"unmounted.* does not see .* as login does"):
-        prepare(task)
+    with pytest.raises(UnseenError, match=r"unmounted.* does not see .* as login does"):
+        call(task)
 
     assert not root.exists()
 

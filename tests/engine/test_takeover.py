@@ -20,8 +20,8 @@ from wsipsm.config import load_config
 from wsipsm.core.errors import StaleError
 from wsipsm.core.lock import locked_trees
 from wsipsm.engine.job import SlideTask
-from wsipsm.engine.ledger import look_up
 from wsipsm.engine.reports import Prepared, Tally
+from wsipsm.engine.resume import look_up
 from wsipsm.engine.tasks.finish import finish
 from wsipsm.engine.tasks.prepare import prepare
 from wsipsm.engine.tasks.stages import fit, map_tile, recognise_tile

@@ -22,6 +22,7 @@
     └── OutputError               results that cannot be written or read
         ├── DiskFullError         no space or quota left
         ├── LockedError           output folder locked by another run
+        ├── UnseenError           output folder that this machine does not see
         └── StaleError            scratch of a slide gone or taken over by another run
 
 A message is one line: what was found, what was expected and what to do. Where a class is not ``retryable``, a second
@@ -154,6 +155,10 @@ class DiskFullError(OutputError):
 
 class LockedError(OutputError):
     """An output folder locked by another run."""
+
+
+class UnseenError(OutputError):
+    """An output folder that this machine does not see."""
 
 
 class StaleError(OutputError):

@@ -20,8 +20,8 @@ from wsipsm.core.files import is_disk_full
 from wsipsm.engine.calls import export, finish, fit, map_tile, prepare, recognise_tile
 from wsipsm.engine.cluster import Failure, Stop, Task
 from wsipsm.engine.job import JobRef, SlideTask
-from wsipsm.engine.leftovers import has_tiles, put_aside, remove
 from wsipsm.engine.reports import Counts, FinishReport, MapReport, Prepared, Seconds, Tally, TileReport
+from wsipsm.engine.resume import has_tiles, put_aside, remove
 from wsipsm.engine.state import Reporter, SlideState, Status
 from wsipsm.tissue.tiles import Tile
 

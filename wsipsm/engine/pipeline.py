@@ -4,7 +4,7 @@
 
     slide -> tissue -> tiles -> activation map -> pseudo mask -> labels -> cells -> Zarr, Parquet, GeoJSON
 
-`run` walks the archive: `ledger` says what is done already, `prepare` does the first two arrows for one slide, `stages`
+`run` walks the archive: `resume` says what is done already, `prepare` does the first two arrows for one slide, `stages`
 the middle ones, `finish` the last; all of these on the workers.
 """
 
@@ -27,16 +27,16 @@ from wsipsm.core.lock import locked_trees, why_unseen
 from wsipsm.engine.archive import Archive, Stager
 from wsipsm.engine.cluster import Stop, connect, run_stream
 from wsipsm.engine.job import SlideTask
-from wsipsm.engine.ledger import Entry, Finished, look_up
 from wsipsm.engine.request import Request, slide_tasks
+from wsipsm.engine.resume import EarlierWork, Finished, look_up
 from wsipsm.engine.state import Reporter, SlideState
 from wsipsm.engine.tables import TableKeeper
 from wsipsm.slide.staging import staged
 
 LOCK_SECONDS = 1.0
 """How long another run on the output folder is waited for: one that is about to end may let go."""
-LEDGER_THREADS = 8
-"""Threads that look up what is there of slides: it is waiting for file systems."""
+LOOK_UP_THREADS = 8
+"""Threads that look up earlier work on slides; they wait for file systems most of the time."""
 
 
 def run(request: Request, reporter: Reporter) -> list[SlideState]:
@@ -101,23 +101,23 @@ def _look_up(
 ) -> list[tuple[SlideTask, SlideState]]:
     """Slides that are left to do; the others are told of. Ends early where the run is to stop."""
     left = []
-    with ThreadPoolExecutor(LEDGER_THREADS) as threads:
-        for entry, state in zip(threads.map(_entry, tasks), states, strict=True):
+    with ThreadPoolExecutor(LOOK_UP_THREADS) as threads:
+        for earlier, state in zip(threads.map(_earlier, tasks), states, strict=True):
             if stop.asked:
                 threads.shutdown(wait=False, cancel_futures=True)
                 break
-            if isinstance(entry, Exception):
-                state.status, state.error = "failed", describe_error(entry)
+            if isinstance(earlier, Exception):
+                state.status, state.error = "failed", describe_error(earlier)
                 state.traceback = state.error
                 told.ended(state)
                 continue
-            state.slide_id, state.out, state.note = entry.task.slide_id, entry.task.out, entry.note
-            if entry.finished is not None:
-                _take_over(state, entry.finished)
-            if entry.finished is None or entry.task.remake:
-                left.append((entry.task, state))
+            state.slide_id, state.out, state.note = earlier.task.slide_id, earlier.task.out, earlier.note
+            if earlier.finished is not None:
+                _take_over(state, earlier.finished)
+            if earlier.finished is None or earlier.task.remake:
+                left.append((earlier.task, state))
                 continue
-            state.status, state.found_done = entry.finished.status, True
+            state.status, state.found_done = earlier.finished.status, True
             told.ended(state)
     return left
 
@@ -127,7 +127,7 @@ def _take_over(state: SlideState, found: Finished) -> None:
     state.tiles_total = state.tiles_done = found.tiles
 
 
-def _entry(task: SlideTask) -> Entry | Exception:
+def _earlier(task: SlideTask) -> EarlierWork | Exception:
     try:
         return look_up(task)
     except (OSError, WsipsmError) as error:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from wsipsm.core.errors import CheckpointError, ConfigError
 from wsipsm.core.files import file_hash
 from wsipsm.core.gpus import gpu_count
 from wsipsm.engine.job import SlideOptions, SlideTask
-from wsipsm.engine.ledger import is_owner, long_id
+from wsipsm.engine.resume import separate_folders
 from wsipsm.nuclei.models import SHIPPED_MPP, fits_resolution, shipped_model
 from wsipsm.slide import slide_paths
 from wsipsm.slide.annotations import read_regions
@@ -98,7 +97,7 @@ def slide_tasks(request: Request) -> list[SlideTask]:
             named.add(number)
         config = config_of(row.config) if row.config else request.config
         tasks.append(_task(row, request, config, checkpoint_hash(config.recognizer, config.grid.mpp)))
-    return _apart(tasks, named)
+    return separate_folders(tasks, named)
 
 
 def _task(row: Row, request: Request, config: Config, checkpoint_sha256: str | None) -> SlideTask:
@@ -131,20 +130,6 @@ def _rows(request: Request, check_config: Callable[[str], None]) -> list[Row]:
         else:
             found += [Row(path) for path in slide_paths([text], skip=request.out)]
     return list({(os.path.realpath(row.slide), row.id, row.out): row for row in reversed(found)}.values())[::-1]
-
-
-def _apart(tasks: list[SlideTask], named: set[int]) -> list[SlideTask]:
-    """Give slides that would share a folder one each; whoever has it by name, or by results in it, keeps it."""
-    places = Counter(task.out for task in tasks)
-    shared = [(number, task) for number, task in enumerate(tasks) if places[task.out] > 1]
-    keepers = {task.out: number for number, task in shared if is_owner(task)}
-    keepers |= {task.out: number for number, task in shared if number in named}
-    return [
-        task
-        if places[task.out] == 1 or keepers.get(task.out) == number
-        else replace(task, slide_id=long_id(task.slide), out=task.out.parent / long_id(task.slide))
-        for number, task in enumerate(tasks)
-    ]
 
 
 def _check_checkpoint(path: Path | None, recognizer: RecognizerConfig, mpp: float) -> str | None:

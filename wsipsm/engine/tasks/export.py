@@ -11,11 +11,12 @@ from typing import Any
 
 import orjson
 
-from wsipsm.core.errors import OutputError, StaleError
+from wsipsm.core.errors import OutputError
 from wsipsm.core.files import flush_tree, make_folder, write_json
-from wsipsm.core.lock import locked, run_of
+from wsipsm.core.lock import locked
 from wsipsm.engine.job import SlideTask
 from wsipsm.engine.reports import FinishReport
+from wsipsm.engine.resume import require_folder
 from wsipsm.results.export import export_cells
 from wsipsm.results.folder import replace_outputs
 from wsipsm.results.formats import FORMATS
@@ -36,11 +37,13 @@ def export(task: SlideTask) -> FinishReport:
         What is stored cannot be read.
     StaleError
         Another run works on the output folder by now.
+    UnseenError
+        This machine does not see the output folder.
     """
     start = time.perf_counter()
+    require_folder(task)
     with locked(task.out, wait_seconds=LOCK_SECONDS):
-        if task.root is not None and run_of(task.root) != task.run:
-            raise StaleError(f"{task.root}: another run has begun since")
+        require_folder(task)  # again, as the wait may have been long
         record = _read_record(task.out / "run.json")
         draft = make_folder(task.out / f".draft-{task.token}-{uuid.uuid4().hex[:8]}")
         try:

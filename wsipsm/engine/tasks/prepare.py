@@ -6,16 +6,14 @@ from dataclasses import replace
 
 import shapely.affinity
 
-from wsipsm.core.errors import OutputError, StaleError
-from wsipsm.core.files import make_folder
+from wsipsm.core.errors import OutputError
 from wsipsm.core.geometry import Box
-from wsipsm.core.lock import run_of, why_unseen
 from wsipsm.core.maps import CHANNELS
 from wsipsm.engine import maps as store
 from wsipsm.engine import scratch
 from wsipsm.engine.job import Job, SlideTask
-from wsipsm.engine.leftovers import put_aside, remove
 from wsipsm.engine.reports import Counts, Prepared
+from wsipsm.engine.resume import make_room, require_folder
 from wsipsm.slide import Slide, qupath_origin
 from wsipsm.slide.annotations import read_regions
 from wsipsm.tissue.find import find_tissue
@@ -30,14 +28,14 @@ def prepare(task: SlideTask) -> Prepared:
     ------
     StaleError
         Another run works on the output folder by now.
-    OutputError
+    UnseenError
         This machine does not see the output folder.
     """
     with task.open() as slide:
         job, plan = plan_slide(slide, task)
         job = replace(job, digest=task.digest(slide.fingerprint()))
-    _refuse_late(task)
-    dropped = _make_room(job, fresh=task.fresh)
+    require_folder(task)
+    dropped = make_room(job)
     if plan.tiles and not job.maps_folder.exists():
         store.create_maps(job.maps_folder, CHANNELS, job.grid, job.config.tiles)
     ref = job.save()
@@ -79,27 +77,3 @@ def _counts(job: Job, plan: TilePlan, tile: Tile, mapped: frozenset[Tile]) -> Co
         return scratch.load_counts(job.tile_file(tile))
     except OutputError:
         return None
-
-
-def _make_room(job: Job, *, fresh: bool) -> bool:
-    """Keep the scratch of this very job, drop what earlier ones left; returns whether there was unfinished work.
-
-    A slide may be prepared twice in one run, by a worker that was taken for lost too: what the run has begun stays.
-    """
-    make_folder(job.task.out)
-    keep_work = not fresh or job.is_mine()
-    scratch_left = [path for path in job.task.out.glob(".work-*") if path != job.work or not keep_work]
-    remove(put_aside(job.task.out, lambda path: path.name.startswith(job.drafts) or (path == job.work and keep_work)))
-    return bool(scratch_left)
-
-
-def _refuse_late(task: SlideTask) -> None:
-    """Raise where the folder is not this run's: another one has begun since, or this machine does not see it.
-
-    A folder that is not seen would be made here, on a disk that nobody looks at.
-    """
-    if task.root is None or (latest := run_of(task.root)) == task.run:
-        return
-    if latest:
-        raise StaleError(f"{task.root}: another run has begun since")
-    raise OutputError(why_unseen([task.root], task.run, task.host))
