@@ -47,9 +47,10 @@ def main() -> None:
     method = f"recognizer.method={options.recognizer}"
     whole = run(slide, folder / "whole", [method, f"tiles.core_px={-(-options.side // 512) * 256}"])
     report("one tile", whole, whole)
-    fit = whole / "fit.pt" if options.recognizer == "psm" else None  # learning again would take a minute each time
+    # Learning again would take a minute each time.
+    encoder = whole / "calibration.pt" if options.recognizer == "psm" else None
     for name, settings in CUTS.items():
-        report(name, run(slide, folder / name.replace(" ", "_"), [method, *settings], encoder=fit), whole)
+        report(name, run(slide, folder / name.replace(" ", "_"), [method, *settings], encoder=encoder), whole)
 
 
 def run(slide: Path, out: Path, settings: list[str], encoder: Path | None = None) -> Path:

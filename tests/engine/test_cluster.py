@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import operator
 import os
 import signal
 import subprocess
@@ -22,6 +21,11 @@ from wsipsm.core.errors import DiskFullError, ScheduleError, UnreadableSlideErro
 from wsipsm.engine.cluster import Failure, Pool, Task, connect, run_stream
 
 TWO = ScheduleConfig(workers=2, in_flight_per_worker=2, retries=1)
+
+
+HERE = __name__
+"""Workers import this module for the functions below."""
+SQUARE = f"{HERE}:square"
 
 
 def square(number: int) -> tuple[int, int]:
@@ -112,7 +116,7 @@ def pool() -> Iterator[Pool]:
 
 
 def test_every_task_runs_on_some_worker_process(pool: Pool) -> None:
-    source = Numbers([Task(f"square-{n}", square, (n,)) for n in range(40)])
+    source = Numbers([Task(f"square-{n}", SQUARE, (n,)) for n in range(40)])
 
     run_stream(pool, source)
 
@@ -123,7 +127,7 @@ def test_every_task_runs_on_some_worker_process(pool: Pool) -> None:
 
 
 def test_work_in_flight_is_bounded(pool: Pool) -> None:
-    source = Numbers([Task(f"bounded-{n}", square, (n,)) for n in range(30)])
+    source = Numbers([Task(f"bounded-{n}", SQUARE, (n,)) for n in range(30)])
 
     run_stream(pool, source)
 
@@ -132,7 +136,7 @@ def test_work_in_flight_is_bounded(pool: Pool) -> None:
 
 def test_a_failing_task_is_retried_then_handed_back_and_the_rest_goes_on(pool: Pool, tmp_path: Path) -> None:
     tries = tmp_path / "tries"
-    source = Numbers([Task("bad", count_then_fail, (str(tries),)), Task("good", square, (3,))])
+    source = Numbers([Task("bad", f"{HERE}:count_then_fail", (str(tries),)), Task("good", SQUARE, (3,))])
 
     run_stream(pool, source)
 
@@ -143,8 +147,8 @@ def test_a_failing_task_is_retried_then_handed_back_and_the_rest_goes_on(pool: P
 
 
 def test_what_a_worker_raises_comes_back_as_it_was_raised(pool: Pool) -> None:
-    calls = {"slide": fail_because_of_another, "stubborn": fail_stubbornly, "full": fill_up}
-    source = Numbers([Task(key, call, ()) for key, call in calls.items()])
+    targets = {"slide": "fail_because_of_another", "stubborn": "fail_stubbornly", "full": "fill_up"}
+    source = Numbers([Task(key, f"{HERE}:{name}", ()) for key, name in targets.items()])
 
     run_stream(pool, source)
 
@@ -158,7 +162,7 @@ def test_what_a_worker_raises_comes_back_as_it_was_raised(pool: Pool) -> None:
 
 
 def test_a_task_tells_its_progress_to_the_client(pool: Pool) -> None:
-    source = Numbers([Task("tell", tell_and_return, (5,), progress=True)])
+    source = Numbers([Task("tell", f"{HERE}:tell_and_return", (5,), progress=True)])
 
     run_stream(pool, source)
 
@@ -166,7 +170,7 @@ def test_a_task_tells_its_progress_to_the_client(pool: Pool) -> None:
 
 
 def test_threads_of_one_process_do_the_same() -> None:
-    source = Numbers([Task(f"thread-{n}", square, (n,)) for n in range(8)])
+    source = Numbers([Task(f"thread-{n}", SQUARE, (n,)) for n in range(8)])
 
     with connect(ScheduleConfig(workers=2, processes=False)) as pool:
         run_stream(pool, source)
@@ -185,7 +189,7 @@ def test_an_existing_scheduler_is_found_by_its_file(tmp_path: Path) -> None:
     file = tmp_path / "scheduler.json"
     started = start_dask(file)
     try:
-        source = Numbers([Task("remote", operator.mul, (7, 7))])
+        source = Numbers([Task("remote", "operator:mul", (7, 7))])
 
         with connect(ScheduleConfig(), scheduler=str(file)) as pool:
             run_stream(pool, source)
@@ -200,7 +204,9 @@ def test_what_needs_a_gpu_is_tried_again_where_one_is(tmp_path: Path) -> None:
     path = os.pathsep.join(sys.path)
     started = [*start_dask(file), start_worker(file, "--resources", "GPU=1", PYTHONPATH=path)]
     try:
-        source = Numbers([Task("bad", count_then_fail, (str(tries),), gpu=True), Task("good", square, (3,), gpu=True)])
+        source = Numbers(
+            [Task("bad", f"{HERE}:count_then_fail", (str(tries),), gpu=True), Task("good", SQUARE, (3,), gpu=True)]
+        )
         with connect(ScheduleConfig(retries=1), scheduler=str(file)) as pool:
             pool.client.wait_for_workers(2, timeout=60)
             pool.refresh()
@@ -230,7 +236,7 @@ def test_a_run_whose_last_worker_leaves_ends(tmp_path: Path) -> None:
             super().done(task, result)
 
     try:
-        source = Leaving([Task("last", operator.mul, (7, 7))])
+        source = Leaving([Task("last", "operator:mul", (7, 7))])
         with connect(ScheduleConfig(), scheduler=str(file)) as pool:
             run_stream(pool, source)
             assert pool.threads == 0
@@ -254,7 +260,7 @@ def test_a_scheduler_that_dies_for_good_is_said_in_one_line(tmp_path: Path) -> N
     try:
         with connect(ScheduleConfig(patience_s=2), scheduler=str(file)) as pool:
             threading.Timer(1, started[0].kill).start()
-            source = Numbers([Task(f"slow-{n}", time.sleep, (0.2,)) for n in range(400)])
+            source = Numbers([Task(f"slow-{n}", "time:sleep", (0.2,)) for n in range(400)])
             with pytest.raises(ScheduleError, match=r"lost .* run again"):
                 run_stream(pool, source)
     finally:
@@ -270,7 +276,7 @@ def test_a_scheduler_that_restarts_gets_what_was_under_way_again(tmp_path: Path)
         later.extend(start_dask(file))
 
     try:
-        source = Numbers([Task(f"square-{n}", square, (n,)) for n in range(200)])
+        source = Numbers([Task(f"square-{n}", SQUARE, (n,)) for n in range(200)])
         with connect(ScheduleConfig(patience_s=60), scheduler=str(file)) as pool:
             restarting = threading.Timer(1, restart)
             restarting.start()

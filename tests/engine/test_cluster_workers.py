@@ -17,7 +17,7 @@ import cv2
 import pytest
 from distributed import Client
 
-from tests.engine.test_cluster import Numbers, square
+from tests.engine.test_cluster import SQUARE, Numbers
 from tests.helpers.dask_processes import Process, start_scheduler, start_worker, stop
 from tests.helpers.results import run_slide
 from wsipsm.config import ScheduleConfig, load_config
@@ -74,7 +74,7 @@ def test_a_worker_of_other_versions_that_comes_late_gets_no_task_and_ends_nothin
 ) -> None:
     file, processes = scheduler
     processes.append(start_worker(file, PYTHONPATH=HERE))
-    source = Numbers([Task(f"square-{n}", square, (n,)) for n in range(60)])
+    source = Numbers([Task(f"square-{n}", SQUARE, (n,)) for n in range(60)])
     done = source.done
 
     def done_slowly(task: Task, result: Any) -> None:
@@ -120,11 +120,11 @@ def test_a_worker_that_is_started_again_has_its_gpu_and_settings(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
     diary = tmp_path / "deaths"
     with connect(TWO, gpus=2) as pool:
-        before = Numbers([Task(f"before-{n}", visible_gpu, ()) for n in range(8)])
+        before = Numbers([Task(f"before-{n}", f"{__name__}:visible_gpu", ()) for n in range(8)])
         run_stream(pool, before)
-        run_stream(pool, Numbers([Task("die", die, (str(diary),))]))
+        run_stream(pool, Numbers([Task("die", f"{__name__}:die", (str(diary),))]))
         wait_until(lambda: len(pool.client.nthreads()) == 2)
-        after = Numbers([Task(f"after-{n}", visible_gpu, ()) for n in range(8)])
+        after = Numbers([Task(f"after-{n}", f"{__name__}:visible_gpu", ()) for n in range(8)])
         run_stream(pool, after)
 
     assert set(before.results.values()) != set(after.results.values()), "new processes"
@@ -136,8 +136,8 @@ def test_a_worker_that_is_started_again_has_its_gpu_and_settings(
 def test_a_task_that_kills_its_workers_kills_two_and_costs_nobody_else_a_result(tmp_path: Path) -> None:
     diary = tmp_path / "deaths"
     diary.touch()
-    tasks = [Task(f"square-{n}", square, (n,)) for n in range(40)]
-    source = Numbers([*tasks[:10], Task("poison", die, (str(diary),)), *tasks[10:]])
+    tasks = [Task(f"square-{n}", SQUARE, (n,)) for n in range(40)]
+    source = Numbers([*tasks[:10], Task("poison", f"{__name__}:die", (str(diary),)), *tasks[10:]])
 
     with connect(TWO) as pool:
         run_stream(pool, source)
@@ -164,7 +164,7 @@ def test_a_result_that_is_lost_with_its_last_worker_keeps_nobody_from_stopping(
                 wait_until(lambda: not pool.client.nthreads())
                 stopping.ask("enough")
 
-    source = Losing([Task(f"square-{n}", square, (n,)) for n in range(2)])
+    source = Losing([Task(f"square-{n}", SQUARE, (n,)) for n in range(2)])
     one = ScheduleConfig(workers=1, in_flight_per_worker=1)
     with connect(one, scheduler=str(file)) as pool:
         ended = threading.Thread(target=run_stream, args=(pool, source, stopping), daemon=True)
@@ -220,7 +220,7 @@ def test_a_run_goes_on_with_the_workers_that_see_the_output_folder(
     command = [WSIPSM, "run", slide, "-o", out, "--scheduler", file, "--recognizer", "psm"]
 
     done = subprocess.run(
-        [*command, "--encoder", whole / "fit.pt"], capture_output=True, text=True, check=False, timeout=300
+        [*command, "--encoder", whole / "calibration.pt"], capture_output=True, text=True, check=False, timeout=300
     )
 
     assert done.returncode == 0, done
@@ -264,7 +264,7 @@ def test_threads_in_the_user_s_process_leave_its_settings_alone(slide: Path, who
     before = cv2.getNumThreads()
     cv2.setNumThreads(2)
     try:
-        run_slide(slide, tmp_path, "schedule.processes=false", encoder=whole / "fit.pt")
+        run_slide(slide, tmp_path, "schedule.processes=false", encoder=whole / "calibration.pt")
 
         assert cv2.getNumThreads() == 2
     finally:

@@ -114,11 +114,13 @@ def test_a_slide_that_was_only_touched_is_the_same(tmp_path: Path) -> None:
 
 def test_fresh_does_everything_again_without_a_reason(tmp_path: Path) -> None:
     slide = field(tmp_path / "s.png", 0)
-    run_field(slide, tmp_path / "out")
+    first, _ = run_field(slide, tmp_path / "out")
+    (first.out / "calibration.pt").rename(first.out / "fit.pt")  # its name in earlier versions
 
     _, begun = run_field(slide, tmp_path / "out", fresh=True)
 
     assert begun == [""]
+    assert [path.name for path in first.out.glob("*.pt")] == ["calibration.pt"]
 
 
 def test_a_slide_that_cannot_be_looked_at_fails_alone(tmp_path: Path) -> None:
@@ -192,7 +194,7 @@ def finished_tiles(out: Path) -> dict[str, int]:
 
 
 def test_a_killed_run_goes_on_and_ends_like_an_undisturbed_one(slide: Path, whole: Path, tmp_path: Path) -> None:
-    command = [WSIPSM, "run", str(slide), "-o", str(tmp_path), "--encoder", str(whole / "fit.pt")]
+    command = [WSIPSM, "run", str(slide), "-o", str(tmp_path), "--encoder", str(whole / "calibration.pt")]
     settings = ["--set", CUT, "--set", QUICK_FIT, "--workers", "2"]
     process = subprocess.Popen([*command, *settings], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -203,7 +205,7 @@ def test_a_killed_run_goes_on_and_ends_like_an_undisturbed_one(slide: Path, whol
     before = finished_tiles(tmp_path)
     assert 6 <= len(before) < 100, "killed midway"
     assert not list(tmp_path.glob("*/cells*")), "nothing under a final name"
-    again = run_slide(slide, tmp_path, CUT, QUICK_FIT, encoder=whole / "fit.pt")
+    again = run_slide(slide, tmp_path, CUT, QUICK_FIT, encoder=whole / "calibration.pt")
 
     assert cells_of(again).equals(cells_of(whole))
     np.testing.assert_array_equal(labels_of(again), labels_of(whole))

@@ -26,7 +26,7 @@ CUTS = {
 def test_a_cut_gives_the_cells_of_the_whole(
     slide: Path, whole: Path, tmp_path: Path, settings: tuple[str, ...]
 ) -> None:
-    cut = run_slide(slide, tmp_path, QUICK_FIT, *settings, encoder=whole / "fit.pt")
+    cut = run_slide(slide, tmp_path, QUICK_FIT, *settings, encoder=whole / "calibration.pt")
 
     expected, found = cells_of(whole), cells_of(cut)
     assert len(expected) > 500
@@ -59,7 +59,7 @@ def test_a_fit_of_ones_own_gives_the_same_again(slide: Path, whole: Path, tmp_pa
 
 
 def test_no_outline_follows_a_core_border(whole: Path, slide: Path, tmp_path: Path) -> None:
-    cut = run_slide(slide, tmp_path, QUICK_FIT, "tiles.core_px=256", encoder=whole / "fit.pt")
+    cut = run_slide(slide, tmp_path, QUICK_FIT, "tiles.core_px=256", encoder=whole / "calibration.pt")
     labels = labels_of(cut)
 
     at_borders = [straight_runs(labels, x) for x in range(256, labels.shape[1], 256)]

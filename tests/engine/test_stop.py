@@ -49,7 +49,7 @@ def begin(slide: Path, out: Path, fit: Path, *more: str) -> subprocess.Popen[str
 def test_a_signal_ends_what_is_under_way_and_leaves_the_rest_for_later(
     slide: Path, whole: Path, tmp_path: Path, number: signal.Signals, to_group: bool
 ) -> None:
-    process = begin(slide, tmp_path, whole / "fit.pt")
+    process = begin(slide, tmp_path, whole / "calibration.pt")
     family = psutil.Process(process.pid).children(recursive=True)
 
     os.killpg(process.pid, number) if to_group else process.send_signal(number)
@@ -66,7 +66,7 @@ def test_a_signal_ends_what_is_under_way_and_leaves_the_rest_for_later(
     assert 4 <= found.tiles_done <= len(before) < 100, "stopped midway"
     assert not list(tmp_path.glob("*/cells*"))
 
-    again = run_slide(slide, tmp_path, *CUT, encoder=whole / "fit.pt")
+    again = run_slide(slide, tmp_path, *CUT, encoder=whole / "calibration.pt")
 
     assert cells_of(again).equals(cells_of(whole))
     np.testing.assert_array_equal(labels_of(again), labels_of(whole))
@@ -92,7 +92,7 @@ def test_a_stopped_run_says_how_what_is_done_is_kept(tmp_path: Path, fresh: bool
 def test_a_second_run_on_the_same_output_is_refused_while_the_first_goes_on(
     slide: Path, whole: Path, tmp_path: Path
 ) -> None:
-    first = begin(slide, tmp_path, whole / "fit.pt")
+    first = begin(slide, tmp_path, whole / "calibration.pt")
     first.send_signal(signal.SIGSTOP)  # so that it cannot end before the second has looked
 
     second = subprocess.run([WSIPSM, "run", slide, "-o", tmp_path], capture_output=True, text=True, check=False)
@@ -174,7 +174,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_stops_the_run_and_says_so_and_more_room_goes_on(
     slide: Path, whole: Path, small_disk: Path
 ) -> None:
-    command = [WSIPSM, "run", slide, "-o", small_disk / "out", "--encoder", whole / "fit.pt", "--workers", "2"]
+    command = [WSIPSM, "run", slide, "-o", small_disk / "out", "--encoder", whole / "calibration.pt", "--workers", "2"]
     command += [part for setting in CUT for part in ("--set", setting)]
 
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -22,9 +22,11 @@ from wsipsm.core.lock import locked_trees
 from wsipsm.engine.job import SlideTask
 from wsipsm.engine.reports import Prepared, Tally
 from wsipsm.engine.resume import look_up
-from wsipsm.engine.tasks.finish import finish
+from wsipsm.engine.tasks.assemble import assemble
+from wsipsm.engine.tasks.calibrate import calibrate
+from wsipsm.engine.tasks.find_cells import find_cells
+from wsipsm.engine.tasks.map_tile import map_tile
 from wsipsm.engine.tasks.prepare import prepare
-from wsipsm.engine.tasks.stages import fit, map_tile, recognise_tile
 from wsipsm.slide.sample import he_field
 
 
@@ -40,9 +42,9 @@ def tell(_: object) -> None: ...
 
 
 def do_tiles(found: Prepared) -> Tally:
-    """All that comes before the finishing pass."""
-    fit(found.ref, progress=tell)
-    for step in (map_tile, recognise_tile):
+    """All that comes before the assembly."""
+    calibrate(found.ref, progress=tell)
+    for step in (map_tile, find_cells):
         for tile in found.plan.tiles:
             step(found.ref, tile)
     return Tally(tiles=len(found.plan.tiles))
@@ -56,7 +58,7 @@ def test_a_slide_prepared_twice_in_one_run_keeps_what_was_done(task: SlideTask) 
 
     assert again.ref == first.ref
     assert again.mapped == set(first.plan.tiles)
-    assert set(again.recognised) == set(first.plan.tiles)
+    assert set(again.done) == set(first.plan.tiles)
 
 
 def test_a_fresh_run_drops_what_another_left(task: SlideTask) -> None:
@@ -65,56 +67,56 @@ def test_a_fresh_run_drops_what_another_left(task: SlideTask) -> None:
     found = prepare(replace(task, fresh=True, token="second"))
 
     assert not found.mapped
-    assert not found.recognised
-    assert not found.fitted
+    assert not found.done
+    assert not found.calibrated
     assert list(task.out.iterdir()) == [Path(found.ref.work)]
 
 
-@pytest.mark.parametrize("step", [map_tile, recognise_tile])
+@pytest.mark.parametrize("step", [map_tile, find_cells])
 def test_a_task_of_an_earlier_run_ends(task: SlideTask, step: Callable[..., object]) -> None:
     stale = prepare(task)
-    fit(stale.ref, progress=tell)
+    calibrate(stale.ref, progress=tell)
     prepare(replace(task, token="second"))
 
     with pytest.raises(StaleError, match="another run has taken over"):
         step(stale.ref, stale.plan.tiles[0])
 
 
-def test_a_finish_of_an_earlier_run_publishes_nothing(task: SlideTask) -> None:
+def test_an_assembly_of_an_earlier_run_publishes_nothing(task: SlideTask) -> None:
     stale = prepare(task)
     tally = do_tiles(stale)
-    finish(stale.ref, tally)
+    assemble(stale.ref, tally)
     before = (task.out / "run.json").stat().st_mtime_ns
     prepare(replace(task, token="second"))
 
     with pytest.raises(StaleError):
-        finish(stale.ref, tally)
+        assemble(stale.ref, tally)
 
     assert (task.out / "run.json").stat().st_mtime_ns == before
 
 
-def test_a_finish_whose_slide_is_over_publishes_nothing(task: SlideTask) -> None:
+def test_an_assembly_whose_slide_is_over_publishes_nothing(task: SlideTask) -> None:
     found = prepare(task)
     tally = do_tiles(found)
-    finish(found.ref, tally)
+    assemble(found.ref, tally)
     shutil.rmtree(Path(found.ref.work))
 
     with pytest.raises(StaleError, match="gone"):
-        finish(found.ref, tally)
+        assemble(found.ref, tally)
 
     assert look_up(task).finished is not None
     assert not list(task.out.glob(".*"))
 
 
-def test_two_finishing_passes_at_once_leave_one_whole_result(task: SlideTask) -> None:
+def test_two_assemblies_at_once_leave_one_whole_result(task: SlideTask) -> None:
     found = prepare(task)
     tally = do_tiles(found)
-    finish(found.ref, tally)
+    assemble(found.ref, tally)
     expected, labels = cells_of(task.out), labels_of(task.out)
 
     (task.out / "run.json").unlink()
     with ThreadPoolExecutor(4) as threads:
-        reports = list(threads.map(lambda _: finish(found.ref, tally), range(4)))
+        reports = list(threads.map(lambda _: assemble(found.ref, tally), range(4)))
 
     assert {report.cells for report in reports} == {len(expected)}
     assert cells_of(task.out).equals(expected)
@@ -122,32 +124,32 @@ def test_two_finishing_passes_at_once_leave_one_whole_result(task: SlideTask) ->
     assert not list(task.out.glob(".draft-*"))
 
 
-def test_a_late_fit_does_not_replace_the_one_in_use(task: SlideTask) -> None:
+def test_a_late_calibration_does_not_replace_the_one_in_use(task: SlideTask) -> None:
     found = prepare(task)
-    fit(found.ref, progress=tell)
-    before = (Path(found.ref.work) / "fit.pt").stat().st_mtime_ns
+    calibrate(found.ref, progress=tell)
+    before = (Path(found.ref.work) / "calibration.pt").stat().st_mtime_ns
 
-    fit(found.ref, progress=tell)
+    calibrate(found.ref, progress=tell)
 
-    assert (Path(found.ref.work) / "fit.pt").stat().st_mtime_ns == before
+    assert (Path(found.ref.work) / "calibration.pt").stat().st_mtime_ns == before
 
 
-def test_of_fits_at_once_the_first_stays(task: SlideTask) -> None:
+def test_of_calibrations_at_once_the_first_stays(task: SlideTask) -> None:
     """Tiles may be mapped with it already; another machine's bits may differ."""
     config = load_config("he", ("recognizer.method=psm", "encoder.steps=1", "encoder.patches=8"))
     found = prepare(replace(task, config=config))
     all_learnt = threading.Barrier(4)
 
-    def fitted(_: int) -> tuple[int, int]:
-        fit(found.ref, progress=lambda _: all_learnt.wait(300))
-        stat = (Path(found.ref.work) / "fit.pt").stat()
+    def calibrated(_: int) -> tuple[int, int]:
+        calibrate(found.ref, progress=lambda _: all_learnt.wait(300))
+        stat = (Path(found.ref.work) / "calibration.pt").stat()
         return stat.st_ino, stat.st_mtime_ns
 
     with ThreadPoolExecutor(4) as threads:
-        seen = set(threads.map(fitted, range(4)))
+        seen = set(threads.map(calibrated, range(4)))
 
     assert len(seen) == 1, "nobody saw another file"
-    assert [path.name for path in Path(found.ref.work).glob("*fit*")] == ["fit.pt"]
+    assert [path.name for path in Path(found.ref.work).glob("*calibration*")] == ["calibration.pt"]
 
 
 def test_a_worker_closes_the_slides_it_is_done_with(tmp_path: Path) -> None:
@@ -176,7 +178,7 @@ def test_a_late_prepare_of_a_killed_run_touches_nothing(task: SlideTask, tmp_pat
         with pytest.raises(StaleError, match="another run has begun"):
             prepare(late)
 
-        assert finish(mine.ref, tally).cells > 100
+        assert assemble(mine.ref, tally).cells > 100
     with pytest.raises(StaleError, match="another run has begun"):
         prepare(late)
 
@@ -190,12 +192,12 @@ def test_a_copy_that_is_lost_is_given_up_for_the_slide(task: SlideTask, tmp_path
 
     tally = do_tiles(found)
 
-    assert finish(found.ref, tally).cells > 100
+    assert assemble(found.ref, tally).cells > 100
 
 
 def test_what_a_killed_worker_left_of_a_finished_slide_goes(task: SlideTask) -> None:
     found = prepare(task)
-    finish(found.ref, do_tiles(found))
+    assemble(found.ref, do_tiles(found))
     (task.out / ".draft-x").mkdir()
 
     assert look_up(task).finished is not None
@@ -207,7 +209,7 @@ def test_maps_that_did_not_reach_the_disk_are_made_again(task: SlideTask) -> Non
     """Where power fails, a small mark may be on the disk and the maps before it may not, or half of them."""
     found = prepare(task)
     tally = do_tiles(found)
-    finish(found.ref, tally)
+    assemble(found.ref, tally)
     expected = cells_of(task.out)
     shards = sorted(path for path in (found.ref.load().maps_folder / "c").rglob("*") if path.is_file())
     shards[0].write_bytes(b"")
@@ -219,7 +221,7 @@ def test_maps_that_did_not_reach_the_disk_are_made_again(task: SlideTask) -> Non
     again = prepare(task)
     do_tiles(again)
     (task.out / "run.json").unlink()
-    finish(again.ref, tally)
+    assemble(again.ref, tally)
 
     assert len(again.mapped) == len(found.plan.tiles) - 3
     assert cells_of(task.out).equals(expected)

@@ -119,9 +119,9 @@ def test_glass_is_no_nucleus(recognizer: PsmRecognizer) -> None:
 def test_a_recognizer_survives_its_file(
     recognizer: PsmRecognizer, field: npt.NDArray[np.uint8], tmp_path: Path
 ) -> None:
-    recognizer.save(tmp_path / "fit.pt")
+    recognizer.save(tmp_path / "calibration.pt")
 
-    again = load_recognizer(tmp_path / "fit.pt", device=CPU)
+    again = load_recognizer(tmp_path / "calibration.pt", device=CPU)
 
     assert (again.stats, again.clusters) == (recognizer.stats, recognizer.clusters)
     np.testing.assert_array_equal(again.block(field[:150, :150]), recognizer.block(field[:150, :150]))
@@ -157,13 +157,13 @@ def test_an_encoder_alone_is_no_fit(recognizer: PsmRecognizer, tmp_path: Path) -
 
 
 def test_a_fit_without_clusters_is_refused(recognizer: PsmRecognizer, tmp_path: Path) -> None:
-    recognizer.save(tmp_path / "fit.pt")
-    whole = load_checkpoint(tmp_path / "fit.pt")
+    recognizer.save(tmp_path / "calibration.pt")
+    whole = load_checkpoint(tmp_path / "calibration.pt")
     table = {key: value for key, value in whole.table.items() if key != "clusters"}
-    save_checkpoint(tmp_path / "fit.pt", Checkpoint("fit", table, whole.tensors))
+    save_checkpoint(tmp_path / "calibration.pt", Checkpoint("fit", table, whole.tensors))
 
     with pytest.raises(CheckpointError, match=r"fit\.pt: the constants of the slide are missing"):
-        load_recognizer(tmp_path / "fit.pt", device=CPU)
+        load_recognizer(tmp_path / "calibration.pt", device=CPU)
 
 
 def test_patches_with_hardly_any_tissue_are_refused(recognizer: PsmRecognizer, patches: npt.NDArray[np.uint8]) -> None:

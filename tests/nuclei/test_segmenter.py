@@ -215,14 +215,14 @@ def test_a_recogniser_gives_maps_of_the_block_inside_its_halo(tmp_path: Path, fi
 
 def test_a_recogniser_is_the_same_after_a_round_trip(tmp_path: Path, field: np.ndarray) -> None:
     recognizer = SegmenterRecognizer(frozen(), STATS, SegmenterConfig(threshold=0.2), "this slide")
-    recognizer.save(tmp_path / "fit.pt")
+    recognizer.save(tmp_path / "calibration.pt")
 
-    again = load_recognizer(tmp_path / "fit.pt", device=CPU)
+    again = load_recognizer(tmp_path / "calibration.pt", device=CPU)
 
     block = np.ascontiguousarray(field[:160, :160])
     np.testing.assert_array_equal(again.block(block), recognizer.block(block))
-    assert fits(tmp_path / "fit.pt", "this slide")
-    assert not fits(tmp_path / "fit.pt", "another")
+    assert fits(tmp_path / "calibration.pt", "this slide")
+    assert not fits(tmp_path / "calibration.pt", "another")
 
 
 def test_white_patches_cannot_be_fitted(tmp_path: Path) -> None:

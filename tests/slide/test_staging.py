@@ -191,7 +191,7 @@ def test_a_run_reads_copies_and_gives_the_same_cells(slide: Path, whole: Path, t
         [str(archive)],
         tmp_path / "out",
         config,
-        checkpoint=whole / "fit.pt",
+        checkpoint=whole / "calibration.pt",
         stage_dir=stage,
         stage_gb=2.5 * size / 1e9,
     )

@@ -98,7 +98,9 @@ def run(
     ] = None,
     encoder: Annotated[
         Path | None,
-        typer.Option(help="Checkpoint (encoder.pt or fit.pt) for --recognizer psm, instead of learning on each slide."),
+        typer.Option(
+            help="Checkpoint (encoder.pt or calibration.pt) for --recognizer psm, instead of learning on each slide."
+        ),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Drop what earlier runs left and start anew.")] = False,
     stage_dir: Annotated[

@@ -179,9 +179,9 @@ class Job:
         return self.task.out / f".work-{self.digest}-{self.config.tiles.core_px}"
 
     @property
-    def fit_file(self) -> Path:
-        """Checkpoint of the frozen recogniser."""
-        return self.work / "fit.pt"
+    def calibration_file(self) -> Path:
+        """Checkpoint of the recogniser, calibrated to the slide and frozen."""
+        return self.work / "calibration.pt"
 
     @property
     def maps_folder(self) -> Path:

@@ -4,7 +4,7 @@
 
     slide -> tissue -> tiles -> activation map -> pseudo mask -> labels -> cells -> Zarr, Parquet, GeoJSON
 
-`run` walks the archive: `resume` says what is done already, `prepare` does the first two arrows for one slide, `stages`
+`run` walks the archive: `ledger` says what is done already, `prepare` does the first two arrows for one slide, `stages`
 the middle ones, `finish` the last; all of these on the workers.
 """
 
@@ -24,14 +24,14 @@ from wsipsm.core.errors import DiskFullError, StoppedError, WsipsmError, describ
 from wsipsm.core.files import make_folder
 from wsipsm.core.gpus import gpu_count
 from wsipsm.core.lock import locked_trees, why_unseen
-from wsipsm.engine.archive import Archive, Stager
+from wsipsm.engine.archive import Archive
 from wsipsm.engine.cluster import Stop, connect, run_stream
 from wsipsm.engine.job import SlideTask
 from wsipsm.engine.request import Request, slide_tasks
 from wsipsm.engine.resume import EarlierWork, Finished, look_up
 from wsipsm.engine.state import Reporter, SlideState
 from wsipsm.engine.tables import TableKeeper
-from wsipsm.slide.staging import staged
+from wsipsm.slide.staging import Stager, staged
 
 LOCK_SECONDS = 1.0
 """How long another run on the output folder is waited for: one that is about to end may let go."""

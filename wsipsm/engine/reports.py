@@ -1,4 +1,4 @@
-"""What workers tell of a slide's tiles and of its end, and what they are told of it."""
+"""What tasks on workers return, and what the last one gets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Seconds = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What is told of a tile: cells that it owns, outlines kept unsimplified, and cells without a valid outline."""
+    """Cells that a tile owns, outlines kept unsimplified, and cells dropped as they have no valid outline."""
 
     cells: int = 0
     unsimplified: int = 0
@@ -32,12 +32,12 @@ class Prepared:
         Its tiles.
     mm2 : float
         Area of its region.
-    fitted : bool
-        Whether the recogniser is there.
+    calibrated : bool
+        Whether the recogniser is calibrated.
     mapped : frozenset of Tile
         Tiles whose maps are stored without a gap.
-    recognised : dict
-        Counts of tiles whose cells are stored.
+    done : dict
+        Counts of tiles whose cells are stored, and the maps that they depend on.
     begun_afresh : bool
         Whether scratch of other settings or of another slide was dropped.
     """
@@ -45,20 +45,20 @@ class Prepared:
     ref: JobRef
     plan: TilePlan
     mm2: float
-    fitted: bool
+    calibrated: bool
     mapped: frozenset[Tile]
-    recognised: dict[Tile, Counts]
+    done: dict[Tile, Counts]
     begun_afresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class MapReport:
-    """What became of the maps of one tile.
+    """Result of mapping a tile.
 
     Attributes
     ----------
     unreadable : int
-        Blocks that the slide did not give.
+        Blocks that could not be read.
     seconds : dict
         Where the time went.
     """
@@ -69,7 +69,7 @@ class MapReport:
 
 @dataclass(frozen=True, slots=True)
 class TileReport:
-    """What became of one tile, and where the time went."""
+    """Result of finding the cells of a tile, and where the time went."""
 
     counts: Counts
     seconds: Seconds
@@ -77,7 +77,7 @@ class TileReport:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What is known of a run before it is finished.
+    """What the client knows of a slide before it is assembled.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class Tally:
     failed : dict
         Reason by tile.
     unsimplified, dropped : int
-        Outlines kept unsimplified, and cells without a valid outline.
+        As in `Counts`.
     """
 
     stage_seconds: Seconds = field(default_factory=dict)
@@ -102,8 +102,8 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class FinishReport:
-    """How many cells left, how long it took, and what of the outputs is not as it should be."""
+class OutputReport:
+    """Cells written, how long it took, and what of the outputs is not as it should be."""
 
     cells: int
     seconds: float

@@ -1,4 +1,4 @@
-"""Scratch: the result of one tile between the workers and the finishing pass, one file a tile."""
+"""Scratch: results of tiles until the slide is assembled, one file a tile."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from wsipsm.engine.reports import Counts
 
 @dataclass(frozen=True, slots=True)
 class TileResult:
-    """What a tile hands to the finishing pass.
+    """Stored result of a tile.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class TileResult:
     cells: Cells
 
 
-def save_tile(path: Path, measured: Measured, *, labels: Labels, ids: npt.NDArray[np.int64]) -> None:
+def save_tile(path: Path, measured: Measured, *, labels: Labels, ids: npt.NDArray[np.int64]) -> Counts:
     """Write a tile's result; the file is there whole or not at all.
 
     Parameters
@@ -55,8 +55,9 @@ def save_tile(path: Path, measured: Measured, *, labels: Labels, ids: npt.NDArra
         Identity of each label.
     """
     cells = measured.cells
+    counts = Counts(len(cells), measured.unsimplified, measured.dropped)
     arrays: dict[str, npt.NDArray[Any]] = {
-        "counts": np.array([len(cells), measured.unsimplified, measured.dropped], np.int64),
+        "counts": np.array(astuple(counts), np.int64),
         "labels": labels.astype(np.int32, copy=False),
         "ids": ids.astype(np.int64, copy=False),
         "anchor": cells.anchor,
@@ -74,6 +75,7 @@ def save_tile(path: Path, measured: Measured, *, labels: Labels, ids: npt.NDArra
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+    return counts
 
 
 def load_tile(path: Path) -> TileResult:

@@ -15,7 +15,8 @@ OUTPUTS = (
     *(name for one in FORMATS.values() for name in one.files),
     "overview.png",
     "tissue.geojson",
-    "fit.pt",
+    "fit.pt",  # as calibration.pt was called at first
+    "calibration.pt",
     "run.json",
 )
 """All files of a finished slide's folder, as glob patterns in the order in which they appear, ``run.json`` last."""

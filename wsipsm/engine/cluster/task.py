@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import pkgutil
 import time
 import traceback
 from collections.abc import Callable
@@ -23,16 +24,18 @@ TELL_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A call to make on some worker.
+    """A function to call on some worker.
 
     Attributes
     ----------
     key : str
         Name, unique in the run.
-    call : callable
-        A module-level function.
+    target : str
+        The function, as ``package.module:name``; only the worker imports it.
     args : tuple
         Small picklable arguments.
+    kind : str
+        By which the source tells what a result is of.
     gpu : bool
         Whether the call needs the worker's GPU, where workers have one.
     progress : bool
@@ -40,8 +43,9 @@ class Task:
     """
 
     key: str
-    call: Callable[..., Any]
+    target: str
     args: tuple[Any, ...]
+    kind: str = ""
     gpu: bool = False
     progress: bool = False
 
@@ -94,9 +98,8 @@ def call_task(task: Task) -> Any:
     """Do a task on a worker; what it raises comes back as a `Failure`, so that the client learns where it happened."""
     address = get_worker().address
     try:
-        if task.progress:
-            return task.call(*task.args, progress=_teller())
-        return task.call(*task.args)
+        call = pkgutil.resolve_name(task.target)
+        return call(*task.args, progress=_teller()) if task.progress else call(*task.args)
     except Exception as error:  # of any library below; the client decides what it means
         trace = traceback.format_exc()
         return Failure(_sendable(error), trace, address)

@@ -1,1 +1,1 @@
-"""What a worker does with a slide, in the order of its life."""
+"""What workers do with a slide: prepare, calibrate, map_tile and find_cells for each tile, assemble; or only export."""

@@ -1,4 +1,4 @@
-"""Output files made again from the stored cells of a finished slide, without computing any cell again."""
+"""Export a finished slide again: files made from its stored cells, without computing any cell again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wsipsm.core.errors import OutputError
 from wsipsm.core.files import flush_tree, make_folder, write_json
 from wsipsm.core.lock import locked
 from wsipsm.engine.job import SlideTask
-from wsipsm.engine.reports import FinishReport
+from wsipsm.engine.reports import OutputReport
 from wsipsm.engine.resume import require_folder
 from wsipsm.results.export import export_cells
 from wsipsm.results.folder import replace_outputs
@@ -26,7 +26,7 @@ LOCK_SECONDS = 60
 """How long one worker waits for another that makes the same slide's files."""
 
 
-def export(task: SlideTask) -> FinishReport:
+def export(task: SlideTask) -> OutputReport:
     """Write the GeoJSON of a finished slide as the configuration asks for it now, from ``cells.parquet``.
 
     A run that is killed meanwhile leaves a ``run.json`` that fits no configuration, so that the next one does it again.
@@ -51,7 +51,7 @@ def export(task: SlideTask) -> FinishReport:
             _publish(task, draft, record)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-    return FinishReport(cells, time.perf_counter() - start)
+    return OutputReport(cells, time.perf_counter() - start)
 
 
 def _read_record(path: Path) -> dict[str, Any]:

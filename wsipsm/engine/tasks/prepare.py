@@ -1,4 +1,4 @@
-"""The first arrows of the run path, on a worker: slide, tissue, tiles; and what an earlier run left of them."""
+"""Prepare a slide: open it, find its tissue, plan its tiles, and see which of them an earlier run has done."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from wsipsm.tissue.tiles import Tile, TilePlan, plan_tiles
 
 
 def prepare(task: SlideTask) -> Prepared:
-    """Open a slide, find where to look, plan its tiles, and look what is there of them.
+    """Save the job of a slide; returns its tiles and which of them are done.
 
     Raises
     ------
@@ -40,8 +40,8 @@ def prepare(task: SlideTask) -> Prepared:
         store.create_maps(job.maps_folder, CHANNELS, job.grid, job.config.tiles)
     ref = job.save()
     mapped = _mapped(job, plan)
-    recognised = {tile: counts for tile in plan.tiles if (counts := _counts(job, plan, tile, mapped)) is not None}
-    return Prepared(ref, plan, job.region_mm2, job.fit_file.exists(), mapped, recognised, dropped and not task.fresh)
+    done = {tile: counts for tile in plan.tiles if (counts := _counts(job, plan, tile, mapped)) is not None}
+    return Prepared(ref, plan, job.region_mm2, job.calibration_file.exists(), mapped, done, dropped and not task.fresh)
 
 
 def plan_slide(slide: Slide, task: SlideTask) -> tuple[Job, TilePlan]:
@@ -70,7 +70,7 @@ def _mapped(job: Job, plan: TilePlan) -> frozenset[Tile]:
 
 
 def _counts(job: Job, plan: TilePlan, tile: Tile, mapped: frozenset[Tile]) -> Counts | None:
-    """Counts of a tile that need not be looked at again: it is whole, and so are the maps that it saw."""
+    """Counts of a tile that is done: its cells are stored, and so are the maps that they depend on; else None."""
     if not mapped.issuperset(plan.needs(tile)):
         return None
     try:

@@ -118,7 +118,7 @@ def load_tensors(module: nn.Module, tensors: dict[str, Tensor]) -> None:
 
 def _read(path: Path) -> Any:
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such file, expected a checkpoint (model.pt, encoder.pt or fit.pt)")
+        raise CheckpointError(f"{path}: no such file, expected a checkpoint (model.pt, encoder.pt or calibration.pt)")
     try:
         with path.open("rb") as file:
             is_zip = file.read(2) == b"PK"

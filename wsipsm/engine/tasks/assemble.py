@@ -1,4 +1,4 @@
-"""The finishing pass: from the tiles' results to the files that leave.
+"""Assemble a slide: from the results of its tiles to its output files.
 
 It walks the tiles band by band and holds the cell ids of two bands and the cells of one tile at a time. Everything is
 written into a draft folder and moved to its final name at the end, ``run.json`` last.
@@ -31,7 +31,7 @@ from wsipsm.core.versions import versions
 from wsipsm.engine import maps as store
 from wsipsm.engine import scratch
 from wsipsm.engine.job import Job, JobRef
-from wsipsm.engine.reports import FinishReport, Tally
+from wsipsm.engine.reports import OutputReport, Tally
 from wsipsm.results.folder import replace_outputs
 from wsipsm.results.formats.geojson import GeoJsonWriter
 from wsipsm.results.formats.geoparquet import GeoParquetWriter
@@ -47,7 +47,7 @@ PUBLISH_SECONDS = 60
 """How long one worker waits for another that moves the same slide's files to their final names."""
 
 
-def finish(ref: JobRef, tally: Tally) -> FinishReport:
+def assemble(ref: JobRef, tally: Tally) -> OutputReport:
     """Write all outputs of a slide and move them to their final names; the scratch stays."""
     start, job = time.perf_counter(), ref.load()
     draft = make_folder(job.task.out / f"{job.drafts}{uuid.uuid4().hex[:8]}")
@@ -70,16 +70,16 @@ def finish(ref: JobRef, tally: Tally) -> FinishReport:
                 density=density,
                 cells_in=partial(_cells_in, job),
             )
-            if job.fit_file.exists():
-                shutil.copyfile(job.fit_file, draft / "fit.pt")
+            if job.calibration_file.exists():
+                shutil.copyfile(job.calibration_file, draft / "calibration.pt")
             seconds = time.perf_counter() - start
-            record = _record(job, slide, tally, classes=classes, finish_seconds=seconds)
+            record = _record(job, slide, tally, classes=classes, own_seconds=seconds)
             record["warnings"] = [warning] if warning else []
         write_json(draft / "run.json", record)
         _publish(draft, ref)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return FinishReport(sum(classes.values()), seconds, warning)
+    return OutputReport(sum(classes.values()), seconds, warning)
 
 
 def _done_tiles(job: Job) -> list[Tile]:
@@ -163,8 +163,8 @@ def _checkpoint_hash(job: Job) -> str | None:
     return file_hash(job.model)
 
 
-def _record(job: Job, slide: Slide, tally: Tally, *, classes: dict[str, int], finish_seconds: float) -> dict[str, Any]:
-    """Content of ``run.json``."""
+def _record(job: Job, slide: Slide, tally: Tally, *, classes: dict[str, int], own_seconds: float) -> dict[str, Any]:
+    """Content of ``run.json``; ``own_seconds`` are those of the assembly so far."""
     return {
         "status": "partial" if tally.failed else "done" if tally.tiles else "empty",
         "run": job.task.token,
@@ -194,7 +194,7 @@ def _record(job: Job, slide: Slide, tally: Tally, *, classes: dict[str, int], fi
             "qupath": list(qupath_origin(slide)),
         },
         "checkpoint": {
-            "fit_sha256": file_hash(job.fit_file) if job.fit_file.exists() else None,
+            "calibration_sha256": file_hash(job.calibration_file) if job.calibration_file.exists() else None,
             "recognizer": job.config.recognizer.method,
             "checkpoint": str(job.task.checkpoint) if job.task.checkpoint else None,
             "checkpoint_sha256": _checkpoint_hash(job),
@@ -208,9 +208,9 @@ def _record(job: Job, slide: Slide, tally: Tally, *, classes: dict[str, int], fi
             "cells_dropped": tally.dropped,
         },
         "seconds": {
-            "wall": round(tally.seconds + finish_seconds, 3),
+            "wall": round(tally.seconds + own_seconds, 3),
             "workers": {name: round(value, 3) for name, value in tally.stage_seconds.items()}
-            | {"finish": round(finish_seconds, 3)},
+            | {"assemble": round(own_seconds, 3)},
         },
         "failed_tiles": tally.failed,
         "config": job.config.model_dump(mode="json"),

@@ -1,0 +1,79 @@
+"""Calibrate the recogniser to a slide: learn, freeze and store what is applied to every tile."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from wsipsm.core.errors import UnreadableSlideError
+from wsipsm.core.files import write_bytes, write_once
+from wsipsm.core.geometry import Box
+from wsipsm.engine.job import Job, JobRef
+from wsipsm.engine.reports import Seconds
+from wsipsm.engine.tasks.workbench import Stopwatch
+from wsipsm.nuclei.calibrate import calibrate_psm, calibrate_segmenter
+from wsipsm.nuclei.learning import Progress
+from wsipsm.nuclei.nets.device import limited_threads, pick_device
+from wsipsm.nuclei.recognizer import Recognizer, fits
+from wsipsm.slide import Slide
+from wsipsm.tissue.sampling import Images, patch_boxes, read_boxes
+
+
+def calibrate(ref: JobRef, *, progress: Callable[[dict[str, Any]], None]) -> Seconds:
+    """Store the calibration of a slide, unless it is there; returns where the time went.
+
+    Another worker's stays: its tiles may be under way, and another machine's bits may differ.
+    """
+    job, watch = ref.load(), Stopwatch()
+    if job.calibration_file.exists():
+        return watch.seconds
+    slide, checkpoint = job.task.open(), job.task.checkpoint
+    with slide, limited_threads(job.config.encoder.threads):
+        fitted_on = _constants_key(slide.fingerprint(), job)
+        if checkpoint is not None and fits(checkpoint, fitted_on):
+            content = checkpoint.read_bytes()
+            write_once(job.calibration_file, lambda draft: write_bytes(draft, content))
+            return watch.seconds
+        patches = _read_patches(slide, patch_boxes(job.region, job.grid, job.config.encoder), job)
+        watch.lap("read")
+        recognizer = _calibrated(
+            patches,
+            job,
+            lambda record: progress({"token": job.task.token, "step": record.step, "steps": record.steps}),
+        )
+    recognizer.fitted_on = fitted_on
+    write_once(job.calibration_file, recognizer.save)
+    watch.lap("calibrate")
+    return watch.seconds
+
+
+def _calibrated(patches: npt.NDArray[np.uint8], job: Job, progress: Progress) -> Recognizer:
+    """Recogniser of the slide by the configured method."""
+    device = pick_device(job.task.device)
+    if job.config.recognizer.method == "segmenter":
+        return calibrate_segmenter(patches, job.config, model=job.model, device=device)
+    return calibrate_psm(patches, job.config, encoder=job.task.checkpoint, device=device, progress=progress)
+
+
+def _read_patches(slide: Slide, boxes: list[Box], job: Job) -> Images:
+    """Patches that can be read; what became of the slide's copy on a fast disk must change nothing."""
+    if slide.path == job.task.slide:
+        return read_boxes(slide, boxes, job.grid)
+    try:
+        return read_boxes(slide, boxes, job.grid, least=1)
+    except UnreadableSlideError:
+        with job.task.open(in_place=True) as well:
+            return read_boxes(well, boxes, job.grid)
+
+
+def _constants_key(fingerprint: str, job: Job) -> str:
+    """Hash of all that the constants of a slide depend on; where it is the same, an earlier calibration is reused."""
+    keys = job.config.result_keys()
+    used = keys["segmenter" if job.config.recognizer.method == "segmenter" else "pseudomask"]
+    settings = orjson.dumps([fingerprint, job.grid.mpp, keys["recognizer"], used])
+    return hashlib.sha256(settings).hexdigest()
