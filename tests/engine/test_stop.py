@@ -18,11 +18,13 @@ from PIL import Image
 
 import wsipsm
 from tests.engine.test_resume import finished_tiles
-from tests.helpers.dask_processes import start_scheduler, start_worker, stop
+from tests.helpers.dask_processes import start_scheduler, start_worker
+from tests.helpers.dask_processes import stop as stop_processes
 from tests.helpers.results import PSM, QUICK_FIT, cells_of, labels_of, run_slide
 from tests.helpers.slidegen import read_rgb
 from wsipsm.config import load_config
 from wsipsm.core.errors import StoppedError
+from wsipsm.engine.cluster import Stop
 from wsipsm.engine.pipeline import run
 from wsipsm.engine.request import Request
 from wsipsm.engine.state import Quiet, SlideState
@@ -85,8 +87,38 @@ def test_a_stopped_run_says_how_what_is_done_is_kept(tmp_path: Path, fresh: bool
     config = load_config("he", ("schedule.workers=1", "schedule.processes=false"))
     request = Request([str(tmp_path / "s.png")], tmp_path / "out", config, slide_mpp=0.25, fresh=fresh)
 
-    with pytest.raises(StoppedError, match=f"stopped by SIGTERM; {how} goes on where it was"):
-        run(request, Terminator())
+    with (
+        pytest.raises(StoppedError, match=f"stopped by SIGTERM; {how} goes on where it was"),
+        Stop().on_signals() as stop,
+    ):
+        run(request, Terminator(), stop)
+
+
+class Caller(Quiet):
+    """Asks to stop once a slide is begun, as a program that calls `run` may do."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+        self.handlers: list[object] = []
+
+    def started(self, state: SlideState) -> None:
+        self.handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+        self._stop.ask("enough for today")
+
+
+def test_a_caller_can_stop_a_run_and_keeps_its_signal_handlers(tmp_path: Path) -> None:
+    Image.fromarray(read_rgb(he_field())[:320, :320]).save(tmp_path / "s.png")
+    config = load_config("he", ("schedule.workers=1", "schedule.processes=false"))
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    stop = Stop()
+    caller = Caller(stop)
+
+    with pytest.raises(StoppedError, match="enough for today; the same command goes on where it was") as stopped:
+        run(Request([str(tmp_path / "s.png")], tmp_path / "out", config, slide_mpp=0.25), caller, stop)
+
+    assert stopped.value.signal == 0
+    assert caller.handlers == before
+    assert read_status(tmp_path / "out").slides == {"stopped": 1}
 
 
 def test_a_second_run_on_the_same_output_is_refused_while_the_first_goes_on(
@@ -118,7 +150,7 @@ def older(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     }
     started = [start_scheduler(file, **paths["scheduler"]), start_worker(file, **paths["worker"])]
     yield file
-    stop(started, signal.SIGKILL)
+    stop_processes(started, signal.SIGKILL)
 
 
 def test_another_version_on_the_other_side_is_refused_and_both_versions_named(

@@ -219,12 +219,13 @@ def _run(request: Any, log_json: Path | None = None) -> None:
     from rich.console import Console
 
     from wsipsm.cli.progress import reporter
+    from wsipsm.engine.cluster import Stop
     from wsipsm.engine.events import logged
     from wsipsm.engine.pipeline import run as run_pipeline
 
     console = Console(stderr=True)
-    with reporter(console) as shown, logged(log_json, shown) as told:
-        states = run_pipeline(request, told)
+    with reporter(console) as shown, logged(log_json, shown) as told, Stop().on_signals() as stop:
+        states = run_pipeline(request, told, stop)
     good = [state for state in states if state.status in {"done", "empty"}]
     for state in states:
         if state.status != "failed":

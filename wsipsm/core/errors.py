@@ -17,7 +17,7 @@
     ├── EvaluationError           predictions or ground truth that cannot be read or compared
     ├── ScheduleError             Dask scheduler unreachable, or its workers unusable
     │   └── WorkerLostError       workers died while they ran a task
-    ├── StoppedError              run stopped by a signal
+    ├── StoppedError              run stopped by a signal or its caller
     ├── UnsupportedSystemError    operating system without POSIX file locks
     └── OutputError               results that cannot be written or read
         ├── DiskFullError         no space or quota left
@@ -128,7 +128,7 @@ class StoppedError(WsipsmError):
     Attributes
     ----------
     signal : int
-        Number of the signal.
+        Number of the signal that asked; 0 where it was the caller.
     """
 
     def __init__(self, message: str, signal: int) -> None:

@@ -84,7 +84,7 @@ class Archive:
     def failed(self, task: Task, failure: Failure) -> None:
         """Take a failure; a full disk stops the run, for every other slide would fail too."""
         if is_disk_full(failure.error):
-            self.stop.ask(f"no space is left to write results ({describe_error(failure.error)})")
+            self.stop.ask(f"no space is left to write results ({describe_error(failure.error)})", disk_full=True)
         elif (run := self._run_of(task)) is not None:
             run.failed(task, failure)
             self._after(run, tile=task.kind in TILE_KINDS)

@@ -4,8 +4,9 @@
 
     slide -> tissue -> tiles -> activation map -> pseudo mask -> labels -> cells -> Zarr, Parquet, GeoJSON
 
-`run` walks the archive: `ledger` says what is done already, `prepare` does the first two arrows for one slide, `stages`
-the middle ones, `finish` the last; all of these on the workers.
+`request` makes a task for each slide, `resume` finds what is done already, `archive` gives out what is left, and
+workers do it: `tasks.prepare` and `tasks.calibrate` once a slide, `tasks.map_tile` and `tasks.find_cells` for each
+tile, and `tasks.assemble` at the end.
 """
 
 from __future__ import annotations
@@ -39,8 +40,18 @@ LOOK_UP_THREADS = 8
 """Threads that look up earlier work on slides; they wait for file systems most of the time."""
 
 
-def run(request: Request, reporter: Reporter) -> list[SlideState]:
+def run(request: Request, reporter: Reporter, stop: Stop | None = None) -> list[SlideState]:
     """Process every slide; one that cannot be used never stops the others.
+
+    Parameters
+    ----------
+    request : Request
+        What the user asked for.
+    reporter : Reporter
+        Follows the run.
+    stop : Stop, optional
+        By which the caller can end the run early, from a signal handler or another thread; the run itself installs no
+        signal handlers.
 
     Returns
     -------
@@ -50,7 +61,7 @@ def run(request: Request, reporter: Reporter) -> list[SlideState]:
     Raises
     ------
     StoppedError
-        A signal asked to stop: what was under way has ended or is left for the next run.
+        The caller asked to stop: what was under way has ended or is left for the next run.
     DiskFullError
         No space is left for results.
     LockedError
@@ -59,10 +70,10 @@ def run(request: Request, reporter: Reporter) -> list[SlideState]:
         Nothing can be done at all: no slide, a bad manifest or checkpoint, an output folder that cannot be written, no
         scheduler.
     """
-    tasks, stop = slide_tasks(request), Stop()
+    tasks, stop = slide_tasks(request), stop or Stop()
     states = [SlideState(task.slide, task.slide_id, task.out) for task in tasks]
     name = uuid.uuid4().hex[:12]
-    with stop.on_signals(), locked_trees(_folders(request, tasks), run=name, wait_seconds=LOCK_SECONDS) as roots:
+    with locked_trees(_folders(request, tasks), run=name, wait_seconds=LOCK_SECONDS) as roots:
         tasks = _of_run(tasks, name, roots)
         told = TableKeeper(request.out, states, reporter)
         try:
@@ -71,7 +82,7 @@ def run(request: Request, reporter: Reporter) -> list[SlideState]:
                 _work(request, left, told, stop)
         finally:
             told.write(ended=True)
-    _say_stop(stop, how_to_go_on(fresh=request.fresh))
+    _raise_if_stopped(stop, how_to_go_on(fresh=request.fresh))
     return states
 
 
@@ -162,8 +173,8 @@ def _staged(
         yield stager
 
 
-def _say_stop(stop: Stop, advice: str) -> None:
-    if stop.signal:
-        raise StoppedError(f"{stop.reason}; {advice}", stop.signal)
-    if stop.asked:
+def _raise_if_stopped(stop: Stop, advice: str) -> None:
+    if stop.disk_full and not stop.signal:
         raise DiskFullError(f"{stop.reason}; make room, then {advice}")
+    if stop.asked:
+        raise StoppedError(f"{stop.reason}; {advice}", stop.signal)

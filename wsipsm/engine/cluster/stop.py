@@ -1,4 +1,4 @@
-"""How a run is asked to stop: by a signal, or by itself when going on is of no use."""
+"""A request to stop a run: by a signal, by the caller, or by the run itself where the disk is full."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from types import FrameType
 
 GRACE_SECONDS = 20.0
-"""How long tasks under way may take to end after a stop; what does not end is done again by the next run. Ending the
-workers takes some seconds more."""
+"""Grace period of the tasks under way after a stop; what does not end is done again by the next run. Ending the workers
+takes some seconds more."""
 
 
 class Stop:
-    """A wish to stop, and since when.
+    """A request to stop, and since when; safe to make from any thread.
 
     Attributes
     ----------
@@ -23,17 +23,20 @@ class Stop:
         Number of the signal that asked; 0 where none did.
     reason : str
         Why, for people; empty while nobody asked.
+    disk_full : bool
+        Whether the run asked by itself, as no space is left for results.
     """
 
     def __init__(self) -> None:
         self.signal = 0
         self.reason = ""
+        self.disk_full = False
         self._since = 0.0
 
-    def ask(self, reason: str) -> None:
+    def ask(self, reason: str, *, disk_full: bool = False) -> None:
         """Ask to stop; the first reason stays."""
         if not self.reason:
-            self.reason, self._since = reason, time.monotonic()
+            self.reason, self.disk_full, self._since = reason, disk_full, time.monotonic()
 
     @property
     def asked(self) -> bool:
@@ -42,7 +45,7 @@ class Stop:
 
     @property
     def patience_over(self) -> bool:
-        """Whether what is still under way has had its time."""
+        """Whether the grace period of the tasks under way has expired."""
         return self.asked and time.monotonic() - self._since > GRACE_SECONDS
 
     @contextmanager
