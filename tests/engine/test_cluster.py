@@ -23,9 +23,7 @@ from wsipsm.engine.cluster import Failure, Pool, Task, connect, run_stream
 TWO = ScheduleConfig(workers=2, in_flight_per_worker=2, retries=1)
 
 
-HERE = __name__
-"""Workers import this module for the functions below."""
-SQUARE = f"{HERE}:square"
+SQUARE = f"{__name__}:square"
 
 
 def square(number: int) -> tuple[int, int]:
@@ -136,7 +134,7 @@ def test_work_in_flight_is_bounded(pool: Pool) -> None:
 
 def test_a_failing_task_is_retried_then_handed_back_and_the_rest_goes_on(pool: Pool, tmp_path: Path) -> None:
     tries = tmp_path / "tries"
-    source = Numbers([Task("bad", f"{HERE}:count_then_fail", (str(tries),)), Task("good", SQUARE, (3,))])
+    source = Numbers([Task("bad", f"{__name__}:count_then_fail", (str(tries),)), Task("good", SQUARE, (3,))])
 
     run_stream(pool, source)
 
@@ -148,7 +146,7 @@ def test_a_failing_task_is_retried_then_handed_back_and_the_rest_goes_on(pool: P
 
 def test_what_a_worker_raises_comes_back_as_it_was_raised(pool: Pool) -> None:
     targets = {"slide": "fail_because_of_another", "stubborn": "fail_stubbornly", "full": "fill_up"}
-    source = Numbers([Task(key, f"{HERE}:{name}", ()) for key, name in targets.items()])
+    source = Numbers([Task(key, f"{__name__}:{name}", ()) for key, name in targets.items()])
 
     run_stream(pool, source)
 
@@ -162,7 +160,7 @@ def test_what_a_worker_raises_comes_back_as_it_was_raised(pool: Pool) -> None:
 
 
 def test_a_task_tells_its_progress_to_the_client(pool: Pool) -> None:
-    source = Numbers([Task("tell", f"{HERE}:tell_and_return", (5,), progress=True)])
+    source = Numbers([Task("tell", f"{__name__}:tell_and_return", (5,), progress=True)])
 
     run_stream(pool, source)
 
@@ -204,9 +202,8 @@ def test_what_needs_a_gpu_is_tried_again_where_one_is(tmp_path: Path) -> None:
     path = os.pathsep.join(sys.path)
     started = [*start_dask(file), start_worker(file, "--resources", "GPU=1", PYTHONPATH=path)]
     try:
-        source = Numbers(
-            [Task("bad", f"{HERE}:count_then_fail", (str(tries),), gpu=True), Task("good", SQUARE, (3,), gpu=True)]
-        )
+        bad = Task("bad", f"{__name__}:count_then_fail", (str(tries),), gpu=True)
+        source = Numbers([bad, Task("good", SQUARE, (3,), gpu=True)])
         with connect(ScheduleConfig(retries=1), scheduler=str(file)) as pool:
             pool.client.wait_for_workers(2, timeout=60)
             pool.refresh()

@@ -64,7 +64,7 @@ class Archive:
         active = self._active if self._waiting else sorted(self._active, key=lambda run: run.assembling)
         for run in active:
             if (task := run.next_task()) is not None:
-                return self._given(task, run)
+                return self._issued(task, run)
         return self._begun()
 
     def over(self) -> bool:
@@ -90,11 +90,11 @@ class Archive:
             self._after(run, tile=task.kind in TILE_KINDS)
 
     def said(self, text: str) -> None:
-        """Pass a word on the run as a whole on."""
+        """Pass on a run-level message."""
         self.reporter.said(text)
 
     def told(self, message: dict[str, Any]) -> None:
-        """Take progress of a fit; called from another thread."""
+        """Take progress of a calibration; called from another thread."""
         for run in list(self._active):
             if run.slide_task.token == message["token"]:
                 self.reporter.fitting(run.state, message["step"], message["steps"])
@@ -104,12 +104,12 @@ class Archive:
         self.on_tick()
 
     def close(self) -> None:
-        """Note what is left undone; what is still to be removed is left to the next run where this one stops."""
+        """Mark unfinished slides as stopped; where a stop is asked, removal of scratch is left to the next run."""
         for run in self._active:
             run.stopped()
         self._cleaner.shutdown(cancel_futures=self.stop.asked)
 
-    def _given(self, task: Task, run: SlideRun) -> Task:
+    def _issued(self, task: Task, run: SlideRun) -> Task:
         self._owner[task.key] = run
         if task.kind == "export":
             self.reporter.started(run.state)
@@ -128,7 +128,7 @@ class Archive:
         run = SlideRun(replace(slide_task, staged=copy, token=uuid.uuid4().hex[:12]), state)
         self._active[run] = number
         task = run.next_task()
-        return self._given(task, run) if task is not None else None
+        return self._issued(task, run) if task is not None else None
 
     def _run_of(self, task: Task) -> SlideRun | None:
         """Run of a task; None where the slide failed as a whole while the task was in flight."""
@@ -144,6 +144,6 @@ class Archive:
                 self.stager.release(number)
             if run.state.status != "partial":  # now, as a retry of the last task must still find its job
                 aside = put_aside(run.slide_task.out, has_tiles if run.state.status == "failed" else lambda _: False)
-                # Thousands of files: elsewhere, or no task would be given meanwhile.
+                # Thousands of files: in a thread, or no task would be given out meanwhile.
                 self._cleaner.submit(remove, aside)
             self.reporter.ended(run.state)

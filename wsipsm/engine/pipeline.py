@@ -35,7 +35,7 @@ from wsipsm.engine.tables import TableKeeper
 from wsipsm.slide.staging import Stager, staged
 
 LOCK_SECONDS = 1.0
-"""How long another run on the output folder is waited for: one that is about to end may let go."""
+"""Time limit for another run on the output folder to release it, s; it may be about to end."""
 LOOK_UP_THREADS = 8
 """Threads that look up earlier work on slides; they wait for file systems most of the time."""
 
@@ -87,7 +87,7 @@ def run(request: Request, reporter: Reporter, stop: Stop | None = None) -> list[
 
 
 def _folders(request: Request, tasks: Sequence[SlideTask]) -> set[Path]:
-    """Folders that slides' folders are made in; those outside the output folder are made and proven here."""
+    """Parents of the slides' folders; those outside the output folder are created and checked here."""
     out = make_folder(request.out.absolute())
     beyond = {task.out.parent for task in tasks if out not in task.out.parents}
     return {out, *map(make_folder, beyond), *(task.out.parent for task in tasks)}
@@ -110,7 +110,7 @@ def _of_run(tasks: Sequence[SlideTask], name: str, roots: set[Path]) -> list[Sli
 def _look_up(
     tasks: Sequence[SlideTask], states: Sequence[SlideState], told: TableKeeper, stop: Stop
 ) -> list[tuple[SlideTask, SlideState]]:
-    """Slides that are left to do; the others are told of. Ends early where the run is to stop."""
+    """Slides that are left to do; reports the others. Ends early where a stop is asked."""
     left = []
     with ThreadPoolExecutor(LOOK_UP_THREADS) as threads:
         for earlier, state in zip(threads.map(_earlier, tasks), states, strict=True):

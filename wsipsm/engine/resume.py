@@ -126,7 +126,7 @@ class EarlierWork:
 
 
 def look_up(task: SlideTask) -> EarlierWork:
-    """Read what is there of a slide; cheap where its file did not change since.
+    """Earlier work on a slide; cheap to find where its file did not change since.
 
     Raises
     ------
@@ -201,7 +201,7 @@ def _why_afresh(record: dict[str, Any], fingerprint: str, task: SlideTask) -> st
 
 
 def _lacking(record: dict[str, Any], task: SlideTask) -> str:
-    """What is wanted of a finished slide and cannot be made of its stored cells; empty where there is nothing."""
+    """Output that is asked for and cannot be made from the stored cells, for people; empty where there is none."""
     if lost := [name for name in missing_outputs(task.out) if name != "cells.geojson.gz"]:
         return f"{', '.join(lost)} of the last run is missing"
     stored = _output(record).get("arrays", [])
@@ -251,7 +251,7 @@ def put_aside(out: Path, keep: Callable[[Path], bool] = lambda _: False) -> list
 
 
 def has_tiles(path: Path) -> bool:
-    """Whether a folder is scratch that the next run goes on from: the maps of a tile or more are stored in it."""
+    """Whether a scratch folder has the maps of a tile or more, from which the next run goes on."""
     return any((path / "mapped").glob("[!.]*"))
 
 

@@ -18,14 +18,14 @@ from wsipsm.core.versions import versions
 from wsipsm.engine.cluster.plugin import settle_worker
 
 ASK_SECONDS = 30
-"""How long an answer of a worker is waited for; one that does not answer then is asked again."""
+"""Time limit for an answer of a worker, s; one that does not answer is asked again."""
 
 Check = Callable[[], str]
-"""Called on a worker: why it cannot work for this run, for people; empty where it can."""
+"""Called on a worker; the reason why it cannot work for this run, empty where it can."""
 
 
 class Admission:
-    """Asks workers that come, without waiting for their answers, and keeps who may work.
+    """Checks workers as they join, without waiting for their answers, and keeps those that pass.
 
     Parameters
     ----------

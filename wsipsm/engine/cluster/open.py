@@ -86,7 +86,7 @@ def connect(
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Keep Dask's own words to itself: it would print a traceback for whatever goes wrong; ours go to failed.csv."""
+    """Silence Dask's loggers, which would print tracebacks that go to failed.csv anyway."""
     loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
     before = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,4 +1,4 @@
-"""What a worker process is told before its first task: which GPU is its own, and to work beside others."""
+"""Set-up of a worker process before its first task: its own GPU, threads, memory."""
 
 from __future__ import annotations
 

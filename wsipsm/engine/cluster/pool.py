@@ -23,13 +23,13 @@ from wsipsm.engine.cluster.remote import (
 )
 
 JOBS_SECONDS = 15
-"""How often a manager is asked about jobs while no worker ever came."""
+"""Interval at which a manager is asked about jobs while no worker ever came, s."""
 
 ANSWER_SECONDS = 2
-"""How long one answer of the scheduler is waited for before whoever asked to stop is heard."""
+"""Time limit for one answer of the scheduler, s; a stop is noticed after it."""
 
 LOST_SECONDS = 60
-"""After how long without a word a scheduler, or a local worker, is given up."""
+"""Silence after which a scheduler, or a local worker, is given up, s."""
 
 
 class Pool:
@@ -70,11 +70,11 @@ class Pool:
 
     @property
     def left_out(self) -> dict[str, str]:
-        """Workers that are there and get no task: why, by address."""
+        """Why workers get no task, by address."""
         return self._admission.refused
 
     def _greet(self) -> None:
-        """Look at a scheduler of others, and at the workers that are there."""
+        """Check an existing scheduler and its workers."""
         trusted = self._scheduler is None and self._managed is None
         self._admission = Admission(self.client, self._check, trusted=trusted)
         self._heard = time.monotonic()
@@ -84,7 +84,7 @@ class Pool:
         self.wait_for_answers(first=True)
 
     def refresh(self) -> None:
-        """Look at the workers anew: a cluster may grow and shrink.
+        """Update the list of workers: a cluster may grow and shrink.
 
         Raises
         ------
@@ -148,7 +148,7 @@ class Pool:
 
     @property
     def alive(self) -> bool:
-        """Whether the scheduler is there, or may be back in a moment."""
+        """Whether the scheduler is connected, or being connected again."""
         return self.client.status in {"running", "connecting"}
 
     def restore(self, give_up: Callable[[], bool]) -> None:
@@ -178,6 +178,6 @@ class Pool:
         )
 
     def close(self) -> None:
-        """Let go of the scheduler."""
+        """Disconnect from the scheduler."""
         with contextlib.suppress(OSError, TimeoutError, CommClosedError, CancelledError):
             self.client.close(timeout=RETRY_SECONDS)

@@ -18,7 +18,7 @@ from wsipsm.config import RecipeConfig, dump_yaml
 from wsipsm.core.errors import ExtraError, ScheduleError
 
 ASK_SECONDS = 10
-"""How long an answer of a manager is waited for."""
+"""Time limit for an answer of a manager, s."""
 
 
 @contextlib.contextmanager

@@ -13,10 +13,10 @@ from wsipsm.core.versions import versions
 from wsipsm.engine.cluster.admission import other_versions
 
 CONNECT_SECONDS = 30
-"""How long a scheduler and its first worker are waited for."""
+"""Time limit for a scheduler and its first worker to answer, s."""
 
 RETRY_SECONDS = 5
-"""How long one try to reach a scheduler that was lost may take."""
+"""Time limit for one try to reach a lost scheduler, s."""
 
 
 class UnreachableError(ScheduleError):

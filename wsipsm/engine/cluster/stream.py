@@ -22,10 +22,10 @@ from wsipsm.engine.cluster.stop import GRACE_SECONDS, Stop
 from wsipsm.engine.cluster.task import TOPIC, Failure, Source, Task, call_task
 
 POLL_SECONDS = 0.5
-"""How often the source is asked although no task ended, and how long a result that ended is waited for."""
+"""Polling interval while no task completes, and time limit for fetching a completed result, s."""
 
 MOST_DEATHS = 2
-"""After how many deaths of workers that had it a task is given up."""
+"""Worker deaths after which their task is given up."""
 
 
 def run_stream(pool: Pool, source: Source, stop: Stop | None = None) -> None:
@@ -58,7 +58,7 @@ def run_stream(pool: Pool, source: Source, stop: Stop | None = None) -> None:
 
 
 def _drive(stream: _Stream, source: Source, stop: Stop) -> None:
-    """Run tasks until none is left or a stop is over."""
+    """Run tasks until none is left or the grace period of a stop has expired."""
     with _listening(stream.pool.client, source):
         stream.send()
         told = _Said(source)
@@ -78,7 +78,7 @@ def _drive(stream: _Stream, source: Source, stop: Stop) -> None:
 
 
 class _Said:
-    """Says a thing when it becomes true, not while it stays so."""
+    """Logs a condition when it becomes true, not while it stays true."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -106,7 +106,7 @@ class _Running:
 
     @property
     def key(self) -> str:
-        """Name of this try, for Dask."""
+        """Dask key of this try."""
         again = self.tries + self.deaths
         return f"{self.task.key}~{again}" if again else self.task.key
 
@@ -136,7 +136,7 @@ class _Stream:
             self.send(_Running(task))
 
     def settle(self, source: Source) -> None:
-        """Hand the tasks that ended to the source; waits a little for the first."""
+        """Hand completed tasks to the source; waits up to `POLL_SECONDS` for the first."""
         with contextlib.suppress(queue.Empty):
             in_time = self._settle_one(self._ended.get(timeout=POLL_SECONDS), source)
             while in_time:
@@ -145,12 +145,12 @@ class _Stream:
             raise CancelledError(self.pool.client.status)
 
     def abandon(self) -> None:
-        """Forget what is still under way."""
+        """Drop the tasks under way."""
         self.pool.client.cancel(list(self.running), force=True)
         self.running.clear()
 
     def _settle_one(self, future: Future[Any], source: Source) -> bool:
-        """Hand one on; returns False where its result does not come now, as its worker is slow or gone."""
+        """Hand one completed task to the source; False where its result cannot be fetched now (worker slow or gone)."""
         run = self.running.get(future)
         if run is None:  # taken back
             return True
@@ -173,7 +173,7 @@ class _Stream:
         return True
 
     def _lost(self, run: _Running, deaths: int, source: Source) -> None:
-        """Try a task once more whose worker died, or give it up."""
+        """Retry a task whose worker died, or give it up."""
         run = replace(run, deaths=run.deaths + deaths)
         if run.deaths < MOST_DEATHS:
             self._unsent.append(run)
@@ -183,7 +183,7 @@ class _Stream:
         source.failed(run.task, Failure(WorkerLostError(text), text))
 
     def _take_back(self, source: Source) -> None:
-        """Take back what no worker can do any more, as all that it was given to are gone."""
+        """Take back tasks whose workers are all gone."""
         for future, run in list(self.running.items()):
             if not future.done() and not run.among & self.pool.workers:
                 del self.running[future]
@@ -191,7 +191,7 @@ class _Stream:
                 self._lost(run, 1, source)
 
     def send(self, *more: _Running) -> None:
-        """Submit what is unsent, and more; what has no worker now, or a lost scheduler does not take, stays unsent."""
+        """Submit unsent tasks, and more; those without a worker now, or that a lost scheduler refuses, stay unsent."""
         self._unsent.extend(more)
         for _ in range(len(self._unsent)):
             if among := self._choose(self._unsent[0]):
@@ -201,7 +201,7 @@ class _Stream:
                 self._unsent.rotate(-1)
 
     def _choose(self, run: _Running) -> frozenset[str]:
-        """Workers that may do a task: others than those that failed at it, where there are others.
+        """Workers that may do a task; those that failed at it only where there are no others.
 
         A task that lost a worker gets one by itself, without another such task, which may be what killed the first.
         """
@@ -236,7 +236,7 @@ class _Deaths:
 
 
 def _result_of(future: Future[Any], task: Task) -> Any:
-    """What a task gave, a `Failure`, or how many workers died over it.
+    """Result of a task, a `Failure`, or how many workers died over it.
 
     Raises
     ------

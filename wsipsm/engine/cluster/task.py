@@ -1,4 +1,4 @@
-"""What goes through the stream: tasks out, results and failures back; and what a worker does with a task."""
+"""Tasks, failures, the source of tasks, and how a worker runs a task."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from wsipsm.core.errors import DiskFullError, ScheduleError, describe_error
 from wsipsm.core.files import is_disk_full
 
 TOPIC = "wsipsm-progress"
-"""Dask topic on which workers tell of progress inside long tasks."""
+"""Dask topic for progress inside long tasks."""
 
 TELL_SECONDS = 0.25
-"""Least time between two words of progress of one task; the scheduler keeps every event."""
+"""Least time between two progress messages of one task, s; the scheduler keeps every event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Task:
     args : tuple
         Small picklable arguments.
     kind : str
-        By which the source tells what a result is of.
+        Kind of work, by which the source recognises what a result is of.
     gpu : bool
         Whether the call needs the worker's GPU, where workers have one.
     progress : bool
@@ -70,13 +70,13 @@ class Failure:
 
 
 class Source(Protocol):
-    """What is to be done, asked for one task at a time."""
+    """Gives out tasks one at a time and takes their results."""
 
     def next_task(self) -> Task | None:
-        """Give a task that can start now, or None while there is none."""
+        """Task that can start now; None while there is none."""
 
     def over(self) -> bool:
-        """Tell whether no task will come any more."""
+        """Whether no task will come any more."""
 
     def done(self, task: Task, result: Any) -> None:
         """Take the result of a task."""
@@ -85,17 +85,17 @@ class Source(Protocol):
         """Take a failure, after all tries."""
 
     def said(self, text: str) -> None:
-        """Take a word on the run as a whole."""
+        """Log a run-level message."""
 
     def told(self, message: dict[str, Any]) -> None:
         """Take progress from inside a task; called from another thread."""
 
     def tick(self) -> None:
-        """Do what is due now and then; called about twice a second."""
+        """Do periodic work; called about twice a second."""
 
 
 def call_task(task: Task) -> Any:
-    """Do a task on a worker; what it raises comes back as a `Failure`, so that the client learns where it happened."""
+    """Run a task on a worker; an exception comes back as a `Failure` with traceback and worker."""
     address = get_worker().address
     try:
         call = pkgutil.resolve_name(task.target)
@@ -118,7 +118,7 @@ def _teller() -> Callable[[dict[str, Any]], None]:
 
 
 def _sendable(error: Exception) -> Exception:
-    """The error alone, or one of ours with its words where it cannot travel."""
+    """The error without its context, or one of ours with the same message where it cannot be pickled."""
     if is_disk_full(error) and not isinstance(error, DiskFullError):
         error = DiskFullError(describe_error(error))
     # Errors that led to it may be of classes that cannot travel, and are in the traceback as text.

@@ -44,7 +44,7 @@ from wsipsm.tissue.tiles import Tile
 TISSUE_COLOR = (60, 180, 75)
 
 PUBLISH_SECONDS = 60
-"""How long one worker waits for another that moves the same slide's files to their final names."""
+"""Time limit for another worker that moves the same slide's files to their final names, s."""
 
 
 def assemble(ref: JobRef, tally: Tally) -> OutputReport:
@@ -220,7 +220,7 @@ def _record(job: Job, slide: Slide, tally: Tally, *, classes: dict[str, int], ow
 def _publish(draft: Path, ref: JobRef) -> None:
     """Move a draft's files to their final names; what an earlier run left goes first, its ``run.json`` before all.
 
-    One at a time, and once a run: a worker that was taken for lost may be finishing the same slide.
+    One at a time, and once a run: a worker that was taken for lost may be assembling the same slide.
     """
     out = ref.load().task.out
     flush_tree(draft)

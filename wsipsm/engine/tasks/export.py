@@ -23,7 +23,7 @@ from wsipsm.results.formats import FORMATS
 from wsipsm.results.formats.geojson import GeoJsonWriter
 
 LOCK_SECONDS = 60
-"""How long one worker waits for another that makes the same slide's files."""
+"""Time limit for another worker that writes the same slide's files, s."""
 
 
 def export(task: SlideTask) -> OutputReport:
