@@ -13,7 +13,7 @@ from wsipsm.core.errors import UnreadableSlideError
 from wsipsm.slide import open_slide
 from wsipsm.slide.sample import HE_FIELD_MPP, he_field
 from wsipsm.tissue.find import find_tissue
-from wsipsm.training.fields import sample_slide
+from wsipsm.training.slide_sample import sample_slide
 
 CONFIG = load_config("he", ("encoder.patches=32", "training.fields=1"))
 

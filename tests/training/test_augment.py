@@ -9,7 +9,7 @@ from skimage.draw import disk
 from wsipsm.config import TrainingConfig
 from wsipsm.stain.optics import STAIN_VECTORS, Floats
 from wsipsm.training.augment import Sample, draw
-from wsipsm.training.targets import Target, depth
+from wsipsm.training.targets import Target, distance_map
 
 PLAIN = TrainingConfig(patch_px=64, min_scale=1, max_scale=1, stain_jitter=0, od_shift=0, blur_px=0.3, noise_od=0)
 
@@ -20,7 +20,7 @@ def field(height: int = 120, width: int = 150) -> tuple[Floats, Target]:
     for label, (y, x) in enumerate([(20, 30), (70, 40), (50, 100), (100, 120), (90, 80)], start=1):
         labels[disk((y, x), 11, shape=labels.shape)] = label
     nucleus = (labels > 0).astype(np.uint8)
-    target = Target(nucleus, depth(labels), np.where(nucleus, 1, 0.25).astype(np.float32))
+    target = Target(nucleus, distance_map(labels), np.where(nucleus, 1, 0.25).astype(np.float32))
     return np.repeat(nucleus[..., None], 3, axis=2).astype(np.float32), target
 
 
@@ -32,7 +32,7 @@ def drawn(seed: int, config: TrainingConfig = PLAIN) -> Sample:
 def test_a_sample_follows_from_its_generator() -> None:
     first, again, other = (drawn(seed, TrainingConfig(patch_px=64)) for seed in (5, 5, 6))
 
-    for name in ("planes", "nucleus", "depth", "weight"):
+    for name in ("planes", "nucleus", "distance", "weight"):
         np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
     assert not np.array_equal(first.planes, other.planes)
 
@@ -42,7 +42,7 @@ def test_targets_lie_where_the_image_has_them_under_every_turn() -> None:
     for seed in range(60):
         sample = drawn(seed)
         np.testing.assert_array_equal(sample.planes[0] > 0.5, sample.nucleus > 0)
-        np.testing.assert_array_equal(sample.depth > 0, sample.nucleus > 0)
+        np.testing.assert_array_equal(sample.distance > 0, sample.nucleus > 0)
         np.testing.assert_array_equal(sample.weight == 1, sample.nucleus > 0)
         seen.add(sample.nucleus.tobytes())
     assert len(seen) == 60
@@ -60,8 +60,8 @@ def test_shapes_and_types() -> None:
     sample = drawn(1)
 
     assert sample.planes.shape == (3, 64, 64)
-    assert sample.nucleus.shape == sample.depth.shape == sample.weight.shape == (64, 64)
-    assert all(getattr(sample, name).dtype == np.float32 for name in ("planes", "nucleus", "depth", "weight"))
+    assert sample.nucleus.shape == sample.distance.shape == sample.weight.shape == (64, 64)
+    assert all(getattr(sample, name).dtype == np.float32 for name in ("planes", "nucleus", "distance", "weight"))
 
 
 def test_a_field_smaller_than_a_crop_is_enlarged() -> None:

@@ -225,7 +225,7 @@ def test_a_training_killed_in_every_stage_ends_like_an_undisturbed_one(
 
     assert_same_model(tmp_path / "model.pt", trained / "model.pt")
     assert losses(tmp_path) == losses(trained)
-    left = [path for path in tmp_path.rglob("*") if path.suffix in {".state", ".pair"}]
+    left = [path for path in tmp_path.rglob("*") if path.suffix == ".state"]
     assert not left
 
 

@@ -14,8 +14,8 @@ from skimage.segmentation import find_boundaries
 
 from wsipsm.training.metrics import Row
 from wsipsm.training.pictures import SCALE, SHOWN_PX, outlined, panels, spread
+from wsipsm.training.pseudo_labels import PseudoLabels
 from wsipsm.training.report import render
-from wsipsm.training.teacher import Taught
 
 RECORD = {
     "inputs": [
@@ -30,13 +30,13 @@ RECORD = {
 }
 
 
-def field() -> tuple[npt.NDArray[np.uint8], Taught]:
+def field() -> tuple[npt.NDArray[np.uint8], PseudoLabels]:
     labels = np.zeros((200, 240), np.int32)
     labels[disk((100, 120), 12)] = 1
     labels[disk((100, 143), 12)] = 2
     image = np.random.default_rng(0).integers(120, 250, (200, 240, 3), dtype=np.uint8)
     activation = (labels > 0).astype(np.uint8) * 200
-    return image, Taught(labels, np.where(labels > 0, 0.9, 0.1).astype(np.float32), activation)
+    return image, PseudoLabels(labels, np.where(labels > 0, 0.9, 0.1).astype(np.float32), activation)
 
 
 def opened(content: bytes) -> npt.NDArray[np.uint8]:
@@ -67,18 +67,18 @@ def checked(page: str) -> _Checker:
 
 
 def test_outlines_are_the_inner_boundaries_of_scikit_image() -> None:
-    image, taught = field()
+    image, pseudo = field()
 
-    drawn = outlined(image, taught.labels)
+    drawn = outlined(image, pseudo.labels)
 
     changed = (drawn != image).any(axis=-1)
-    np.testing.assert_array_equal(changed, find_boundaries(taught.labels, mode="inner", connectivity=1))
+    np.testing.assert_array_equal(changed, find_boundaries(pseudo.labels, mode="inner", connectivity=1))
 
 
 def test_panels_show_the_middle_of_the_field_in_the_order_of_the_path() -> None:
-    image, taught = field()
+    image, pseudo = field()
 
-    shown = dict(panels(image, taught, taught))
+    shown = dict(panels(image, pseudo, pseudo))
 
     assert list(shown) == [
         "image", "activation map", "pseudo mask", "pseudo labels", "nucleus probability", "what the segmenter finds",
@@ -86,15 +86,15 @@ def test_panels_show_the_middle_of_the_field_in_the_order_of_the_path() -> None:
     y, x = (200 - SHOWN_PX) // 2, (240 - SHOWN_PX) // 2
     np.testing.assert_array_equal(opened(shown["image"]), image[y : y + SHOWN_PX, x : x + SHOWN_PX])
     assert opened(shown["pseudo labels"]).shape == (SCALE * SHOWN_PX, SCALE * SHOWN_PX, 3)
-    mask, inside = opened(shown["pseudo mask"]).astype(int), taught.labels[y : y + SHOWN_PX, x : x + SHOWN_PX] > 0
+    mask, inside = opened(shown["pseudo mask"]).astype(int), pseudo.labels[y : y + SHOWN_PX, x : x + SHOWN_PX] > 0
     np.testing.assert_array_equal(np.ptp(mask, axis=-1) > 0, inside)
     assert len(np.unique(opened(shown["activation map"]).reshape(-1, 3), axis=0)) == 2
 
 
 def test_before_there_is_a_segmenter_its_pictures_are_left_out() -> None:
-    image, taught = field()
+    image, pseudo = field()
 
-    assert len(panels(image, taught, None)) == 4
+    assert len(panels(image, pseudo, None)) == 4
 
 
 def test_fields_are_shown_of_all_slides_first() -> None:
@@ -104,8 +104,8 @@ def test_fields_are_shown_of_all_slides_first() -> None:
 
 
 def test_the_page_needs_no_network_and_names_everything() -> None:
-    image, taught = field()
-    rows = [("a & b, field 1", panels(image, taught, taught))]
+    image, pseudo = field()
+    rows = [("a & b, field 1", panels(image, pseudo, pseudo))]
     metrics = [Row("encoder", 0, s, 1 / s, 0.1) for s in range(1, 41)]
     metrics += [Row("segmenter", r, s, 1 / s, 0.1) for r in (0, 1) for s in range(1, 31)]
 

@@ -11,7 +11,7 @@ from skimage.measure import regionprops
 from skimage.morphology import convex_hull_image
 
 from wsipsm.config import TrainingConfig
-from wsipsm.training.targets import convex, depth, ellipse_fill, make_target, trusted
+from wsipsm.training.targets import convex, distance_map, ellipse_fill, make_target, trusted
 
 Labels = npt.NDArray[np.int32]
 MPP = 0.5
@@ -38,11 +38,11 @@ def field() -> tuple[Labels, npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
     return labels, probability, image
 
 
-def test_depth_is_the_distance_to_the_outline_of_each_instance_over_its_largest() -> None:
+def test_the_distance_map_is_the_distance_to_the_outline_of_each_instance_over_its_largest() -> None:
     labels, _, _ = field()
     labels[16, 26:30] = 3  # touches 1: another instance is outline too
 
-    found = depth(labels)
+    found = distance_map(labels)
 
     expected = np.zeros(labels.shape)
     for label in range(1, 5):
@@ -52,13 +52,13 @@ def test_depth_is_the_distance_to_the_outline_of_each_instance_over_its_largest(
     assert found.dtype == np.float32
 
 
-def test_depth_has_the_same_bits_wherever_it_lies_in_memory() -> None:
+def test_the_distance_map_has_the_same_bits_wherever_it_lies_in_memory() -> None:
     labels, rng = field()[0], np.random.default_rng(0)
 
     found = set()
     for _ in range(20):
         _kept = [np.empty(size, np.uint8) for size in rng.integers(1, 100_000, 20)]
-        found.add(depth(labels).tobytes())
+        found.add(distance_map(labels).tobytes())
 
     assert len(found) == 1
 
@@ -115,7 +115,7 @@ def test_weights_follow_trust_and_what_may_be_a_missed_nucleus() -> None:
     assert set(np.unique(target.weight[labels == 2])) == {np.float32(0.1)}
     assert target.weight[41, 5] == np.float32(0.1)
     np.testing.assert_array_equal(target.nucleus, convex(labels) > 0)
-    np.testing.assert_array_equal(target.depth > 0, target.nucleus > 0)
+    np.testing.assert_array_equal(target.distance > 0, target.nucleus > 0)
 
 
 def test_a_field_without_labels_is_all_background() -> None:
@@ -125,5 +125,5 @@ def test_a_field_without_labels_is_all_background() -> None:
     target = make_target(nothing.astype(np.int32), nothing.astype(np.float32), image, TrainingConfig(), mpp=MPP)
 
     assert not target.nucleus.any()
-    assert not target.depth.any()
+    assert not target.distance.any()
     assert (target.weight == 1).all()

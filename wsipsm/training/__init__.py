@@ -1,1 +1,1 @@
-"""Learning without labels: patches, the self-supervised task, and the fit of one slide."""
+"""Training without annotations: slide samples, pseudo labels, self-training of the segmenter."""

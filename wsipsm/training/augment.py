@@ -1,10 +1,9 @@
-"""Random crops with turned, resized, restained, blurred and noisy pixels."""
+"""Augmented crops: random position, scale, rotation, mirroring, stain strength, blur and noise."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -17,17 +16,16 @@ from wsipsm.training.targets import Target
 
 _TO_STAINS = np.linalg.inv(STAIN_VECTORS).astype(np.float32)
 _FROM_STAINS = STAIN_VECTORS.astype(np.float32)
-_LEAK = 0.15  # of one stain into the other, as vectors that were found are never quite right
-_SHARE = 0.3  # of the samples that are blurred, and of those that get noise
+_LEAK = 0.15  # of one stain into the other, as estimated stain vectors are never exact
+_SHARE = 0.3  # of the crops that are blurred, and of those that get noise
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One training sample: input (planes, y, x), and targets (y, x), all float32."""
+class Sample(NamedTuple):
+    """Crop: input (planes, y, x) and targets (y, x), all float32."""
 
     planes: Floats
     nucleus: Floats
-    depth: Floats
+    distance: Floats
     weight: Floats
 
 
@@ -39,7 +37,7 @@ def draw(
     *,
     stain: Stain,
 ) -> Sample:
-    """Sample of a field.
+    """Draw an augmented crop of a field.
 
     Parameters
     ----------
@@ -48,16 +46,16 @@ def draw(
     target : Target
         Of the field.
     config : TrainingConfig
-        Side of a crop and strengths.
+        Side of a crop, and strength of each augmentation.
     rng : numpy.random.Generator
-        Decides everything.
+        The only source of randomness.
     stain : {'he', 'unknown'}
-        What the planes are.
+        Whether the planes are of named stains.
     """
     side = config.patch_px
     scale = np.exp(rng.uniform(np.log(config.min_scale), np.log(config.max_scale)))
-    reach = min(round(side / scale), *target.depth.shape)
-    y, x = (int(rng.integers(limit - reach + 1)) for limit in target.depth.shape)
+    reach = min(round(side / scale), *target.distance.shape)
+    y, x = (int(rng.integers(limit - reach + 1)) for limit in target.distance.shape)
     window = slice(y, y + reach), slice(x, x + reach)
     turn, mirror = int(rng.integers(4)), bool(rng.integers(2))
 
@@ -70,20 +68,20 @@ def draw(
     return Sample(
         planes=np.ascontiguousarray(_disturbed(cut(planes_of(window), inter), config, rng, stain).transpose(2, 0, 1)),
         nucleus=cut(target.nucleus[window], cv2.INTER_NEAREST_EXACT).astype(np.float32),
-        depth=cut(target.depth[window], inter),
+        distance=cut(target.distance[window], inter),
         weight=cut(target.weight[window], cv2.INTER_NEAREST_EXACT),
     )
 
 
 def _disturbed(planes: Floats, config: TrainingConfig, rng: np.random.Generator, stain: Stain) -> Floats:
-    """Other strengths of each stain; a veil; blur; noise."""
+    """Planes with jittered stain strengths and an offset of the density, blur and noise; (y, x, 3) float32."""
     strength = rng.uniform(1 - config.stain_jitter, 1 + config.stain_jitter, 3).astype(np.float32)
-    veil = rng.uniform(-config.od_shift, config.od_shift, 3).astype(np.float32)
+    shift = rng.uniform(-config.od_shift, config.od_shift, 3).astype(np.float32)
     restained: Floats
     if stain == "he":
-        restained = np.asarray(((planes @ _TO_STAINS) * strength + veil) @ _FROM_STAINS, np.float32)
+        restained = np.asarray(((planes @ _TO_STAINS) * strength + shift) @ _FROM_STAINS, np.float32)
     else:
-        restained = planes * strength + veil
+        restained = planes * strength + shift
         restained += np.float32(rng.uniform(-_LEAK, _LEAK)) * planes[..., [1, 0, 2]]
         restained[..., 2] = restained[..., :2].mean(axis=-1)
     if rng.random() < _SHARE:

@@ -1,4 +1,4 @@
-"""The folder of a training: where each file lies, and what is already done."""
+"""Output folder of a training: its files, its record ``train.json``, and which stages and rounds are done."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from wsipsm.core.files import make_folder, write_json
 from wsipsm.core.own_files import bad_record, refuse_foreign, remove_owned
 
 STAGES = ("fields", "encoder", "pseudolabels", "segmenter")
-"""In order; each rests on those before it."""
+"""In order; each depends on those before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """Files of a training."""
+    """Paths of the files of a training."""
 
     path: Path
 
     @property
     def encoder(self) -> Path:
-        """Activation network."""
+        """Pretrained activation network."""
         return self.path / "encoder.pt"
 
     @property
     def model(self) -> Path:
-        """What comes out."""
+        """The trained segmenter."""
         return self.path / "model.pt"
 
     @property
@@ -43,84 +43,68 @@ class Folder:
 
     @property
     def record(self) -> Path:
-        """What was done with what."""
+        """Inputs, settings and progress, see :class:`Record`."""
         return self.path / "train.json"
 
     @property
     def report(self) -> Path:
-        """To look at."""
+        """Page with pictures and loss curves."""
         return self.path / "training.html"
 
     def fields(self, name: str) -> Path:
-        """Fields and patches of a slide."""
+        """Sample of a slide: fields and patches."""
         return self.path / "fields" / f"{name}.npz"
 
     def labels(self, name: str) -> Path:
-        """Pseudo labels of the fields of a slide."""
+        """Pseudo labels of a slide's fields."""
         return self.path / "pseudolabels" / f"{name}.npz"
 
     def round(self, number: int) -> Path:
         """Segmenter after a round."""
         return self.path / f"round-{number}.pt"
 
-    def pair(self, number: int, member: int) -> Path:
-        """Network of a member and its running mean after a round, which the next one goes on from."""
-        return self.path / f"round-{number}-{member}.pair"
-
     def state(self, number: int, member: int) -> Path:
-        """State of a member within a round."""
+        """Networks and optimiser of a member within and after a round; the next round goes on from them."""
         return self.path / f"round-{number}-{member}.state"
 
+    def states(self, *, rounds: int, members: int) -> set[Path]:
+        """States of all rounds and members."""
+        return {self.state(n, m) for n in range(rounds + 1) for m in range(members)}
+
     def rounds_done(self, config: TrainingConfig) -> int:
-        """How many rounds need not be learnt again."""
+        """Number of rounds whose segmenter and states are complete."""
         done = [
             n
             for n in range(config.rounds + 1)
-            if self.round(n).is_file() and all(self.pair(n, m).is_file() for m in range(config.members_in_round(n)))
+            if self.round(n).is_file() and all(self.state(n, m).is_file() for m in range(config.members_in_round(n)))
         ]
         return max(done, default=-1) + 1
 
-    def pairs(self, *, rounds: int, members: int) -> set[Path]:
-        """Networks that rounds go on from, of all rounds and members."""
-        return {self.pair(n, m) for n in range(rounds + 1) for m in range(members)}
-
     def files(self, stages: Iterable[str], names: Iterable[str], *, rounds: int, members: int) -> set[Path]:
-        """All that some stages of a training write.
-
-        Parameters
-        ----------
-        stages : iterable of str
-            Of `STAGES`.
-        names : iterable of str
-            Of the slides.
-        rounds, members : int
-            Of the segmenter.
-        """
+        """All files that some of `STAGES` write, for slides of these names and a segmenter of these settings."""
         names, numbers = list(names), range(rounds + 1)
-        states = {self.state(n, m) for n in numbers for m in range(members)}
         by_stage = {
             "fields": {self.fields(name) for name in names},
             "encoder": {self.encoder, self.metrics},
             "pseudolabels": {self.labels(name) for name in names} | {self.report},
             "segmenter": {self.round(n) for n in numbers}
-            | self.pairs(rounds=rounds, members=members)
-            | states
+            | self.states(rounds=rounds, members=members)
             | {self.metrics, self.report, self.model},
         }
         return {self.record}.union(*(by_stage[stage] for stage in stages))
 
 
 def stage_digests(config: Mapping[str, Any], inputs: list[Any], init: str | None) -> dict[str, str]:
-    """Sixteen hexadecimal digits a stage, that change when its result could.
+    """Digest of each stage, 16 hexadecimal digits, that changes when the result of the stage could.
 
     Parameters
     ----------
     config : mapping
         The configuration, JSON-ready.
     inputs : list
-        JSON-ready facts about the slides: fingerprints and resolutions.
+        Fingerprint and resolution of each slide, JSON-ready.
     init : str or None
-        Hash of the checkpoint that the segmenter starts from.
+        SHA-256 of the checkpoint that the segmenter starts from.
     """
     encoder, training = config["encoder"], config["training"]
     sampled = [encoder[key] for key in ("seed", "patches", "patch_px")]
@@ -139,7 +123,7 @@ def stage_digests(config: Mapping[str, Any], inputs: list[Any], init: str | None
 
 
 class Record:
-    """``train.json``: inputs, settings, and for each stage its digest and seconds.
+    """The record ``train.json``: inputs, settings, and digest and seconds of each stage.
 
     Parameters
     ----------
@@ -156,18 +140,18 @@ class Record:
     def begin(
         cls, folder: Folder, digests: Mapping[str, str], facts: Mapping[str, Any], *, fresh: bool = False
     ) -> Record:
-        """Record of a folder that holds no training yet, or the first stages of this very training.
+        """Create the record, or continue that of the same training.
 
         Parameters
         ----------
         folder : Folder
-            It exists.
+            Exists already.
         digests : mapping
             See `stage_digests`.
         facts : mapping
-            Inputs, settings and the like, which the record keeps.
+            Inputs, settings, device and the like, copied to the record.
         fresh : bool
-            Remove what the record lists of an earlier training, and nothing else.
+            Remove the files of an earlier training that its record lists, and no others.
 
         Raises
         ------
@@ -176,10 +160,7 @@ class Record:
         """
         held = _read(folder.record) if folder.record.is_file() else None
         owned = _files(folder, held, held["stages"]) if held else set()
-        refuse_foreign(folder.path, _files(folder, facts, STAGES) - owned)
-        if held and fresh:
-            remove_owned(owned - {folder.record})
-            remove_owned([folder.record])  # the last, as it says what was to be removed
+        claim(folder.path, folder.record, planned=_files(folder, facts, STAGES), owned=owned, fresh=fresh)
         stages = held["stages"] if held and not fresh else {}
         if other := [s for s in STAGES if s in stages and stages[s]["digest"] != digests[s]]:
             raise OutputError(
@@ -192,7 +173,7 @@ class Record:
     def _of(cls, folder: Folder, facts: Mapping[str, Any], held: dict[str, Any]) -> Record:
         if held.get("status") == "done":
             return cls(folder.record, held)
-        names = {"names": sorted({*_names(held), *_names(facts)})}  # a slide may bear another name by now
+        names = {"names": sorted({*_names(held), *_names(facts)})}  # a slide may have been renamed since
         record = cls(folder.record, held | dict(facts) | names | {"status": "begun"})
         record.write()
         for name in ("fields", "pseudolabels"):
@@ -200,29 +181,43 @@ class Record:
         return record
 
     def enter(self, stage: str, digest: str) -> None:
-        """Say that a stage begins."""
+        """Record the start of a stage."""
         self.table["stages"].setdefault(stage, {"digest": digest, "seconds": 0.0})
         self.write()
 
     def leave(self, stage: str, seconds: float) -> None:
-        """Say that a stage is done, and how long it took this time."""
+        """Record the end of a stage; its seconds add up over starts."""
         entry = self.table["stages"][stage]
         entry["seconds"] = round(entry["seconds"] + seconds, 1)
         self.write()
 
     def write(self) -> None:
-        """Write it whole or not at all."""
+        """Write the record whole or not at all."""
         write_json(self.path, self.table)
 
 
+def claim(folder: Path, record: Path, *, planned: set[Path], owned: set[Path], fresh: bool) -> None:
+    """Refuse planned files that exist and are not ``owned`` by the record; with ``fresh`` remove the owned ones.
+
+    Raises
+    ------
+    OutputError
+        A planned file is of somebody else, or an owned one cannot be removed.
+    """
+    refuse_foreign(folder, planned - owned)
+    if owned and fresh:
+        remove_owned(owned - {record})
+        remove_owned([record])  # last, as it lists what is to be removed
+
+
 def _files(folder: Folder, facts: Mapping[str, Any], stages: Iterable[str]) -> set[Path]:
-    """What stages of a training write that has these facts, or this record."""
+    """Files that stages write, from the facts or the record of a training."""
     training = facts["config"]["training"]
     return folder.files(stages, _names(facts), rounds=training["rounds"], members=training["members"])
 
 
 def _names(table: Mapping[str, Any]) -> list[str]:
-    """Names that the files of the slides have, or had earlier in this training."""
+    """Present and earlier names of the slides."""
     return [*table.get("names", ()), *(source["name"] for source in table.get("inputs", ()))]
 
 

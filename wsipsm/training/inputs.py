@@ -1,4 +1,4 @@
-"""What a training learns from: slides, folders, patterns, plain images, or the rows of a manifest."""
+"""Inputs of a training: slides, folders, patterns, plain images, or the rows of a manifest."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _FLAT_SHARE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A slide to learn from.
+    """Slide or image to learn from.
 
     Attributes
     ----------
     path : Path
-        Where it lies.
+        Path of the file.
     mpp : float or None
-        Micrometres per level-0 pixel, instead of what its file says.
+        Micrometres per level-0 pixel, overriding the file's metadata.
     fingerprint : str
-        Of its content.
+        Fingerprint of the content.
     name : str
-        Its own among all sources: the stem, or with some of the fingerprint.
+        Unique name: the stem, where needed with the first digits of the fingerprint.
     """
 
     path: Path
@@ -49,14 +49,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A slide that nothing is learnt from, and why."""
+    """Slide that is left out, and the reason."""
 
     path: Path
     error: WsipsmError
 
     @property
     def reason(self) -> str:
-        """Why, on one line and without the path."""
+        """Reason on one line, without the path."""
         return " ".join(str(self.error).split()).removeprefix(f"{self.path}: ")
 
     def to_dict(self) -> dict[str, str]:
@@ -67,21 +67,21 @@ class Skipped:
 def find_sources(
     inputs: Sequence[str | Path], *, slide_mpp: float | None = None, skip: Path | None = None
 ) -> tuple[list[Source], list[Skipped]]:
-    """Slides to learn from, each content once, and those that cannot be opened.
+    """Slides to learn from, without duplicates, and the slides left out.
 
     Parameters
     ----------
     inputs : sequence of str or Path
         Slides, plain images, folders, patterns, or manifests, of which ``slide`` and ``mpp`` are read.
     slide_mpp : float, optional
-        Micrometres per level-0 pixel of all that have none in a manifest.
+        Micrometres per level-0 pixel of inputs without a value in a manifest.
     skip : Path, optional
-        Folder of results, which is no input.
+        Output folder, which is no input.
 
     Raises
     ------
     InputError
-        A path that does not exist, a manifest that is none.
+        A path that does not exist, or an invalid manifest.
     PixelFormatError
         An image that is not 8-bit RGB, or a label image.
     """
@@ -103,7 +103,7 @@ def find_sources(
 
 
 def refuse_nothing(left: Sequence[object], skipped: Sequence[Skipped]) -> None:
-    """Raise what the slides were left out for where none is left."""
+    """Raise the reason why slides were left out where none is left."""
     if left:
         return
     if not skipped:
@@ -134,7 +134,7 @@ def _named(sources: list[Source]) -> list[Source]:
 
 
 def _refuse_labels(slide: Slide) -> None:
-    """Refuse a plain image that holds labels: these must never be learnt from."""
+    """Refuse a plain image that looks like a label image: training must never see labels."""
     if slide.reader != "pillow":
         return
     x, y = (max(0, (size - _CHECKED_PX) // 2) for size in (slide.width_l0, slide.height_l0))
@@ -152,7 +152,7 @@ def looks_like_labels(image: Image) -> bool:
     Parameters
     ----------
     image : (y, x, 3) uint8
-        RGB; what is white says nothing.
+        RGB; white pixels are ignored.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Losses of the segmenter."""
+"""Loss of the segmenter: cross entropy, soft Dice, and smooth L1 of the distance map."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-DICE_SHARE, DEPTH_SHARE = 0.5, 2.0
+DICE_WEIGHT, DISTANCE_WEIGHT = 0.5, 2.0
 _BETA = 0.1
 
 
-def segmenter_loss(output: Tensor, nucleus: Tensor, depth: Tensor, weight: Tensor) -> Tensor:
-    """Cross entropy + 0.5 soft Dice + 2 smooth L1 of the depth, every pixel with its weight.
+def segmenter_loss(output: Tensor, nucleus: Tensor, distance: Tensor, weight: Tensor) -> Tensor:
+    """Cross entropy + 0.5 soft Dice + 2 smooth L1 (Girshick 2015, eq. 3) of the distance map, over weighted pixels.
 
     Parameters
     ----------
     output : (b, 2, y, x) Tensor
-        Logit of nucleus and depth.
-    nucleus, depth, weight : (b, y, x) Tensor
-        0 or 1; 0 to 1; 0 or more.
+        Logit of nucleus, and the predicted distance map.
+    nucleus, distance, weight : (b, y, x) Tensor
+        Targets, 0 or 1 and 0 to 1; weights, 0 or more.
 
     Returns
     -------
     () Tensor
     """
-    logit, found = output[:, 0], output[:, 1]
+    logit, predicted = output[:, 0], output[:, 1]
     entropy = F.binary_cross_entropy_with_logits(logit, nucleus, reduction="none")
-    error = F.smooth_l1_loss(found, depth, reduction="none", beta=_BETA)
+    error = F.smooth_l1_loss(predicted, distance, reduction="none", beta=_BETA)
     return (
         _weighted(entropy, weight)
-        + DICE_SHARE * soft_dice_loss(torch.sigmoid(logit), nucleus, weight)
-        + DEPTH_SHARE * _weighted(error, weight)
+        + DICE_WEIGHT * soft_dice_loss(torch.sigmoid(logit), nucleus, weight)
+        + DISTANCE_WEIGHT * _weighted(error, weight)
     )
 
 

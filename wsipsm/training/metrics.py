@@ -1,10 +1,10 @@
-"""Loss of every step, in a table that a killed training leaves whole."""
+"""Table ``metrics.csv``: loss and seconds of every optimiser step, continued by a resumed training."""
 
 from __future__ import annotations
 
 import csv
 import time
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from wsipsm.core.errors import OutputError
@@ -20,11 +20,11 @@ class Row:
     stage : str
         ``encoder`` or ``segmenter``.
     round : int
-        Of the segmenter; 0 for the encoder.
+        Round of the segmenter; 0 for the encoder.
     step : int
         From 1.
     loss : float
-        Of its batch.
+        Loss of the batch.
     seconds : float
         Wall time since the step before.
     """
@@ -40,14 +40,12 @@ COLUMNS = tuple(field.name for field in fields(Row))
 
 
 class Metrics:
-    """Table on disk that grows by a line a step.
-
-    Steps that are done again after a kill replace what was written of them.
+    """Append a line a step; a step that is repeated after a kill replaces its line.
 
     Parameters
     ----------
     path : Path
-        The CSV file; it goes on where it is.
+        The CSV file; continued if it exists.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,11 +54,11 @@ class Metrics:
         self._last = time.perf_counter()
 
     def begin(self) -> None:
-        """Start the clock of the next step: what came before it was no step."""
+        """Restart the clock, so that the next step does not count the time before it."""
         self._last = time.perf_counter()
 
     def add(self, stage: str, number: int, step: int, loss: float) -> None:
-        """Write a step.
+        """Append a step.
 
         Raises
         ------
@@ -73,16 +71,16 @@ class Metrics:
         if self._section != (stage, number):
             self._section = stage, number
             kept = [r for r in read_metrics(self.path) if (r.stage, r.round) != (stage, number) or r.step < step]
-            write_csv(self.path, COLUMNS, [_table(r) for r in kept])
+            write_csv(self.path, COLUMNS, [asdict(r) for r in kept])
         try:
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(",".join(str(value) for value in _table(row).values()) + "\n")
+                file.write(",".join(str(value) for value in asdict(row).values()) + "\n")
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be written: {error.strerror}") from None
 
 
 def read_metrics(path: Path) -> list[Row]:
-    """Steps of a table, in its order; none where there is no table, and a torn last line is left out."""
+    """Steps of a table, in its order; a torn last line is left out, a missing file has none."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             lines = file.read().split("\n")[:-1]
@@ -90,7 +88,3 @@ def read_metrics(path: Path) -> list[Row]:
         return []
     rows = [row for row in csv.DictReader(lines) if None not in row.values()]
     return [Row(r["stage"], int(r["round"]), int(r["step"]), float(r["loss"]), float(r["seconds"])) for r in rows]
-
-
-def _table(row: Row) -> dict[str, object]:
-    return {name: getattr(row, name) for name in COLUMNS}

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from wsipsm.core.geometry import Image, Labels
 from wsipsm.results.draw import label_edges, png, viridis
-from wsipsm.training.teacher import Taught
+from wsipsm.training.pseudo_labels import PseudoLabels
 
 SHOWN_PX, SCALE = 160, 2
 """Side of the middle of a field that is shown, and how much it is enlarged to draw outlines on."""
@@ -19,16 +19,16 @@ _OUTLINE = (0, 255, 60)
 _MASKED = np.array([70, 60, 220])
 
 
-def panels(image: Image, pseudo: Taught, found: Taught | None) -> list[tuple[str, bytes]]:
+def panels(image: Image, pseudo: PseudoLabels, found: PseudoLabels | None) -> list[tuple[str, bytes]]:
     """Captions and PNG files of one field, in the order of the path.
 
     Parameters
     ----------
     image : (y, x, 3) uint8
         RGB.
-    pseudo : Taught
+    pseudo : PseudoLabels
         Pseudo labels.
-    found : Taught, optional
+    found : PseudoLabels, optional
         What the segmenter finds.
     """
     seen = _middle(image)

@@ -1,11 +1,11 @@
-"""The path of a training: slides in, a segmenter out.
+"""Pipeline of a training: slides in, a segmenter out.
 
 ::
 
-    inputs -> fields -> encoder -> pseudo labels -> segmenter -> the segmenter on its own labels, again and again
+    inputs -> slide samples -> encoder -> pseudo labels -> segmenter, retrained on its own labels round by round
 
-Every arrow leaves files, and a training that was killed goes on from them: on one CPU, with the same number of threads,
-it ends with the same bits.
+Every stage writes files from which a killed training resumes. On one CPU, with the same number of threads, it then ends
+with the same bits as an undisturbed one.
 """
 
 from __future__ import annotations
@@ -22,22 +22,21 @@ from wsipsm.core.own_files import remove_owned
 from wsipsm.nuclei.calibrate import load_segmenter
 from wsipsm.nuclei.nets.checkpoint import save_checkpoint
 from wsipsm.nuclei.nets.device import pick_device
-from wsipsm.nuclei.nets.unet import Segmenter
 from wsipsm.nuclei.segmentation import SegmentationNet
-from wsipsm.training import stages
-from wsipsm.training.fields import Material
+from wsipsm.training.context import TrainingContext, Watcher
 from wsipsm.training.folder import Folder, Record, stage_digests
 from wsipsm.training.inputs import Skipped, Source, find_sources, refuse_nothing
 from wsipsm.training.metrics import Metrics
+from wsipsm.training.preparation import label_slides, learn_encoder, require_labels, sample_slides
 from wsipsm.training.report import write_report
-from wsipsm.training.training import Training, Watcher
+from wsipsm.training.self_training import train_segmenter
 
 Stage = Literal["all", "pretrain", "pseudomask", "segmenter"]
 
 
 @dataclass(frozen=True, slots=True)
 class TrainRequest:
-    """What the user asked for.
+    """Request for a training.
 
     Attributes
     ----------
@@ -49,15 +48,15 @@ class TrainRequest:
         Sections ``grid``, ``tissue``, ``recognizer`` (its stain), ``encoder``, ``pseudomask``, ``pseudolabels``,
         ``segmenter``, ``labels`` and ``training``.
     stage : {'all', 'pretrain', 'pseudomask', 'segmenter'}
-        Up to where; ``segmenter`` is the last alone, on what the others left.
+        Last stage to run; ``segmenter`` runs it alone, on the files of the stages before.
     init : Path, optional
-        Segmenter to start from; it gives the labels of the first round too.
+        Segmenter to start from; it also labels the first round.
     slide_mpp : float, optional
-        Micrometres per level-0 pixel, instead of what the slides say.
+        Micrometres per level-0 pixel, overriding the slides' metadata.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     fresh : bool
-        Drop what an earlier training left, as far as its record lists it.
+        Remove the files of an earlier training that its record lists.
     """
 
     inputs: Sequence[str]
@@ -71,19 +70,19 @@ class TrainRequest:
 
 
 def train(request: TrainRequest, watcher: Watcher) -> Path:
-    """Learn a segmenter from slides alone.
+    """Train a segmenter on slides without annotations.
 
     Returns
     -------
     Path
-        What the last stage left: ``encoder.pt``, the folder ``pseudolabels``, or ``model.pt``.
+        Result of the last stage: ``encoder.pt``, the folder ``pseudolabels``, or ``model.pt``.
 
     Raises
     ------
     InputError, SlideError, FitError
-        Nothing to learn from, or something that must not be learnt from.
+        No usable input, or an input that must not be learnt from, such as a label image.
     CheckpointError
-        ``init`` is no segmenter, or the stages before the one asked for are missing.
+        ``init`` is no segmenter, or the results of earlier stages are missing.
     OutputError
         The folder cannot be written, holds another training, or files that are not of a training.
     LockedError
@@ -97,83 +96,73 @@ def train(request: TrainRequest, watcher: Watcher) -> Path:
         return _train(request, sources, _begin(request, sources, skipped, watcher), init)
 
 
-def _train(request: TrainRequest, sources: list[Source], training: Training, init: SegmentationNet | None) -> Path:
-    """Go through the stages as far as is asked."""
+def _train(
+    request: TrainRequest, sources: list[Source], training: TrainingContext, init: SegmentationNet | None
+) -> Path:
+    """Run the stages up to the requested one."""
     watcher = training.watcher
     if training.folder.model.is_file() and request.stage in ("all", "segmenter"):
         watcher.said(f"{training.folder.path}: already trained; --fresh starts anew")
         return _close(training)
     for one in training.skipped:
         training.tell(one)
-    materials = stages.sample(training, sources)
-    encoder = stages.learn_encoder(training, materials)
+    samples = sample_slides(training, sources)
+    encoder = learn_encoder(training, samples)
     if request.stage == "pretrain":
         return training.folder.encoder
-    materials = stages.label_by_psm(training, materials, encoder)
+    samples = label_slides(training, samples, encoder)
     if request.stage == "pseudomask":
         if not training.folder.model.is_file():
-            write_report(training, materials, None)
-        return training.folder.labels("-").parent
-    mean = stages.learn_segmenter(training, materials, init)
-    return _finish(training, materials, mean)
+            write_report(training, samples, None)
+        return training.folder.path / "pseudolabels"
+    net = train_segmenter(training, samples, init)
+    write_report(training, samples, net)
+    save_checkpoint(training.folder.model, net.checkpoint())
+    return _close(training)
 
 
 def _start(request: TrainRequest) -> SegmentationNet | None:
-    """Segmenter to start from; what can be refused before slides are opened is refused here."""
+    """Check the request before slides are opened; return the segmenter to start from."""
     device = pick_device(request.device)
     if request.stage == "segmenter" and not request.fresh:
-        stages.require_labels(Folder(request.out))
+        require_labels(Folder(request.out))
     if request.init is None:
         return None
     config = request.config
     return load_segmenter(request.init, mpp=config.grid.mpp, stain=config.recognizer.stain, device=device)
 
 
-def _begin(request: TrainRequest, sources: list[Source], skipped: list[Skipped], watcher: Watcher) -> Training:
-    """Training in its folder, which holds nothing or the beginnings of this very training."""
-    folder, config = Folder(request.out), request.config
+def _begin(request: TrainRequest, sources: list[Source], skipped: list[Skipped], watcher: Watcher) -> TrainingContext:
+    """Context of the training, whose folder is empty or holds the same training unfinished."""
+    folder, config, device = Folder(request.out), request.config, pick_device(request.device)
+    init = file_hash(request.init) if request.init else None
     unused: dict[str, Any] = dict.fromkeys(("tiles", "cells", "output", "schedule"), True)
     used = config.model_dump(mode="json", exclude=unused | {"recognizer": {"method"}})
     facts = {
         "inputs": [source.to_dict() for source in sources],
         "skipped": [one.to_dict() for one in skipped],
         "config": used,
-        "init": {"path": str(request.init), "sha256": file_hash(request.init)} if request.init else None,
-        "device": pick_device(request.device).type,
+        "init": {"path": str(request.init), "sha256": init} if request.init else None,
+        "device": device.type,
     }
     content = [[source.fingerprint, source.mpp] for source in sources]
-    digests = stage_digests(used, content, file_hash(request.init) if request.init else None)
-    return Training(
+    digests = stage_digests(used, content, init)
+    return TrainingContext(
         config=config,
         folder=folder,
         record=Record.begin(folder, digests, facts, fresh=request.fresh),
         digests=digests,
-        device=pick_device(request.device),
+        device=device,
         watcher=watcher,
         metrics=Metrics(folder.metrics),
         skipped=skipped,
     )
 
 
-def _finish(training: Training, materials: list[Material], mean: Segmenter) -> Path:
-    """Write the model and the report, and drop what only a resumed training needs."""
-    folder, last = training.folder, training.config.training.rounds
-    net = SegmentationNet(
-        mean,
-        mpp=training.config.grid.mpp,
-        stain=training.config.recognizer.stain,
-        provenance=stages.provenance(training, number=last),
-        device=training.device,
-    )
-    write_report(training, materials, net)
-    save_checkpoint(folder.model, net.checkpoint())
-    return _close(training)
-
-
-def _close(training: Training) -> Path:
-    """Drop what only a resumed training needs."""
+def _close(training: TrainingContext) -> Path:
+    """Remove the states that only a resumed training needs, and mark the training as done."""
     keys = training.config.training
-    remove_owned(training.folder.pairs(rounds=keys.rounds, members=keys.members))
+    remove_owned(training.folder.states(rounds=keys.rounds, members=keys.members))
     if training.record.table["status"] != "done":
         training.record.table["status"] = "done"
         training.record.write()

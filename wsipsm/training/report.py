@@ -10,33 +10,32 @@ from typing import Any
 from wsipsm.core.files import write_bytes
 from wsipsm.nuclei.segmentation import SegmentationNet
 from wsipsm.results import html
-from wsipsm.training.fields import Material
+from wsipsm.training.context import TrainingContext
 from wsipsm.training.metrics import Row, read_metrics
 from wsipsm.training.pictures import panels, spread
-from wsipsm.training.pseudolabels import load_labels
-from wsipsm.training.teacher import labels_of_segmenters
-from wsipsm.training.training import Training
+from wsipsm.training.pseudo_labels import load_pseudo_labels, teacher_labels
+from wsipsm.training.slide_sample import SlideSample
 
 SHOWN_FIELDS = 6
 
 
-def write_report(training: Training, materials: Sequence[Material], net: SegmentationNet | None) -> None:
+def write_report(training: TrainingContext, samples: Sequence[SlideSample], net: SegmentationNet | None) -> None:
     """Write the page of a training.
 
     Parameters
     ----------
-    training : Training
+    training : TrainingContext
         Its record and metrics are shown.
-    materials : sequence of Material
+    samples : sequence of SlideSample
         Slides whose fields have pseudo labels.
     net : SegmentationNet, optional
         What came out; before there is one its pictures are left out.
     """
     rows = []
-    for slide, field in spread([len(one.fields) for one in materials], SHOWN_FIELDS):
-        one, image = materials[slide], materials[slide].fields[field]
-        pseudo = load_labels(training.folder.labels(one.source.name))[field]
-        found = labels_of_segmenters(image, [net], one.stats, training.config, final_round=True) if net else None
+    for slide, field in spread([len(one.fields) for one in samples], SHOWN_FIELDS):
+        one, image = samples[slide], samples[slide].fields[field]
+        pseudo = load_pseudo_labels(training.folder.labels(one.source.name))[field]
+        found = teacher_labels(image, [net], one.stats, training.config, final=True) if net else None
         rows.append((f"{one.source.name}, field {field + 1}", panels(image, pseudo, found)))
     page = render(training.record.table, read_metrics(training.metrics.path), rows)
     write_bytes(training.folder.report, page.encode())

@@ -1,7 +1,8 @@
-"""What the segmenter learns from labels that nobody drew: nucleus, depth, and how far each pixel is to be trusted."""
+"""Targets of the segmenter from pseudo labels: nucleus mask, normalised distance map, and a weight for each pixel."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -26,35 +27,34 @@ class Target:
     Attributes
     ----------
     nucleus : (y, x) uint8
-        1 in a nucleus.
-    depth : (y, x) float32
-        0 outside; inside a nucleus the distance to its outline over the largest in that nucleus.
+        1 in a nucleus, else 0.
+    distance : (y, x) float32
+        Normalised distance map, see :func:`distance_map`.
     weight : (y, x) float32
-        How far a pixel is trusted, 0 to 1.
+        Weight of a pixel in the loss, 0 to 1.
     """
 
     nucleus: npt.NDArray[np.uint8]
-    depth: Floats
+    distance: Floats
     weight: Floats
 
 
 def make_target(labels: Instances, probability: Map, image: Image, config: TrainingConfig, *, mpp: float) -> Target:
-    """Target of a field from labels that a teacher, or the segmenter of the round before, gave.
+    """Target of a field from its pseudo labels.
 
-    Instances that do not fill their moment ellipse, hardly stand out from their surroundings, are tiny or were not sure
-    count little, and so do pixels that may be nucleus and belong to no instance. The others are made convex, as
-    nuclei are: what the labels miss of a shape is not learnt.
+    Doubtful instances, see :func:`trusted`, get a low weight, and so do pixels that are likely nucleus but belong to no
+    instance. Every instance is extended to its convex hull, as nuclei are convex: dents of the labels are not learnt.
 
     Parameters
     ----------
     labels : (y, x) int32
         Instances.
     probability : (y, x) float32
-        Of nucleus, 0 to 1.
+        Probability of nucleus, 0 to 1.
     image : (y, x, 3) uint8
         RGB.
     config : TrainingConfig
-        What is trusted.
+        Thresholds and weight of doubtful labels.
     mpp : float
         Micrometres per pixel.
     """
@@ -62,18 +62,20 @@ def make_target(labels: Instances, probability: Map, image: Image, config: Train
     weight = np.where(good[labels], 1.0, config.doubtful_weight).astype(np.float32)
     weight[(labels == 0) & (probability > config.likely)] = config.doubtful_weight
     shaped = convex(labels)
-    return Target((shaped > 0).astype(np.uint8), depth(shaped), weight)
+    return Target((shaped > 0).astype(np.uint8), distance_map(shaped), weight)
 
 
 def trusted(
     labels: Instances, probability: Map, image: Image, config: TrainingConfig, *, mpp: float
 ) -> npt.NDArray[np.bool_]:
-    """Which instances are trusted, (N + 1,) bool by label; background always is."""
+    """Which instances are trusted, (N + 1,) bool by label; background always is.
+
+    Trusted is what is neither tiny nor uncertain, fills its moment ellipse, and is darker than the ring around it; see
+    the ``training.trusted_*`` settings.
+    """
     darkness = optical_density(image).mean(axis=-1)
     good = np.ones(int(labels.max(initial=0)) + 1, bool)
-    for label, box in enumerate(find_objects(labels), start=1):
-        if box is None:
-            continue
+    for label, box in _boxes(labels):
         near = tuple(slice(max(side.start - _RING_PX, 0), side.stop + _RING_PX) for side in box)
         mask = labels[near] == label
         ring = cv2.dilate(mask.view(np.uint8), np.ones((2 * _RING_PX + 1,) * 2, np.uint8)).astype(bool)
@@ -90,7 +92,7 @@ def trusted(
 
 
 def ellipse_fill(mask: npt.NDArray[np.bool_]) -> float:
-    """Share of its moment ellipse that a shape fills: area / (4 pi sqrt det covariance), at most 1.
+    """Area of a shape over that of the ellipse with the same second moments, 4 pi sqrt(det covariance); at most 1.
 
     Examples
     --------
@@ -106,11 +108,9 @@ def ellipse_fill(mask: npt.NDArray[np.bool_]) -> float:
 
 
 def convex(labels: Instances) -> Instances:
-    """Each instance with the free pixels of its convex hull; (y, x) int32."""
+    """Instances extended to the unlabelled pixels of their convex hulls; (y, x) int32."""
     shaped = labels.copy()
-    for label, box in enumerate(find_objects(labels), start=1):
-        if box is None:
-            continue
+    for label, box in _boxes(labels):
         mask = (labels[box] == label).view(np.uint8)
         outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         hull = np.zeros_like(mask)
@@ -120,17 +120,27 @@ def convex(labels: Instances) -> Instances:
     return shaped
 
 
-def depth(labels: Instances) -> Floats:
-    """Distance to the outline of each pixel's instance over the largest in that instance; (y, x) float32, 0 to 1."""
-    found = np.zeros(labels.shape, np.float32)
-    for label, box in enumerate(find_objects(labels), start=1):
-        if box is None:
-            continue
+def distance_map(labels: Instances) -> Floats:
+    """Distance of each pixel to the outline of its instance, divided by the largest in that instance.
+
+    One map instead of the two of HoVer-Net (Graham et al. 2019) or the rays of StarDist (Schmidt et al. 2018).
+
+    Returns
+    -------
+    (y, x) float32
+        0 outside of instances, else above 0 and at most 1.
+    """
+    normalised = np.zeros(labels.shape, np.float32)
+    for label, box in _boxes(labels):
         mask = np.pad(labels[box] == label, 1).view(np.uint8)
         distance = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
-        # OpenCV's root has other last bits wherever the array lies in memory; its square is a whole number.
+        # The last bits of OpenCV's root depend on where the array lies in memory; its square is a whole number.
         squared = np.rint(distance.astype(np.float64) ** 2)
-        here = found[box]
         inside = mask[1:-1, 1:-1] > 0
-        here[inside] = np.sqrt(squared[inside] / squared.max())
-    return found
+        normalised[box][inside] = np.sqrt(squared[inside] / squared.max())
+    return normalised
+
+
+def _boxes(labels: Instances) -> Iterator[tuple[int, tuple[slice, ...]]]:
+    """Label and bounding box of every instance."""
+    return ((label, box) for label, box in enumerate(find_objects(labels), start=1) if box is not None)

@@ -1,4 +1,4 @@
-"""The semantic clustering module: from a map and its image to the pseudo mask of the image."""
+"""Semantic clustering (Chen et al. 2023, section 2.2): pseudo mask of an image from its activation map."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def coloured(activation: Map, image: Image, *, image_weight: float) -> Floats:
 
 
 def nucleus_cluster(centres: npt.NDArray[np.floating]) -> int:
-    """Which of (k, 3) centres is nuclei, by the colour prior: the lowest sum of channels 0 and 1.
+    """Index of the cluster of nuclei among (k, 3) centres, by the colour prior: the lowest sum of channels 0 and 1.
 
     Examples
     --------
@@ -51,27 +51,28 @@ def nucleus_cluster(centres: npt.NDArray[np.floating]) -> int:
 
 
 def nuclear_pixels(pixels: Floats, settings: MaskSettings, *, seed: int) -> Mask:
-    """Pixels in the cluster of nuclei.
+    """Which pixels k-means puts into the cluster of nuclei.
 
     Parameters
     ----------
     pixels : (n, 3) float32
         Of :func:`coloured`.
     settings : MaskSettings
-        Of k-means.
+        Settings of k-means.
     seed : int
-        Of the starts and of the sampled pixels.
+        Seed of the starts and of the sampled pixels.
 
     Returns
     -------
     (n,) bool
-        All false where there are fewer colours than clusters: an image of nothing.
+        All false for a blank image, which has fewer colours than clusters.
     """
     rng = np.random.default_rng(seed)
-    sample = pixels[rng.choice(len(pixels), settings.sample_px, replace=False)] if _large(pixels, settings) else pixels
+    few = len(pixels) <= settings.sample_px
+    sample = pixels if few else pixels[rng.choice(len(pixels), settings.sample_px, replace=False)]
     if len(np.unique(sample, axis=0)) < settings.clusters:
         return np.zeros(len(pixels), np.bool_)
-    with threadpool_limits(1):  # the partial sums of several threads are added in the order they end
+    with threadpool_limits(1):  # several threads add their partial sums in any order
         means = KMeans(
             settings.clusters, init="random", n_init=settings.runs, max_iter=settings.iterations, random_state=seed
         ).fit(sample)
@@ -90,7 +91,3 @@ def cleaned(mask: Mask, settings: MaskSettings) -> Mask:
     large: Mask = remove_small_objects(mask, max_size=max(0, settings.min_area_px - 1), connectivity=1)
     filled: Mask = remove_small_holes(large, max_size=max(0, settings.max_hole_px - 1), connectivity=1)
     return filled
-
-
-def _large(pixels: Floats, settings: MaskSettings) -> bool:
-    return len(pixels) > settings.sample_px

@@ -1,4 +1,4 @@
-"""The activation network: any network of timm, initialised at random, with the outputs of its shallow blocks."""
+"""Activation network: any timm network with random weights, and the outputs of its shallow blocks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ except ModuleNotFoundError:
 
 
 class ActivationEncoder(nn.Module):
-    """A network of timm behind one self-supervised task.
+    """A timm network with the outputs of one self-supervised task.
 
     Parameters
     ----------

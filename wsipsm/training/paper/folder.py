@@ -1,4 +1,4 @@
-"""The folder of a training: where each file lies, and which are its own."""
+"""Output folder of the paper's method: its files and its record ``training.json``."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ import orjson
 
 from wsipsm.core.errors import OutputError
 from wsipsm.core.files import make_folder, write_json
-from wsipsm.core.own_files import bad_record, refuse_foreign, remove_owned
+from wsipsm.core.own_files import bad_record, remove_owned
+from wsipsm.training.folder import claim
 
 DRAWN_STAGES, LEARNT_STAGES = ("masks", "voronoi"), ("encoder", "points", "segmenter")
-"""Stages that leave a picture of every image, and those that leave a state while they last."""
+"""Stages that write a PNG file for every image, and stages that train a network."""
 
 
 @dataclass(frozen=True, slots=True)
 class PaperFolder:
-    """Files of a training; all lie in ``paper`` below the output folder, whose other content is left alone."""
+    """Paths of the files of a training, all in ``paper`` below the output folder; nothing else there is touched."""
 
     path: Path
 
     @classmethod
     def below(cls, out: Path) -> PaperFolder:
-        """Of an output folder."""
+        """Folder ``paper`` of an output folder."""
         return cls(out / "paper")
 
     @property
@@ -35,36 +36,36 @@ class PaperFolder:
 
     @property
     def model(self) -> Path:
-        """What comes out."""
+        """The trained segmenter."""
         return self.path / "segmenter.pt"
 
     @property
     def record(self) -> Path:
-        """Images and settings."""
+        """Names of the images, settings and fingerprint."""
         return self.path / "training.json"
 
     def drawn(self, stage: str, index: int) -> Path:
-        """Picture of an image after a stage."""
+        """PNG file of a stage for an image."""
         return self.path / stage / f"{index:05d}.png"
 
     def state(self, stage: str) -> Path:
-        """State within a stage."""
+        """State that a killed stage resumes from."""
         return self.path / "states" / f"{stage}.pt"
 
     def files(self, images: int) -> set[Path]:
-        """All that a training on so many images writes."""
+        """All files of a training on this number of images."""
         drawn = {self.drawn(stage, index) for stage in DRAWN_STAGES for index in range(images)}
         return {self.record, self.encoder, self.model, *map(self.state, LEARNT_STAGES), *drawn}
 
     def begin(self, facts: dict[str, Any], *, fresh: bool) -> None:
-        """Make the folder, or see that it holds this very training.
+        """Create the folder and its record, or check that they are of the same training.
 
         Parameters
         ----------
         facts : dict
             ``fingerprint``, ``images`` (their names) and ``settings``, for the record.
         fresh : bool
-            Remove what the record lists of an earlier training, and nothing else.
+            Remove the files of an earlier training that its record lists, and no others.
 
         Raises
         ------
@@ -73,11 +74,8 @@ class PaperFolder:
         """
         held = self._read() if self.record.is_file() else None
         owned = self.files(len(held["images"])) if held else set()
-        refuse_foreign(self.path, self.files(len(facts["images"])) - owned)
-        if held and fresh:
-            remove_owned(owned - {self.record})
-            remove_owned([self.record])  # the last, as it says what was to be removed
-        elif held and held["fingerprint"] != facts["fingerprint"]:
+        claim(self.path, self.record, planned=self.files(len(facts["images"])), owned=owned, fresh=fresh)
+        if held and not fresh and held["fingerprint"] != facts["fingerprint"]:
             raise OutputError(
                 f"{self.path}: holds a training of other images or settings: choose another folder, or start anew "
                 "with --fresh"
@@ -88,7 +86,7 @@ class PaperFolder:
             make_folder(self.path / name)
 
     def drop_states(self) -> None:
-        """Remove the states, a gigabyte of weights and moments, when nothing needs them any more."""
+        """Remove the states, a gigabyte of weights and optimiser moments."""
         remove_owned(map(self.state, LEARNT_STAGES))
         with suppress(OSError):  # not there, or not empty
             (self.path / "states").rmdir()

@@ -1,41 +1,40 @@
-"""Images for the paper's method, which learns from squares at one resolution rather than from slides."""
+"""Images for the paper's method, which takes square images at one resolution, not slides."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from wsipsm.config import Config, EncoderConfig, GridConfig, TrainingConfig
 from wsipsm.core.errors import FitError, SlideError
 from wsipsm.core.geometry import Box, Image
 from wsipsm.slide import open_slide
-from wsipsm.training.fields import sample_slide
 from wsipsm.training.inputs import Skipped, Source, find_sources, refuse_nothing
+from wsipsm.training.slide_sample import sample_slide
 
-_LEAST_PX, _MOST_PX = 192, 2048  # what a field can be; the method crops it
+_MIN_PX, _MAX_PX = 192, 2048  # bounds of `training.field_px`; the method crops fields
 
 
 def paper_images(
     inputs: Sequence[str], *, mpp: float, side_px: int, seed: int, slide_mpp: float | None = None
 ) -> tuple[list[tuple[str, Image]], list[Skipped]]:
-    """Named images of inputs: a plain image as it is, of a slide fields over its tissue.
+    """Named images: a plain image as a whole, a slide as fields over its tissue.
 
     Parameters
     ----------
     inputs : sequence of str
         See :func:`wsipsm.training.inputs.find_sources`.
     mpp : float
-        Micrometres per pixel of the fields of slides; plain images are believed to have it.
+        Micrometres per pixel of the fields of slides; plain images are taken to have it.
     side_px, seed : int
         Of the fields.
     slide_mpp : float, optional
-        Micrometres per level-0 pixel, instead of what the slides say.
+        Micrometres per level-0 pixel, overriding the slides' metadata.
 
     Returns
     -------
     list of (str, (y, x, 3) uint8), and the slides left out
     """
-    fields = TrainingConfig(field_px=min(max(side_px, _LEAST_PX), _MOST_PX), seed=seed)
+    fields = TrainingConfig(field_px=min(max(side_px, _MIN_PX), _MAX_PX), seed=seed)
     config = Config(grid=GridConfig(mpp=mpp), encoder=EncoderConfig(patches=8), training=fields)
     sources, skipped = find_sources(inputs, slide_mpp=slide_mpp)
     found: list[tuple[str, Image]] = []
@@ -43,7 +42,7 @@ def paper_images(
         try:
             found += _images_of(source, config)
         except (FitError, SlideError) as error:
-            skipped.append(Skipped(Path(source.path), error))
+            skipped.append(Skipped(source.path, error))
     refuse_nothing(found, skipped)
     return found, skipped
 

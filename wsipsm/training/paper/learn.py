@@ -1,4 +1,4 @@
-"""How every network of the method is learnt: Adam, a constant rate, batches and chance that follow from the step."""
+"""Training of the paper's networks: Adam at a constant rate; batch and random state follow from the step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wsipsm.nuclei.learning import Learner, Loss, Plan, Progress
 
 
 def steps_of(epochs: float, images: int, batch: int) -> int:
-    """Optimiser steps of so many passes.
+    """Number of optimiser steps of some epochs.
 
     Examples
     --------
@@ -22,14 +22,14 @@ def steps_of(epochs: float, images: int, batch: int) -> int:
 
 
 def batch_indices(step: int, *, images: int, batch: int, seed: int) -> list[int]:
-    """Which images a step sees: every pass is a shuffle of its own, and batches are full.
+    """Indices of the images of a step; every epoch has its own shuffle, and batches are full.
 
     Parameters
     ----------
     step : int
-        From 0. Nothing else is needed to know the batch, so that a resumed run draws the same.
+        From 0. The batch follows from it, so that a resumed training draws the same.
     images, batch, seed : int
-        Number of images, images a step, seed of the shuffles.
+        Number of images, images in a batch, seed of the shuffles.
     """
     places = range(step * batch, (step + 1) * batch)
     return [int(np.random.default_rng((seed, p // images)).permutation(images)[p % images]) for p in places]
@@ -44,20 +44,20 @@ def learn(
     seed: int,
     progress: Progress | None = None,
 ) -> None:
-    """Learn a network in place and leave it in evaluation mode; errors as :func:`wsipsm.nuclei.learning.learn`.
+    """Train a network in place and leave it in evaluation mode; errors as :func:`wsipsm.nuclei.learning.learn`.
 
     Parameters
     ----------
     net : Module
         With its initial weights.
     loss_of : callable
-        Loss of the network on the batch of a step; what it draws from torch's random state is seeded by the step.
+        Loss of a step; torch's random state inside it is seeded by the step.
     plan : Plan
-        Length and state.
+        Number of steps, and the state to resume from.
     learning_rate : float
-        Of Adam (Kingma & Ba 2015), constant.
+        Constant rate of Adam (Kingma & Ba 2015, algorithm 1).
     seed : int
-        Of what is random inside a step.
+        Seed of the random state inside a step.
     progress : callable, optional
         Called after every step.
     """

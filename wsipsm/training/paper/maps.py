@@ -1,4 +1,4 @@
-"""Prior self-activation maps of an image: the shallow blocks, weighted by the gradient of the network's output."""
+"""Prior self-activation maps (Chen et al. 2023, section 2.1): gradient-weighted outputs of the shallow blocks."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def activation_map(encoder: ActivationEncoder, image: Image, settings: MapSettin
     image : (y, x, 3) uint8
         RGB.
     settings : MapSettings
-        Stages, and what the pixels are divided by.
+        Stages, and divisor of the pixels.
 
     Returns
     -------
     (y, x) float32
-        0 to 1; all 0 where the network sees no difference.
+        0 to 1; all 0 if the weighted sums are constant.
     """
     device = next(encoder.parameters()).device
     pixels = to_tensor(image).to(device) / settings.divide_by
@@ -51,7 +51,7 @@ def activation_map(encoder: ActivationEncoder, image: Image, settings: MapSettin
 
 
 def dark_up(activation: Map, image: Image) -> Map:
-    """Map (y, x), 0 to 1, or 1 minus it where it goes with the brightness of (y, x, 3) RGB.
+    """Map (y, x), 0 to 1, inverted where it correlates with the brightness of (y, x, 3) RGB.
 
     Examples
     --------

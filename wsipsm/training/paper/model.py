@@ -1,33 +1,35 @@
-"""What a training leaves: the activation network, and the segmenter that finds nuclei."""
+"""The two checkpoints of the paper's method: activation network and segmenter."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from wsipsm.core.errors import CheckpointError
 from wsipsm.core.geometry import Image, Map
 from wsipsm.nuclei.nets.checkpoint import Checkpoint, load_checkpoint, load_tensors, save_checkpoint
 from wsipsm.training.paper.encoder import ActivationEncoder
 from wsipsm.training.paper.maps import to_tensor
-from wsipsm.training.paper.segmenter import Instances, components, nucleus_probability, watershed_instances
+from wsipsm.training.paper.segmenter import components, nucleus_probability, watershed_instances
 from wsipsm.training.paper.settings import PaperSettings
 from wsipsm.training.paper.unet import ResUNet
+from wsipsm.training.targets import Instances
 
 ENCODER_KIND, SEGMENTER_KIND = "paper-encoder", "paper-segmenter"
 """Kinds of the two checkpoints."""
 
 
 class PaperModel:
-    """The segmenter with its settings.
+    """The trained segmenter of the paper's method, with its settings.
 
     Parameters
     ----------
     net : ResUNet
-        Learnt.
+        Trained.
     settings : PaperSettings
-        Of the training; ``segmenter.instances`` and ``points`` also say how instances are cut.
+        Of the training; ``segmenter.instances`` and ``points`` also decide how instances are found.
     fingerprint : str
         Of images and settings.
     device : device
@@ -55,8 +57,7 @@ class PaperModel:
 
     def save(self, path: Path) -> None:
         """Write the checkpoint whole or not at all."""
-        tensors = {name: tensor.cpu() for name, tensor in self.net.state_dict().items()}
-        save_checkpoint(path, Checkpoint(SEGMENTER_KIND, _table(self.settings, self.fingerprint), tensors))
+        _save(path, SEGMENTER_KIND, self.net, self.settings, self.fingerprint)
 
     @classmethod
     def load(cls, path: Path, *, device: torch.device) -> PaperModel:
@@ -67,17 +68,15 @@ class PaperModel:
         CheckpointError
             Missing, damaged, or of another kind.
         """
-        checkpoint = load_checkpoint(path, kinds=(SEGMENTER_KIND,))
-        settings, fingerprint = _untable(checkpoint, path)
+        settings, fingerprint, tensors = _load(path, SEGMENTER_KIND)
         net = ResUNet(settings.segmenter.name, seed=settings.training.seed)
-        load_tensors(net, checkpoint.tensors)
+        load_tensors(net, tensors)
         return cls(net, settings, fingerprint=fingerprint, device=device)
 
 
 def save_encoder(path: Path, encoder: ActivationEncoder, settings: PaperSettings, *, fingerprint: str) -> None:
     """Write the activation network whole or not at all."""
-    tensors = {name: tensor.cpu() for name, tensor in encoder.state_dict().items()}
-    save_checkpoint(path, Checkpoint(ENCODER_KIND, _table(settings, fingerprint), tensors))
+    _save(path, ENCODER_KIND, encoder, settings, fingerprint)
 
 
 def load_encoder(path: Path, *, device: torch.device) -> tuple[ActivationEncoder, PaperSettings]:
@@ -88,19 +87,22 @@ def load_encoder(path: Path, *, device: torch.device) -> tuple[ActivationEncoder
     CheckpointError
         Missing, damaged, or of another kind.
     """
-    checkpoint = load_checkpoint(path, kinds=(ENCODER_KIND,))
-    settings, _ = _untable(checkpoint, path)
+    settings, _, tensors = _load(path, ENCODER_KIND)
     encoder = ActivationEncoder(settings.encoder.name, settings.encoder.task, seed=settings.training.seed)
-    load_tensors(encoder, checkpoint.tensors)
+    load_tensors(encoder, tensors)
     return encoder.to(device).eval(), settings
 
 
-def _table(settings: PaperSettings, fingerprint: str) -> dict[str, object]:
-    return {"settings": settings.model_dump(mode="json"), "fingerprint": fingerprint}
+def _save(path: Path, kind: str, network: nn.Module, settings: PaperSettings, fingerprint: str) -> None:
+    table = {"settings": settings.model_dump(mode="json"), "fingerprint": fingerprint}
+    tensors = {name: tensor.cpu() for name, tensor in network.state_dict().items()}
+    save_checkpoint(path, Checkpoint(kind, table, tensors))
 
 
-def _untable(checkpoint: Checkpoint, path: Path) -> tuple[PaperSettings, str]:
+def _load(path: Path, kind: str) -> tuple[PaperSettings, str, dict[str, Tensor]]:
+    checkpoint = load_checkpoint(path, kinds=(kind,))
     try:
-        return PaperSettings.model_validate(checkpoint.table["settings"]), str(checkpoint.table["fingerprint"])
+        settings, fingerprint = checkpoint.table["settings"], str(checkpoint.table["fingerprint"])
+        return PaperSettings.model_validate(settings), fingerprint, checkpoint.tensors
     except (KeyError, ValueError):
         raise CheckpointError(f"{path}: its settings cannot be read: train again with this wsipsm") from None

@@ -1,4 +1,4 @@
-"""The path of the paper, straight: images, encoder, maps, masks, points, Voronoi labels, segmenter."""
+"""Pipeline of the paper's method: images, encoder, activation maps, pseudo masks, points, Voronoi labels, segmenter."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from wsipsm.training.paper.maps import activation_map, to_tensor
 from wsipsm.training.paper.model import PaperModel, save_encoder
 from wsipsm.training.paper.points import find_points
 from wsipsm.training.paper.segmenter import log_probabilities, nucleus_probability, partial_nll, segmenter_loss
-from wsipsm.training.paper.settings import EncoderSettings, PaperSettings, PointSettings, SegmenterSettings
+from wsipsm.training.paper.settings import EncoderSettings, PaperSettings, UNetSettings
 from wsipsm.training.paper.tasks import TASKS
 from wsipsm.training.paper.unet import ResUNet
 from wsipsm.training.paper.voronoi import Targets, mask_targets, voronoi_targets
 
-_DRAWN = np.array([0, 120, 255], np.uint8)  # background, nucleus, ignored, as they are seen in the PNG files
+_DRAWN = np.array([0, 120, 255], np.uint8)  # grey levels of background, nucleus and ignored in the PNG files
 
 
 @dataclass(frozen=True)
 class _Run:
-    """Where a training writes and computes."""
+    """Settings, folder and device that all stages share."""
 
     settings: PaperSettings
     folder: PaperFolder
@@ -47,10 +47,8 @@ class _Run:
     fingerprint: str
     images: int
 
-    def learn(
-        self, net: nn.Module, loss_of: Loss, stage: str, of: EncoderSettings | PointSettings | SegmenterSettings
-    ) -> None:
-        """Learn the network of a stage by its section of the settings."""
+    def learn(self, net: nn.Module, loss_of: Loss, stage: str, of: EncoderSettings | UNetSettings) -> None:
+        """Train the network of a stage by its section of the settings."""
         training, state = self.settings.training, self.folder.state(stage)
         steps = steps_of(of.epochs, self.images, of.batch)
         plan = Plan(stage, steps, state, training.save_every, self.fingerprint)
@@ -61,7 +59,7 @@ class _Run:
             self.progress(StepRecord(stage, step, steps))
 
     def batch(self, arrays: Tensor, step: int, size: int) -> Tensor:
-        """Images or targets of a step, on the device."""
+        """Images or targets of the batch of a step, on the device."""
         seed = self.settings.training.seed
         return arrays[batch_indices(step, images=len(arrays), batch=size, seed=seed)].to(self.device)
 
@@ -75,26 +73,26 @@ def train_paper(
     progress: Progress | None = None,
     fresh: bool = False,
 ) -> PaperModel:
-    """Segmenter learnt from images alone, as in Chen et al. 2023.
+    """Train a segmenter on images without annotations, as in Chen et al. 2023.
 
-    Every stage is saved; a killed training that is begun again with the same images, settings and folder goes on
-    where it was, and on one CPU ends with the same bits.
+    A killed training that is started again with the same images, settings and folder resumes, and on one CPU ends with
+    the same bits.
 
     Parameters
     ----------
     images : sequence of (str, (y, x, 3) uint8)
         Names and RGB at ``settings.data.mpp``; the crop in the middle of each is used.
     settings : PaperSettings
-        The whole method.
+        Settings of all stages.
     out : Path
         Output folder. Below it, in ``paper``, lie ``encoder.pt``, ``masks/*.png``, ``voronoi/*.png`` and
         ``segmenter.pt``.
     device : device
-        Where to learn.
+        Where to compute.
     progress : callable, optional
         Called after every step of every stage: ``encoder``, ``masks``, ``points``, ``voronoi``, ``segmenter``.
     fresh : bool
-        Remove what the record lists of an earlier training, and nothing else.
+        Remove the files of an earlier training that its record lists, and no others.
 
     Raises
     ------
@@ -119,7 +117,7 @@ def train_paper(
 
 
 def _learn(crops: list[Image], run: _Run) -> PaperModel:
-    """Go through all stages."""
+    """Run all stages."""
     encoder = _learn_encoder(crops, run)
     masks = _make_masks(crops, encoder, run)
     finder = _learn_point_network(crops, masks, run)
@@ -149,7 +147,7 @@ def centre_crops(images: Sequence[tuple[str, Image]], side: int) -> list[Image]:
 
 
 def _fingerprint(crops: list[Image], settings: PaperSettings) -> str:
-    """Of all that the result depends on."""
+    """Fingerprint of all that the result depends on."""
     digest = hashlib.sha256(__version__.encode() + orjson.dumps(settings.model_dump(mode="json")))
     for crop in crops:
         digest.update(hashlib.sha256(crop.tobytes()).digest())
@@ -182,7 +180,7 @@ def _make_masks(crops: list[Image], encoder: ActivationEncoder, run: _Run) -> li
 
 
 def _learn_point_network(crops: list[Image], masks: list[Mask], run: _Run) -> ResUNet:
-    """Learn the masks as they are; the peaks of the probability will be the points."""
+    """Train on the pseudo masks; the peaks of its probability will be the points."""
     settings, training = run.settings.points, run.settings.training
     net = ResUNet(settings.name, seed=training.seed).to(run.device)
     images = _stacked(crops)
@@ -224,7 +222,7 @@ def _learn_segmenter(crops: list[Image], masks: list[Mask], voronoi: list[Target
 
 
 def _drawn(make: Callable[[int], Image], count: int, stage: str, run: _Run) -> list[Image]:
-    """Planes of all images, each made or, where its PNG file stands from before, read."""
+    """Planes of all images, read from their PNG files or, where these are missing, made and written."""
     planes = []
     for index in range(count):
         path = run.folder.drawn(stage, index)

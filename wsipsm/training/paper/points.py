@@ -1,4 +1,4 @@
-"""Points of nuclei: peaks of a probability map."""
+"""Points of nuclei: peaks of a blurred probability map."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from wsipsm.training.paper.voronoi import Points
 
 
 def find_points(probability: Map, settings: PointSettings) -> Points:
-    """One point a nucleus.
+    """One point for each nucleus.
 
     Parameters
     ----------
     probability : (y, x) float32
-        Of nucleus, 0 to 1.
+        Probability of nucleus, 0 to 1.
     settings : PointSettings
         Window, threshold and distances.
 
@@ -27,15 +27,19 @@ def find_points(probability: Map, settings: PointSettings) -> Points:
     (n, 2) int64
         (x, y), the highest first; none nearer to the border than half of ``peak_distance_px``.
     """
-    window = (settings.blur_px, settings.blur_px)
-    smooth = cv2.GaussianBlur(np.ascontiguousarray(probability, np.float32), window, 0)
     peaks = peak_local_max(
-        smooth,
+        blurred(probability, settings),
         min_distance=settings.peak_distance_px,
         threshold_abs=settings.threshold,
         exclude_border=settings.peak_distance_px // 2,
     )
     return merged(peaks[:, ::-1].astype(np.int64), distance=settings.merge_px)
+
+
+def blurred(probability: Map, settings: PointSettings) -> Map:
+    """Probability (y, x) after a Gaussian window of ``blur_px`` a side, float32."""
+    window = (settings.blur_px, settings.blur_px)
+    return np.asarray(cv2.GaussianBlur(np.ascontiguousarray(probability, np.float32), window, 0), np.float32)
 
 
 def merged(points: Points, *, distance: float) -> Points:

@@ -1,26 +1,22 @@
-"""The segmenter's losses, and the instances of its probability map."""
+"""Losses of the paper's two U-Nets, and instances from a probability map."""
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 import torch.nn.functional as F
 from skimage.measure import label
 from skimage.segmentation import watershed
 from torch import Tensor
 
 from wsipsm.core.geometry import Map
-from wsipsm.training.paper.points import find_points
+from wsipsm.training.paper.points import blurred, find_points
 from wsipsm.training.paper.settings import PointSettings
 from wsipsm.training.paper.voronoi import IGNORED, NUCLEUS
-
-Instances = npt.NDArray[np.int32]
-"""(y, x) int32, 0 is background."""
+from wsipsm.training.targets import Instances
 
 
 def log_probabilities(logits: Tensor, *, softmax_twice: bool) -> Tensor:
-    """Log probabilities (b, 2, y, x) of logits; of the softmax's softmax where asked."""
+    """Log probabilities (b, 2, y, x) of logits; ``softmax_twice`` takes the softmax of the softmax."""
     return F.log_softmax(logits.softmax(dim=1) if softmax_twice else logits, dim=1)
 
 
@@ -30,7 +26,7 @@ def partial_nll(log_probability: Tensor, targets: Tensor) -> Tensor:
     Parameters
     ----------
     log_probability : (b, 2, y, x) float
-        Of background and nucleus.
+        Log probability of background and nucleus.
     targets : (b, y, x) int64
         Of BACKGROUND, NUCLEUS and IGNORED.
     """
@@ -53,32 +49,30 @@ def nucleus_probability(logits: Tensor) -> Map:
 
 
 def components(probability: Map) -> Instances:
-    """8-connected components of the pixels that rather are nucleus than not; (y, x) int32 of (y, x) float32."""
+    """8-connected components of the pixels above 0.5; (y, x) int32 of (y, x) float32."""
     return np.asarray(label(probability > 0.5, connectivity=2), np.int32)
 
 
 def watershed_instances(probability: Map, settings: PointSettings) -> Instances:
-    """Components cut by the watershed of the blurred probability from its points.
+    """Components, cut by the watershed of the blurred probability with its points as markers.
 
     Parameters
     ----------
     probability : (y, x) float32
-        Of nucleus, 0 to 1.
+        Probability of nucleus, 0 to 1.
     settings : PointSettings
         Of the points and of the blur.
 
     Returns
     -------
     (y, x) int32
-        One label a point; a component without a point keeps one label of its own.
+        One label for each point, and one for each component without a point.
     """
     mask = probability > 0.5
     points = find_points(probability, settings)
     seeds = np.zeros(mask.shape, np.int32)
     seeds[points[:, 1], points[:, 0]] = np.arange(1, len(points) + 1)
-    window = (settings.blur_px, settings.blur_px)
-    relief = -cv2.GaussianBlur(np.ascontiguousarray(probability, np.float32), window, 0)
-    found = np.asarray(watershed(relief, seeds, mask=mask, connectivity=2), np.int32)
+    found = np.asarray(watershed(-blurred(probability, settings), seeds, mask=mask, connectivity=2), np.int32)
     rest = np.asarray(label(mask & (found == 0), connectivity=2), np.int32)
     found[rest > 0] = rest[rest > 0] + len(points)
     return found

@@ -54,7 +54,7 @@ class EncoderSettings(Section):
     batch: int = Field(default=1, ge=1)
     """Images a step; contrastive needs two or more, the authors give it four."""
     learning_rate: float = Field(default=1e-4, gt=0, le=1)
-    """Of Adam, constant."""
+    """Constant learning rate of Adam."""
 
     @model_validator(mode="after")
     def _contrast_needs_two(self) -> EncoderSettings:
@@ -93,8 +93,8 @@ class MaskSettings(Section):
     """Smaller holes are filled, pixels."""
 
 
-class PointSettings(Section):
-    """The point network and its peaks."""
+class UNetSettings(Section):
+    """A ResUNet and how it is trained."""
 
     name: str = "resnet34"
     """Encoder of the U-Net, a network of timm; initialised at random."""
@@ -103,7 +103,12 @@ class PointSettings(Section):
     batch: int = Field(default=4, ge=1)
     """Images a step."""
     learning_rate: float = Field(default=1e-4, gt=0, le=1)
-    """Of Adam, constant."""
+    """Constant learning rate of Adam."""
+
+
+class PointSettings(UNetSettings):
+    """The point network and its peaks."""
+
     blur_px: int = Field(default=13, ge=1)
     """Side of the Gaussian window over the probability, pixels, odd."""
     threshold: float = Field(default=0.6, ge=0, lt=1)
@@ -120,17 +125,9 @@ class PointSettings(Section):
         return self
 
 
-class SegmenterSettings(Section):
+class SegmenterSettings(UNetSettings):
     """The segmenter."""
 
-    name: str = "resnet34"
-    """Encoder of the U-Net, a network of timm; initialised at random."""
-    epochs: float = Field(default=100.0, gt=0)
-    """Passes over the images."""
-    batch: int = Field(default=4, ge=1)
-    """Images a step."""
-    learning_rate: float = Field(default=1e-4, gt=0, le=1)
-    """Of Adam, constant."""
     voronoi_weight: float = Field(default=1.5, ge=0)
     """Weight of the loss on points and Voronoi edges beside that on the pseudo mask."""
     dot_radius_px: int = Field(default=2, ge=0, le=32)

@@ -1,4 +1,4 @@
-"""The five self-supervised tasks: what each asks of the network, and its loss.
+"""The five self-supervised tasks and their losses.
 
 Images are (b, 3, y, x) float32 RGB, 0 to 255, square; outputs are (b, n) float32.
 """
@@ -37,7 +37,7 @@ def rotation_loss(logits: Tensor, turns: Tensor) -> Tensor:
 
 
 def negative_cosine(prediction: Tensor, embedding: Tensor) -> Tensor:
-    """SimSiam (Chen & He 2021, eq. 1): the prediction moves, the embedding gets no gradient; both (b, n)."""
+    """SimSiam (Chen & He 2021, eq. 1 and 3): negative cosine, no gradient to the embedding; both (b, n)."""
     return -F.cosine_similarity(prediction, embedding.detach(), dim=1).mean()
 
 
@@ -62,7 +62,7 @@ Loss = Callable[[Network, Network, Tensor, np.random.Generator], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task: how many outputs it needs, whether a predictor too, and its loss on a batch."""
+    """Task: number of outputs, loss on a batch, and whether it needs a predictor."""
 
     outputs: int
     loss: Loss

@@ -1,4 +1,4 @@
-"""ResUNet: a U-Net whose encoder is a network of timm; the paper's point network and its segmenter."""
+"""ResUNet: U-Net (Ronneberger et al. 2015) with a timm encoder; the paper's point network and segmenter."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CLASSES = 2
 
 
 class _UpBlock(nn.Module):
-    """Twice the size by a transposed convolution, then two convolutions over it and the skip."""
+    """Upsample by a transposed convolution, join the skip connection, convolve twice."""
 
     def __init__(self, channels: int, skip: int) -> None:
         super().__init__()

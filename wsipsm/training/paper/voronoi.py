@@ -1,4 +1,4 @@
-"""Voronoi labels: which pixels surely are nucleus, and which surely lie between two."""
+"""Voronoi labels (Qu et al. 2019, section 2.1): dots are certainly nucleus, edges between points background."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt
 
 from wsipsm.core.geometry import Mask
+from wsipsm.results.draw import label_edges
 
 BACKGROUND, NUCLEUS, IGNORED = 0, 1, 2
 """Classes of the targets; ``IGNORED`` takes no part in a loss."""
@@ -39,19 +40,12 @@ def voronoi_edges(points: Points, shape: tuple[int, int]) -> Mask:
     >>> voronoi_edges(np.array([[0, 0], [5, 0]]), (1, 6)).astype(int).tolist()
     [[0, 0, 1, 1, 0, 0]]
     """
-    edges = np.zeros(shape, np.bool_)
     if len(points) < 2:
-        return edges
+        return np.zeros(shape, np.bool_)
     free = np.ones(shape, np.bool_)
     free[points[:, 1], points[:, 0]] = False
     nearest = distance_transform_edt(free, return_distances=False, return_indices=True)
-    cell = nearest[0] * shape[1] + nearest[1]
-    across, down = cell[:, 1:] != cell[:, :-1], cell[1:] != cell[:-1]
-    edges[:, 1:] |= across
-    edges[:, :-1] |= across
-    edges[1:] |= down
-    edges[:-1] |= down
-    return edges
+    return label_edges(nearest[0] * shape[1] + nearest[1] + 1)
 
 
 def voronoi_targets(points: Points, shape: tuple[int, int], *, dot_radius_px: int) -> Targets:

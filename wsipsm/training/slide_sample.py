@@ -1,10 +1,11 @@
-"""What is taken from a slide to learn from: patches for its constants, fields for the segmenter."""
+"""Sample of a slide: patches for the encoder and for the slide's constants, fields for the segmenter."""
 
 from __future__ import annotations
 
 import io
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsipsm.config import Config, TrainingConfig
-from wsipsm.core.errors import FitError
+from wsipsm.core.errors import CheckpointError, FitError
 from wsipsm.core.files import write_bytes
 from wsipsm.core.geometry import Box, Grid
 from wsipsm.slide import Slide, open_slide
@@ -25,19 +26,20 @@ from wsipsm.training.inputs import Source
 
 _WHOLE = 1.25
 _DRAWN_PER_FIELD = 32
-_APART = 0.75
+_MIN_DISTANCE = 0.75
+"""Smallest distance of two fields, in sides of a field (Chebyshev)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
-    """What was taken from one slide.
+class SlideSample:
+    """Fields and patches of one slide.
 
     Attributes
     ----------
     source : Source
         The slide.
     file : Path
-        Where fields and patches are kept; the patches are read from it when they are needed.
+        The ``.npz`` file with fields and patches; the patches are read from it when they are needed.
     fields : (n, y, x, 3) uint8
         RGB at ``config.grid.mpp``.
     stats : SlideStats
@@ -51,12 +53,12 @@ class Material:
 
     def patches(self) -> Images:
         """Patches over the tissue, (n, p, p, 3) uint8."""
-        with np.load(self.file) as kept:
-            return np.asarray(kept["patches"])
+        (patches,) = load_arrays(self.file, ["patches"])
+        return patches
 
 
-def material(source: Source, config: Config, *, file: Path) -> Material:
-    """Fields and patches of a slide, from the file where it stands from before, else sampled and kept there.
+def slide_sample(source: Source, config: Config, *, file: Path) -> SlideSample:
+    """Sample of a slide, read from its file or, where that is missing or damaged, drawn and written.
 
     Raises
     ------
@@ -68,19 +70,25 @@ def material(source: Source, config: Config, *, file: Path) -> Material:
         The file cannot be written.
     """
     try:
-        with np.load(file) as kept:
-            return Material(source, file, kept["fields"], SlideStats.from_dict(json.loads(str(kept["stats"]))))
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError):
-        pass  # not there, or of a disk that failed: it is made again
+        fields, table = load_arrays(file, ["fields", "stats"])
+        return SlideSample(source, file, fields, SlideStats.from_dict(json.loads(str(table))))
+    except (CheckpointError, ValueError, KeyError, TypeError):
+        pass
     with open_slide(source.path, mpp=source.mpp) as slide:
         patches, fields = sample_slide(slide, config, fingerprint=source.fingerprint)
     stats = measure_slide(patches, config.recognizer.stain)
     write_arrays(file, {"fields": fields, "patches": patches, "stats": np.array(json.dumps(stats.to_dict()))})
-    return Material(source, file, fields, stats)
+    return SlideSample(source, file, fields, stats)
 
 
 def sample_slide(slide: Slide, config: Config, *, fingerprint: str) -> tuple[Images, Images]:
-    """Patches and fields over the tissue of a slide; the same for a copy of the slide under another name."""
+    """Patches and fields over the tissue of a slide; a copy of the slide under another name gives the same.
+
+    Raises
+    ------
+    FitError
+        No tissue, or a slide smaller than a crop of the segmenter.
+    """
     grid, smallest = slide.grid(config.grid.mpp), config.training.patch_px
     if min(grid.shape) < smallest:
         raise FitError(
@@ -96,10 +104,10 @@ def sample_slide(slide: Slide, config: Config, *, fingerprint: str) -> tuple[Ima
 
 
 def field_boxes(region: Region, grid: Grid, config: TrainingConfig, rng: np.random.Generator) -> list[Box]:
-    """Boxes of the fields of a slide, in grid px and in row-major order; they lie in the plane.
+    """Boxes of the fields of a slide, in grid px and row-major order, inside the plane.
 
-    Their middles are drawn in the region, apart from each other where it is large enough. A plane that is hardly
-    larger than a field is one field.
+    Centres are drawn inside the region; a field too near to one drawn before is dropped, so a small region may have
+    fewer fields. A plane that is hardly larger than a field is one field.
 
     Parameters
     ----------
@@ -108,9 +116,9 @@ def field_boxes(region: Region, grid: Grid, config: TrainingConfig, rng: np.rand
     grid : Grid
         The working plane.
     config : TrainingConfig
-        Number and side.
+        Number and side of the fields.
     rng : numpy.random.Generator
-        Decides where.
+        The only source of randomness.
     """
     side = config.field_px
     if max(grid.shape) <= _WHOLE * side:
@@ -121,7 +129,7 @@ def field_boxes(region: Region, grid: Grid, config: TrainingConfig, rng: np.rand
     corners = np.clip(np.floor(drawn - np.array([width, height]) / 2).astype(int), 0, limits)
     chosen: list[npt.NDArray[np.int64]] = []
     for corner in corners:
-        if len(chosen) < config.fields and all(np.abs(corner - c).max() >= _APART * side for c in chosen):
+        if len(chosen) < config.fields and all(np.abs(corner - c).max() >= _MIN_DISTANCE * side for c in chosen):
             chosen.append(corner)
     return [Box(x, y, x + width, y + height) for y, x in sorted((int(y), int(x)) for x, y in chosen)]
 
@@ -131,3 +139,18 @@ def write_arrays(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # its stubs take a name for allow_pickle
     write_bytes(path, buffer.getvalue())
+
+
+def load_arrays(path: Path, names: Sequence[str]) -> list[npt.NDArray[Any]]:
+    """Arrays of an ``.npz`` file, in the order of the names.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing, damaged, or lacks an array.
+    """
+    try:
+        with np.load(path) as kept:
+            return [kept[name] for name in names]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error}); remove it and run the same command again") from None

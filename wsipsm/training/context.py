@@ -1,4 +1,4 @@
-"""One training under way: its settings, its folder, and who is told."""
+"""Context of a training, shared by its stages: settings, folder, record, metrics, and who watches the progress."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True)
-class Training:
-    """What all stages share."""
+class TrainingContext:
+    """Context that all stages share."""
 
     config: Config
     folder: Folder
