@@ -22,7 +22,7 @@ from skimage.measure import label
 
 from benchmarks.psm_monuseg import auc
 from benchmarks.psm_monuseg import score as score_found
-from wsipsm.nuclei.learning import StepRecord
+from wsipsm.core.events import Event, Observer
 from wsipsm.training.paper.clustering import pseudo_mask
 from wsipsm.training.paper.encoder import ActivationEncoder
 from wsipsm.training.paper.folder import PaperFolder
@@ -71,15 +71,13 @@ def fitted(settings: PaperSettings, images: int, minutes: float) -> PaperSetting
     return settings.model_copy(update=parts)
 
 
-def follow(start: float) -> Callable[[StepRecord], None]:
-    def progress(record: StepRecord) -> None:
-        if record.step in (1, record.steps) or record.step % 5 == 0:
-            loss = "" if record.loss is None else f"loss {record.loss:.4f}"
-            print(
-                f"{time.perf_counter() - start:7.0f} s  {record.stage} {record.step}/{record.steps} {loss}", flush=True
-            )
+def follow(start: float) -> Observer:
+    def observe(event: Event) -> None:
+        if event.kind == "step" and (event.step in (1, event.steps) or event.step % 5 == 0):
+            loss = "" if event.loss is None else f"loss {event.loss:.4f}"
+            print(f"{time.perf_counter() - start:7.0f} s  {event.text} {event.step}/{event.steps} {loss}", flush=True)
 
-    return progress
+    return observe
 
 
 def main() -> None:
@@ -98,7 +96,7 @@ def main() -> None:
     tif = np.array([file.suffix == ".tif" for file in files])
     learnt_from = [pair for pair, used in zip(images, tif, strict=True) if used]
     settings = fitted(settings, len(learnt_from), args.minutes)
-    model = train_paper(learnt_from, settings, out=args.out, device=CPU, progress=follow(start))
+    model = train_paper(learnt_from, settings, out=args.out, device=CPU, on_event=follow(start))
     encoder, _ = load_encoder(PaperFolder.below(args.out).encoder, device=CPU)
     table: dict[str, list[tuple[float, ...]]] = {}
     for pair, truth in zip(images, truths, strict=True):

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from rich.console import Console
 
-from wsipsm.cli.train_progress import train_watcher
 from wsipsm.slide.sample import he_field
 from wsipsm.training.paper.inputs import paper_images
 
@@ -24,8 +22,8 @@ TINY_PAPER = (
     "points.name=test_resnet",
     "points.epochs=1",
     "points.threshold=0.4",
-    "segmenter.name=test_resnet",
-    "segmenter.epochs=1",
+    "training.name=test_resnet",
+    "training.epochs=1",
 )
 
 
@@ -67,10 +65,26 @@ def test_the_paper_without_timm_names_the_extra_and_writes_nothing(field: Path, 
     assert not (tmp_path / "out").exists()
 
 
+def test_ctrl_c_ends_a_training_with_advice_and_its_exit_code(field: Path, tmp_path: Path) -> None:
+    command = [WSIPSM, "pretrain", field, "-o", tmp_path, "--slide-mpp", "0.25", "--fresh"]
+    tiny = ("encoder.steps=1000000", "encoder.batch=2", "encoder.width=4", "training.patch_px=64")
+    settings = [part for setting in tiny for part in ("--set", setting)]
+    with subprocess.Popen([*command, *settings], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        lines = [process.stderr.readline()]
+        while lines[-1] and not lines[-1].startswith("encoder: "):
+            lines.append(process.stderr.readline())
+        process.send_signal(signal.SIGINT)
+        lines += process.stderr
+
+    assert process.returncode == 130, lines
+    assert lines[-1] == "wsipsm: stopped; the same command without --fresh goes on where it was\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--config", "paper", "--stage", "pretrain"], "--config paper knows no --stage"),
+        (["--config", "paper", "--stage", "pretrain"], "without --stage"),
         (["--set", "training.stepz=3"], "did you mean 'steps'"),
         (["--config", "nothing"], "expected one of"),
         (["--stage", "some"], "some"),
@@ -96,30 +110,3 @@ def test_plain_images_are_taken_whole_and_slides_as_fields(field: Path, slide: P
     assert [name for name, _ in images[1:]] == [f"mosaic-{n}" for n in range(1, len(images))]
     assert len(images) == 9
     assert all(image.shape == (256, 256, 3) for _, image in images[1:])
-
-
-def test_plain_lines_say_stage_step_and_loss() -> None:
-    console = Console(file=io.StringIO(), force_terminal=False, width=40)
-    with train_watcher(console) as watcher:
-        watcher.began("segmenter, round 0", 50)
-        for step in range(1, 51):
-            watcher.moved(step, 1 / step)
-        watcher.said("left out: a.svs: [no] tissue")
-
-    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-    assert lines[0] == "segmenter, round 0: 1/50, loss 1.0000"
-    assert lines[1] == "segmenter, round 0: 50/50, loss 0.0200"
-    assert lines[2] == "left out: a.svs: [no] tissue"
-
-
-def test_a_terminal_shows_a_bar_of_each_stage() -> None:
-    console = Console(file=io.StringIO(), force_terminal=True, width=120)
-    with train_watcher(console) as watcher:
-        watcher.began("fields", 2)
-        watcher.moved(2)
-        watcher.began("segmenter, round 0", 50)
-        watcher.moved(25, 0.5)
-
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "fields" in shown
-    assert "25/50, loss 0.5000" in shown

@@ -9,7 +9,6 @@ from wsipsm.config import load_config, parse_config, problems_of_config
 from wsipsm.core.errors import ConfigError, WsipsmError
 from wsipsm.engine.pipeline import run
 from wsipsm.engine.request import Request
-from wsipsm.engine.state import Quiet
 
 
 def test_a_dumped_configuration_is_read_back() -> None:
@@ -88,7 +87,7 @@ def test_cores_below_the_halo_are_refused_before_any_slide_is_opened(tmp_path: P
     name, inputs = ("he", tmp_path / "m.csv") if of_a_manifest else (str(tmp_path / "small.yaml"), tmp_path / "s.tif")
 
     with pytest.raises(WsipsmError, match=r"tiles\.core_px=64 is less than the halo of 97 px"):
-        run(Request([str(inputs)], tmp_path / "out", load_config(name)), Quiet())
+        run(Request([str(inputs)], tmp_path / "out", load_config(name)))
 
     assert not (tmp_path / "out").exists()
 

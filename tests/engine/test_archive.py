@@ -20,9 +20,9 @@ from tests.helpers.dask_processes import cluster, worker_pids
 from tests.helpers.results import cells_of, labels_of
 from tests.helpers.slidegen import Pixels, read_rgb, write_slide
 from wsipsm.config import load_config
+from wsipsm.core.events import Event, SlideState
 from wsipsm.engine.pipeline import run
 from wsipsm.engine.request import Request
-from wsipsm.engine.state import Quiet, SlideState
 from wsipsm.engine.status import read_status
 from wsipsm.slide.sample import he_field
 
@@ -95,7 +95,7 @@ def undisturbed(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """Results of one process with one thread."""
     out = tmp_path_factory.mktemp("undisturbed")
     config = load_config("he", (*SETTINGS, "schedule.workers=1", "schedule.processes=false"))
-    states = run(Request([str(archive)], out, config), Quiet())
+    states = run(Request([str(archive)], out, config))
     assert sorted(state.status for state in states) == ["done"] * GOOD + ["failed"] * len(BROKEN)
     return out
 
@@ -147,7 +147,7 @@ def test_a_finished_archive_is_not_done_again(archive: Path, undisturbed: Path) 
     before = {path: path.stat().st_mtime_ns for path in undisturbed.glob("*/run.json")}
     config = load_config("he", (*SETTINGS, "schedule.workers=1", "schedule.processes=false"))
 
-    states = run(Request([str(archive)], undisturbed, config), Quiet())
+    states = run(Request([str(archive)], undisturbed, config))
 
     assert [state.status for state in states].count("done") == GOOD
     assert {path: path.stat().st_mtime_ns for path in undisturbed.glob("*/run.json")} == before
@@ -157,20 +157,16 @@ def test_the_last_slides_are_finished_after_all_tiles(slide: Path, tmp_path: Pat
     """A finishing pass is one worker's: the other workers would have nothing to do meanwhile."""
     for name in ("a", "b"):
         os.link(slide, tmp_path / f"{name}.tiff")
-    left: list[int] = []
+    latest, left = dict[str, SlideState](), list[int]()
 
-    class Watching(Quiet):
-        def __init__(self) -> None:
-            self.states = dict[str, SlideState]()
-
-        def started(self, state: SlideState) -> None:
-            self.states[state.slide_id] = state
-
-        def finishing(self, state: SlideState) -> None:
-            left.append(sum(state.tiles_total - state.tiles_done for state in self.states.values()))
+    def watch(event: Event) -> None:
+        if event.slide is not None:
+            latest[event.slide.slide_id] = event.slide
+        if event.kind == "assembling":
+            left.append(sum(state.tiles_total - state.tiles_done for state in latest.values()))
 
     config = load_config("he", (*SETTINGS, "schedule.workers=1", "schedule.processes=false"))
-    states = run(Request([str(tmp_path / "*.tiff")], tmp_path / "out", config), Watching())
+    states = run(Request([str(tmp_path / "*.tiff")], tmp_path / "out", config), watch)
 
     assert [state.status for state in states] == ["done", "done"]
     assert [state.tiles_total for state in states] == [25, 25]

@@ -13,11 +13,11 @@ from rich.console import Console
 
 from tests.helpers.results import PSM, QUICK_FIT, cells_of
 from tests.helpers.slidegen import mosaic, read_rgb, write_slide
-from wsipsm.cli.progress import reporter
+from wsipsm.cli.progress import progress
 from wsipsm.config import load_config
+from wsipsm.core.events import Event, SlideState
 from wsipsm.engine.pipeline import run
 from wsipsm.engine.request import Request
-from wsipsm.engine.state import Quiet, SlideState
 from wsipsm.slide import open_slide
 from wsipsm.slide.sample import HE_FIELD_MPP, he_field
 
@@ -36,7 +36,7 @@ def damage(slide: Path, x: int, y: int, level: int = 0) -> None:
 
 
 def run_damaged(slide: Path, out: Path, encoder: Path) -> SlideState:
-    (state,) = run(Request([str(slide)], out, load_config("he", SETTINGS), checkpoint=encoder), Quiet())
+    (state,) = run(Request([str(slide)], out, load_config("he", SETTINGS), checkpoint=encoder))
     return state
 
 
@@ -80,9 +80,7 @@ def test_what_a_damaged_part_costs_does_not_depend_on_the_tiles(slide: Path, who
     for core in (256, 512, 2048):
         settings = (*SETTINGS, f"tiles.core_px={core}")
         config = load_config("he", settings)
-        (state,) = run(
-            Request([str(damaged)], tmp_path / str(core), config, checkpoint=whole / "calibration.pt"), Quiet()
-        )
+        (state,) = run(Request([str(damaged)], tmp_path / str(core), config, checkpoint=whole / "calibration.pt"))
         assert state.status == "partial"
         cells.append(cells_of(tmp_path / str(core) / "mosaic"))
 
@@ -106,7 +104,7 @@ def test_a_single_level_with_a_damaged_part_is_not_lost(tmp_path: Path) -> None:
     damaged = tmp_path / "flat.tiff"
     damage(damaged, 2300, 2300)
 
-    (state,) = run(Request([str(damaged)], tmp_path / "out", load_config("he", SETTINGS)), Quiet())
+    (state,) = run(Request([str(damaged)], tmp_path / "out", load_config("he", SETTINGS)))
 
     assert state.status == "partial", state.error
     assert state.cells > 50
@@ -128,8 +126,8 @@ def test_bars_outlive_a_slide_whose_every_tile_fails(slide: Path, whole: Path, t
         roi=tmp_path / "roi.geojson",
     )
 
-    with reporter(console) as told:
-        (state,) = run(request, told)
+    with progress(console) as on_event:
+        (state,) = run(request, on_event)
 
     assert state.status in {"failed", "partial"}
     assert state.cells == 0
@@ -145,7 +143,7 @@ def test_tissue_that_cannot_be_seen_is_not_passed_over(tmp_path: Path) -> None:
     with open_slide(path) as slide:
         damaged = slide.thumbnail(8.0).damaged_l0
 
-    (state,) = run(Request([str(path)], tmp_path / "out", load_config("he", SETTINGS)), Quiet())
+    (state,) = run(Request([str(path)], tmp_path / "out", load_config("he", SETTINGS)))
 
     lower = shapely.union_all([shapely.box(b.x0, b.y0, b.x1, b.y1) for b in damaged])
     assert lower.covers(shapely.box(0, 1800, 2000, 2000))
@@ -169,20 +167,16 @@ def test_cells_are_not_lost_for_a_picture(tmp_path: Path) -> None:
         damage(slide, x, y, level=1)
     roi = roi_of(tmp_path, (0, 0, 400, 400), (2600, 2600, 3000, 3000))
     config = load_config("he", SETTINGS[2:])
-    words = list[str]()
+    events = list[Event]()
 
-    class Hears(Quiet):
-        def said(self, text: str) -> None:
-            words.append(text)
-
-    (state,) = run(Request([str(slide)], tmp_path / "out", config, roi=roi), Hears())
+    (state,) = run(Request([str(slide)], tmp_path / "out", config, roi=roi), events.append)
 
     assert state.status == "done", state.error
     assert len(cells_of(tmp_path / "out" / "s")) == state.cells > 50
     (warning,) = json.loads((tmp_path / "out" / "s" / "run.json").read_text())["warnings"]
     assert "the slide is blank in overview.png" in warning
     assert "s.tiff: level 1" in warning
-    assert f"s: {warning}" in words
+    assert f"s: {warning}" in [event.text for event in events if event.kind == "message"]
 
 
 def test_a_slide_that_failed_leaves_no_scratch_that_is_of_no_use(tmp_path: Path) -> None:
@@ -191,7 +185,7 @@ def test_a_slide_that_failed_leaves_no_scratch_that_is_of_no_use(tmp_path: Path)
         damage(slide, x, y)
     roi = roi_of(tmp_path, (0, 0, 512, 512))
 
-    (state,) = run(Request([str(slide)], tmp_path / "out", load_config("he", SETTINGS), roi=roi), Quiet())
+    (state,) = run(Request([str(slide)], tmp_path / "out", load_config("he", SETTINGS), roi=roi))
 
     assert state.status == "failed"
     assert "the file is damaged there" in state.error
@@ -204,13 +198,13 @@ def test_a_slide_that_failed_keeps_its_tiles_for_the_next_run(tmp_path: Path) ->
     settings = (*SETTINGS[2:], "tiles.core_px=128", "tiles.block_px=128")
     request = Request([str(slide)], out, load_config("he", settings))
 
-    class Breaking(Quiet):
-        def finishing(self, state: SlideState) -> None:
-            next(state.out.glob(".work-*/tiles/*.npz")).write_bytes(b"a disk that lies")
+    def break_tile(event: Event) -> None:
+        if event.kind == "assembling":
+            next(out.glob("s/.work-*/tiles/*.npz")).write_bytes(b"a disk that lies")
 
-    (failed,) = run(request, Breaking())
+    (failed,) = run(request, break_tile)
     mapped = {path: path.stat().st_mtime_ns for path in out.glob("s/.work-*/mapped/*")}
-    (again,) = run(request, Quiet())
+    (again,) = run(request)
 
     assert failed.status == "failed"
     assert "damaged result of a tile" in failed.error

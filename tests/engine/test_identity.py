@@ -15,11 +15,11 @@ from PIL import Image
 from tests.helpers.results import PSM, QUICK_FIT, cells_of
 from tests.helpers.slidegen import read_rgb
 from wsipsm.config import load_config
+from wsipsm.core.events import SlideState
 from wsipsm.core.geometry import Box
 from wsipsm.engine.job import SlideTask
 from wsipsm.engine.pipeline import run
 from wsipsm.engine.request import Request
-from wsipsm.engine.state import Quiet, SlideState
 from wsipsm.engine.tasks.prepare import plan_slide
 from wsipsm.slide import open_slide, slide_paths
 from wsipsm.slide.sample import he_field
@@ -34,7 +34,7 @@ def field(path: Path, x: int) -> Path:
 
 
 def run_fields(out: Path, *slides: Path) -> list[SlideState]:
-    return run(Request([str(slide) for slide in slides], out, CONFIG, slide_mpp=0.25), Quiet())
+    return run(Request([str(slide) for slide in slides], out, CONFIG, slide_mpp=0.25))
 
 
 def test_a_later_slide_of_the_same_stem_gets_a_folder_of_its_own(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def uuids_in_roi(folder: Path, *settings: str) -> tuple[geopandas.GeoDataFrame, 
     request = Request(
         [str(whole.slide)], folder / "part", config, slide_mpp=0.25, roi=roi, checkpoint=whole.out / "calibration.pt"
     )
-    (part,) = run(request, Quiet())
+    (part,) = run(request)
     return cells_of(whole.out).set_index("uuid"), cells_of(part.out).set_index("uuid")
 
 

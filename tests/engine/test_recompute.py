@@ -14,26 +14,24 @@ from PIL import Image
 from tests.helpers.results import PSM, QUICK_FIT
 from tests.helpers.slidegen import read_rgb
 from wsipsm.config import Config, load_config
+from wsipsm.core.events import Event, SlideState
 from wsipsm.engine.pipeline import run
 from wsipsm.engine.request import Request
-from wsipsm.engine.state import Quiet, SlideState
 from wsipsm.slide.sample import he_field
 
 THREADS = (PSM, QUICK_FIT, "schedule.workers=1", "schedule.processes=false")
 SPLIT = "output.max_objects_per_file=20"
 
 
-class Steps(Quiet):
-    """Keeps what a run computed: tiles that ended, and files that were written."""
+class Steps:
+    """Counts what a run computed: tiles that ended, and files that were written."""
 
     def __init__(self) -> None:
         self.tiles = self.written = 0
 
-    def advanced(self, state: SlideState) -> None:
-        self.tiles += 1
-
-    def finishing(self, state: SlideState) -> None:
-        self.written += 1
+    def __call__(self, event: Event) -> None:
+        self.tiles += event.kind == "tile"
+        self.written += event.kind == "assembling"
 
 
 def run_field(folder: Path, *settings: str) -> tuple[SlideState, Steps]:

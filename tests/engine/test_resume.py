@@ -20,10 +20,10 @@ from tests.helpers.results import QUICK_FIT, cells_of, labels_of, run_slide
 from tests.helpers.slidegen import read_rgb
 from wsipsm.cli.progress import summary
 from wsipsm.config import load_config
+from wsipsm.core.events import Event, SlideState
 from wsipsm.engine.pipeline import run
 from wsipsm.engine.request import Request, slide_tasks
 from wsipsm.engine.resume import look_up
-from wsipsm.engine.state import Quiet, SlideState
 from wsipsm.engine.status import read_status
 from wsipsm.slide import fingerprint_of
 from wsipsm.slide.sample import he_field
@@ -31,16 +31,6 @@ from wsipsm.slide.sample import he_field
 WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
 CUT = "tiles.core_px=128"
 THREADS = ("schedule.workers=1", "schedule.processes=false")
-
-
-class Listener(Quiet):
-    """Keeps what is told of starts."""
-
-    def __init__(self) -> None:
-        self.begun: list[str] = []
-
-    def started(self, state: SlideState) -> None:
-        self.begun.append(state.note)
 
 
 def field(path: Path, x: int) -> Path:
@@ -51,10 +41,10 @@ def field(path: Path, x: int) -> Path:
 def run_field(
     slide: Path, out: Path, *settings: str, slide_mpp: float = 0.25, fresh: bool = False
 ) -> tuple[SlideState, list[str]]:
-    config, told = load_config("he", (*THREADS, *settings)), Listener()
-    (state,) = run(Request([str(slide)], out, config, slide_mpp=slide_mpp, fresh=fresh), told)
+    config, events = load_config("he", (*THREADS, *settings)), list[Event]()
+    (state,) = run(Request([str(slide)], out, config, slide_mpp=slide_mpp, fresh=fresh), events.append)
     assert state.status == "done", state.error
-    return state, told.begun
+    return state, [event.slide.note for event in events if event.kind == "started" and event.slide]
 
 
 def test_a_finished_slide_is_not_begun_again(tmp_path: Path) -> None:
@@ -133,7 +123,7 @@ def test_a_slide_that_cannot_be_looked_at_fails_alone(tmp_path: Path) -> None:
     field(archive / "t.png", 0)
 
     request = Request([str(archive)], tmp_path / "out", load_config("he", THREADS), slide_mpp=0.25)
-    states = run(request, Quiet())
+    states = run(request)
 
     assert [state.status for state in states] == ["failed", "done"]
     assert "Too many levels of symbolic links" in states[0].error
@@ -172,7 +162,7 @@ def test_one_slide_under_two_names_has_two_rows(tmp_path: Path) -> None:
     config = load_config("he", THREADS)
     for name in ("one", "two"):
         (tmp_path / "m.csv").write_text(f"slide,id,mpp\ns.png,{name},0.25\n")
-        run(Request([str(tmp_path / "m.csv")], tmp_path / "out", config), Quiet())
+        run(Request([str(tmp_path / "m.csv")], tmp_path / "out", config))
 
     rows = read_status(tmp_path / "out").rows
 

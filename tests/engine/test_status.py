@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import io
 import json
 import os
 import shutil
@@ -18,16 +17,14 @@ from pathlib import Path
 import psutil
 import pytest
 from PIL import Image
-from rich.console import Console
 
 from tests.helpers.slidegen import read_rgb
-from wsipsm.cli.progress import reporter
 from wsipsm.core.errors import InputError, OutputError
+from wsipsm.core.events import Event, SlideState, ignore
 from wsipsm.core.lock import locked
-from wsipsm.engine.events import logged
-from wsipsm.engine.state import Quiet, SlideState
+from wsipsm.engine.event_log import event_log
 from wsipsm.engine.status import read_status
-from wsipsm.engine.tables import TableKeeper
+from wsipsm.engine.tables import TableWriter
 from wsipsm.slide.sample import he_field
 
 WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
@@ -90,7 +87,7 @@ def test_every_event_is_one_line_of_json(finished: Path) -> None:
     events = [json.loads(line) for line in (finished / "logs" / "run.json").read_text().splitlines()]
 
     of_good = [event["event"] for event in events if event.get("slide_id") == "good"]
-    assert of_good == ["started", "tile", "finishing", "ended"]
+    assert of_good == ["started", "tile", "assembling", "ended"]
     last = {event["slide_id"]: event for event in events if event["event"] == "ended"}
     assert last["good"]["status"] == "done"
     assert last["good"]["cells"] > 10
@@ -103,8 +100,22 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
         read_status(tmp_path)
 
 
+def test_the_event_log_has_messages_and_the_steps_of_a_calibration(tmp_path: Path) -> None:
+    state = SlideState(Path("a.svs"), "a", tmp_path / "a", "running", 4, 1, 90, 0.12345, 3.14159)
+    with event_log(tmp_path / "logs" / "run.json") as on_event:
+        on_event(Event("message", text="connected"))
+        on_event(Event("calibrating", state, step=3, steps=20))
+
+    message, step = [json.loads(line) for line in (tmp_path / "logs" / "run.json").read_text().splitlines()]
+    assert (message["event"], message["text"]) == ("message", "connected")
+    assert step | {"time": ""} == {
+        "time": "", "event": "calibrating", "slide": "a.svs", "slide_id": "a", "status": "running", "tiles_done": 1,
+        "tiles_total": 4, "cells": 90, "mm2": 0.1235, "seconds": 3.14, "error": "", "step": 3, "steps": 20,
+    }  # fmt: skip
+
+
 def test_an_event_log_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="cannot be written"), logged(tmp_path, None):  # type: ignore[arg-type]
+    with pytest.raises(OutputError, match="cannot be written"), event_log(tmp_path):
         pass
 
 
@@ -116,8 +127,8 @@ def test_the_time_left_of_a_resumed_run_counts_its_own_tiles(tmp_path: Path) -> 
         SlideState(Path("r.svs"), "r", now, "running", 1000, 900),
     ]
     (tmp_path / "out").mkdir()
-    tables = TableKeeper(tmp_path / "out", states, Quiet())
-    tables.started(states[1])
+    tables = TableWriter(tmp_path / "out", states, ignore)
+    tables(Event("started", states[1]))
     states[1].tiles_done = 910
     tables.write()
     file = tmp_path / "out" / ".wsipsm.run.json"
@@ -148,44 +159,17 @@ def test_ctrl_c_ends_watching_and_speaks_of_no_run(finished: Path, tmp_path: Pat
 
 
 def test_tables_that_cannot_be_written_are_said_once_and_end_nothing(tmp_path: Path) -> None:
-    words = list[str]()
-
-    class Hears(Quiet):
-        def said(self, text: str) -> None:
-            words.append(text)
-
-    tables = TableKeeper(tmp_path / "gone", [SlideState(Path("d.svs"), "d")], Hears())
+    events = list[Event]()
+    tables = TableWriter(tmp_path / "gone", [SlideState(Path("d.svs"), "d")], events.append)
     tables.write()
     tables.write()
-    assert len(words) == 1
-    assert "the tables cannot be written now" in words[0]
+    assert len(events) == 1
+    assert "the tables cannot be written now" in events[0].text
 
     (tmp_path / "gone").mkdir()
     tables.write(ended=True)
 
     assert read_status(tmp_path / "gone").slides == {"waiting": 1}
-
-
-def test_bars_tell_slides_of_one_name_apart() -> None:
-    console = Console(file=io.StringIO(), force_terminal=True, width=120)
-    first, second = (SlideState(Path("s.svs"), "s", Path(place) / "s", "running", 4) for place in ("a", "b"))
-    with reporter(console) as bars:
-        for state in (first, second):
-            bars.started(state)
-        first.cells, first.status = 11, "done"
-        bars.ended(first)
-        second.cells, second.tiles_done = 22, 1
-        bars.advanced(second)
-        console.file.truncate(0)
-        bars.finishing(second)
-        bars._bars.refresh()
-        shown = console.file.getvalue()
-        bars.ended(second)
-
-    assert "s: write" in shown, "the bar of the second is there after the first has ended"
-    assert "22 cells" in shown
-    assert "s: learn" not in shown, "the bar of the first is closed"
-    assert console.file.getvalue().count("22 cells in 0.00 mm²") == 1
 
 
 HEADER = "slide,slide_id,status,tiles_done,tiles_total,cells,mm2,seconds,error,out\n"

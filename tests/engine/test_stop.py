@@ -24,10 +24,10 @@ from tests.helpers.results import PSM, QUICK_FIT, cells_of, labels_of, run_slide
 from tests.helpers.slidegen import read_rgb
 from wsipsm.config import load_config
 from wsipsm.core.errors import StoppedError
+from wsipsm.core.events import Event
 from wsipsm.engine.cluster import Stop
 from wsipsm.engine.pipeline import run
 from wsipsm.engine.request import Request
-from wsipsm.engine.state import Quiet, SlideState
 from wsipsm.engine.status import read_status
 from wsipsm.slide.sample import he_field
 
@@ -74,10 +74,9 @@ def test_a_signal_ends_what_is_under_way_and_leaves_the_rest_for_later(
     np.testing.assert_array_equal(labels_of(again), labels_of(whole))
 
 
-class Terminator(Quiet):
-    """Sends SIGTERM to this process once a slide is begun."""
-
-    def started(self, state: SlideState) -> None:
+def terminate(event: Event) -> None:
+    """Send SIGTERM to this process once a slide is begun."""
+    if event.kind == "started":
         os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -91,33 +90,25 @@ def test_a_stopped_run_says_how_what_is_done_is_kept(tmp_path: Path, fresh: bool
         pytest.raises(StoppedError, match=f"stopped by SIGTERM; {how} goes on where it was"),
         Stop().on_signals() as stop,
     ):
-        run(request, Terminator(), stop)
-
-
-class Caller(Quiet):
-    """Asks to stop once a slide is begun, as a program that calls `run` may do."""
-
-    def __init__(self, stop: Stop) -> None:
-        self._stop = stop
-        self.handlers: list[object] = []
-
-    def started(self, state: SlideState) -> None:
-        self.handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-        self._stop.ask("enough for today")
+        run(request, terminate, stop)
 
 
 def test_a_caller_can_stop_a_run_and_keeps_its_signal_handlers(tmp_path: Path) -> None:
     Image.fromarray(read_rgb(he_field())[:320, :320]).save(tmp_path / "s.png")
     config = load_config("he", ("schedule.workers=1", "schedule.processes=false"))
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    stop = Stop()
-    caller = Caller(stop)
+    stop, handlers = Stop(), list[object]()
+
+    def ask(event: Event) -> None:
+        if event.kind == "started":
+            handlers.extend(signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM))
+            stop.ask("enough for today")
 
     with pytest.raises(StoppedError, match="enough for today; the same command goes on where it was") as stopped:
-        run(Request([str(tmp_path / "s.png")], tmp_path / "out", config, slide_mpp=0.25), caller, stop)
+        run(Request([str(tmp_path / "s.png")], tmp_path / "out", config, slide_mpp=0.25), ask, stop)
 
     assert stopped.value.signal == 0
-    assert caller.handlers == before
+    assert handlers == before
     assert read_status(tmp_path / "out").slides == {"stopped": 1}
 
 

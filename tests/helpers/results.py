@@ -12,7 +12,6 @@ import zarr
 from wsipsm.config import load_config
 from wsipsm.engine.pipeline import run
 from wsipsm.engine.request import Request
-from wsipsm.engine.state import Quiet
 
 PSM = "recognizer.method=psm"
 """Setting that finds cells in the pseudo mask itself, its network learnt on the slide."""
@@ -30,7 +29,7 @@ def run_slide(
     Workers are threads unless the settings say otherwise: that spares each run the start of new processes.
     """
     config = load_config("he", (PSM, "schedule.workers=2", "schedule.processes=false", *settings))
-    (state,) = run(Request([str(slide)], out, config, checkpoint=encoder, roi=roi, fresh=fresh), Quiet())
+    (state,) = run(Request([str(slide)], out, config, checkpoint=encoder, roi=roi, fresh=fresh))
     assert state.status == "done", state.error
     return out / state.slide_id
 

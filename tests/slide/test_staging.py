@@ -19,7 +19,6 @@ from tests.helpers.results import PSM, QUICK_FIT, cells_of
 from wsipsm.config import load_config
 from wsipsm.engine.pipeline import run
 from wsipsm.engine.request import Request
-from wsipsm.engine.state import Quiet
 from wsipsm.slide.staging import PREFIX, Stager, staged
 
 KB = 1000
@@ -195,7 +194,7 @@ def test_a_run_reads_copies_and_gives_the_same_cells(slide: Path, whole: Path, t
         stage_dir=stage,
         stage_gb=2.5 * size / 1e9,
     )
-    states = run(request, Quiet())
+    states = run(request)
     ended.set()
     watching.join()
 

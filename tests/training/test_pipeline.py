@@ -20,6 +20,7 @@ from PIL import Image
 
 from wsipsm.config import load_config
 from wsipsm.core.errors import CheckpointError, DiskFullError, FitError, OutputError, PixelFormatError, ResolutionError
+from wsipsm.core.events import Event
 from wsipsm.nuclei.calibrate import load_segmenter
 from wsipsm.nuclei.nets.device import limited_threads, pick_device
 from wsipsm.nuclei.segmentation import SegmentationNet
@@ -53,18 +54,6 @@ STEPS = {
 }
 
 
-class Silent:
-    """A watcher that keeps the lines."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def began(self, stage: str, total: int) -> None: ...
-    def moved(self, done: int, loss: float | None = None) -> None: ...
-    def said(self, line: str) -> None:
-        self.lines.append(line)
-
-
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
     """Two threads that wait for each other on a busy machine take thirty times as long."""
@@ -86,7 +75,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What an undisturbed training leaves."""
     out = tmp_path_factory.mktemp("trained") / "model"
-    train(request([images], out), Silent())
+    train(request([images], out))
     return out
 
 
@@ -152,23 +141,24 @@ def test_the_model_is_a_segmenter_that_knows_where_it_comes_from(trained: Path) 
 
 def test_a_finished_training_is_not_done_again(trained: Path, images: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
-    watcher = Silent()
+    events = list[Event]()
 
-    model = train(request([images], trained), watcher)
+    model = train(request([images], trained), events.append)
 
     assert model == trained / "model.pt"
-    assert "already trained" in watcher.lines[0]
+    (message,) = events
+    assert "already trained" in message.text
     assert {path: path.stat().st_mtime_ns for path in trained.rglob("*") if path.is_file()} == {
         path: stamp for path, stamp in before.items() if path.is_file()
     }
 
 
 def test_stages_one_by_one_end_as_all_at_once(trained: Path, images: Path, tmp_path: Path) -> None:
-    first = train(request([images], tmp_path, stage="pretrain"), Silent())
+    first = train(request([images], tmp_path, stage="pretrain"))
     assert first == tmp_path / "encoder.pt"
     assert not any((tmp_path / "pseudolabels").iterdir())
 
-    second = train(request([images], tmp_path, stage="pseudomask"), Silent())
+    second = train(request([images], tmp_path, stage="pseudomask"))
     assert second == tmp_path / "pseudolabels"
     with np.load(second / "one.npz") as kept:
         assert kept["labels"].shape == kept["probability"].shape == kept["activation"].shape == (1, 200, 200)
@@ -176,14 +166,14 @@ def test_stages_one_by_one_end_as_all_at_once(trained: Path, images: Path, tmp_p
     assert not (tmp_path / "round-0.pt").exists()
     assert "pseudo labels" in (tmp_path / "training.html").read_text()
 
-    train(request([images], tmp_path, stage="segmenter"), Silent())
+    train(request([images], tmp_path, stage="segmenter"))
     assert_same_model(tmp_path / "model.pt", trained / "model.pt")
     assert losses(tmp_path) == losses(trained)
 
 
 def test_the_segmenter_alone_asks_for_what_comes_before(images: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="wsipsm pseudomask"):
-        train(request([images], tmp_path, stage="segmenter"), Silent())
+        train(request([images], tmp_path, stage="segmenter"))
 
 
 def kill_when(command: list[str], reached: Callable[[], bool]) -> None:
@@ -221,7 +211,7 @@ def test_a_training_killed_in_every_stage_ends_like_an_undisturbed_one(
     ):
         kill_when(command, lambda name=name, steps=steps: (tmp_path / name).exists() and lines() > steps)  # type: ignore[misc]
         assert not (tmp_path / "model.pt").exists(), name
-    train(request([images], tmp_path, device="cpu"), Silent())
+    train(request([images], tmp_path, device="cpu"))
 
     assert_same_model(tmp_path / "model.pt", trained / "model.pt")
     assert losses(tmp_path) == losses(trained)
@@ -233,41 +223,40 @@ def test_a_torn_last_line_of_the_table_is_written_again(trained: Path, images: P
     class KilledError(Exception):
         pass
 
-    class Killer(Silent):
-        def moved(self, done: int, loss: float | None = None) -> None:
-            if loss is not None and done == 12:
-                raise KilledError
+    def kill(event: Event) -> None:
+        if event.loss is not None and event.step == 12:
+            raise KilledError
 
     with pytest.raises(KilledError):
-        train(request([images], tmp_path), Killer())
+        train(request([images], tmp_path), kill)
     table = tmp_path / "metrics.csv"
     table.write_bytes(table.read_bytes()[:-4])
 
-    train(request([images], tmp_path), Silent())
+    train(request([images], tmp_path))
 
     assert losses(tmp_path) == losses(trained)
 
 
 def test_another_training_is_refused_until_fresh(images: Path, trained: Path, tmp_path: Path) -> None:
-    train(request([images], tmp_path, stage="pretrain"), Silent())
+    train(request([images], tmp_path, stage="pretrain"))
     (tmp_path / "notes.txt").write_text("mine")
 
     with pytest.raises(OutputError, match="--fresh"):
-        train(request([images], tmp_path, "encoder.steps=5", stage="pretrain"), Silent())
+        train(request([images], tmp_path, "encoder.steps=5", stage="pretrain"))
     with pytest.raises(OutputError, match="--fresh"):
-        train(request([images / "one.png"], tmp_path, stage="pretrain"), Silent())
+        train(request([images / "one.png"], tmp_path, stage="pretrain"))
     assert tensors(tmp_path / "encoder.pt").keys() == tensors(trained / "encoder.pt").keys()
-    train(request([images], tmp_path, "encoder.steps=5", stage="pretrain", fresh=True), Silent())
+    train(request([images], tmp_path, "encoder.steps=5", stage="pretrain", fresh=True))
 
     assert len(metrics(tmp_path)) == 5
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 def test_settings_of_later_stages_may_change_before_they_begin(images: Path, tmp_path: Path) -> None:
-    train(request([images], tmp_path, stage="pretrain"), Silent())
+    train(request([images], tmp_path, stage="pretrain"))
     before = (tmp_path / "encoder.pt").stat().st_mtime_ns
 
-    train(request([images], tmp_path, "training.steps=31", stage="pseudomask"), Silent())
+    train(request([images], tmp_path, "training.steps=31", stage="pseudomask"))
 
     assert (tmp_path / "encoder.pt").stat().st_mtime_ns == before
 
@@ -276,7 +265,7 @@ def test_a_model_may_be_the_start(trained: Path, images: Path, tmp_path: Path) -
     """The first round learns the labels of the model given, and goes on from its weights."""
     once = ("training.rounds=0", "training.steps=1", "training.learning_rate=1e-9")
 
-    train(request([images], tmp_path, *once, init=trained / "model.pt"), Silent())
+    train(request([images], tmp_path, *once, init=trained / "model.pt"))
 
     found, given = tensors(tmp_path / "model.pt"), tensors(trained / "model.pt")
     for key in given:
@@ -290,7 +279,7 @@ def test_a_model_may_be_the_start(trained: Path, images: Path, tmp_path: Path) -
 
 def test_a_start_that_is_no_segmenter_is_refused(trained: Path, images: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="'encoder'"):
-        train(request([images], tmp_path / "x", init=trained / "encoder.pt"), Silent())
+        train(request([images], tmp_path / "x", init=trained / "encoder.pt"))
 
 
 def test_slides_without_tissue_are_left_out_by_name(images: Path, tmp_path: Path) -> None:
@@ -300,16 +289,17 @@ def test_slides_without_tissue_are_left_out_by_name(images: Path, tmp_path: Path
     Image.open(images / "one.png").crop((0, 0, 100, 300)).save(small)
     copied = tmp_path / "copied.png"
     copied.write_bytes((images / "one.png").read_bytes())
-    watcher = Silent()
+    events = list[Event]()
 
-    train(request([images, small, copied], tmp_path / "out", stage="pretrain"), watcher)
+    train(request([images, small, copied], tmp_path / "out", stage="pretrain"), events.append)
 
     record = orjson.loads((tmp_path / "out" / "train.json").read_bytes())
     reasons = {Path(one["path"]).name: one["reason"] for one in record["skipped"]}
     assert set(reasons) == {"small.png", "copied.png"}
     assert "learn from more tissue" in reasons["small.png"]
     assert "same content" in reasons["copied.png"]
-    assert [Path(line.split(": ")[1]).name for line in watcher.lines] == ["copied.png", "small.png"]
+    messages = [event.text for event in events if event.kind == "message"]
+    assert [Path(text.split(": ")[1]).name for text in messages] == ["copied.png", "small.png"]
 
 
 def test_nothing_to_learn_from_is_refused_with_the_reason(images: Path, tmp_path: Path) -> None:
@@ -317,11 +307,11 @@ def test_nothing_to_learn_from_is_refused_with_the_reason(images: Path, tmp_path
     Image.open(images / "one.png").crop((0, 0, 100, 300)).save(small)
 
     with pytest.raises(FitError, match="learn from more tissue"):
-        train(request([small], tmp_path / "out"), Silent())
+        train(request([small], tmp_path / "out"))
     with pytest.raises(ResolutionError, match="--slide-mpp"):
-        train(request([images], tmp_path / "other", slide_mpp=None), Silent())
+        train(request([images], tmp_path / "other", slide_mpp=None))
     with pytest.raises(FitError, match="learn from more tissue"):
-        train(request([images / "one.png"], tmp_path / "third", "training.patch_px=128"), Silent())
+        train(request([images / "one.png"], tmp_path / "third", "training.patch_px=128"))
 
 
 def label_image(kind: str, path: Path) -> Path:
@@ -343,7 +333,7 @@ def test_label_images_are_never_learnt_from(kind: str, images: Path, tmp_path: P
     labels = label_image(kind, tmp_path / "labels.png")
 
     with pytest.raises(PixelFormatError, match=r"labels\.png"):
-        train(request([images, labels], tmp_path / "out"), Silent())
+        train(request([images, labels], tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
@@ -371,10 +361,10 @@ def test_a_full_disk_ends_in_one_line_and_goes_on_later(
 
     monkeypatch.setattr(Path, "open", full)
     with pytest.raises(DiskFullError, match=r"round-1-1\.state: .*No space left"):
-        train(request([images], tmp_path), Silent())
+        train(request([images], tmp_path))
     monkeypatch.undo()
 
-    train(request([images], tmp_path), Silent())
+    train(request([images], tmp_path))
 
     assert_same_model(tmp_path / "model.pt", trained / "model.pt")
 
@@ -383,7 +373,7 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_line(images: Path, tmp_p
     (tmp_path / "file").write_text("in the way")
 
     with pytest.raises(OutputError, match="cannot be written"):
-        train(request([images], tmp_path / "file" / "out"), Silent())
+        train(request([images], tmp_path / "file" / "out"))
 
 
 def test_help_teaches_by_examples() -> None:

@@ -1,4 +1,4 @@
-"""``wsipsm status``, ``wsipsm doctor`` and ``wsipsm cluster``."""
+"""The commands ``wsipsm status``, ``doctor`` and ``cluster``. Heavy imports stay inside them."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ from typing import Annotated, Any
 
 import typer
 
-EXIT_NOTHING = 1
+from wsipsm.cli.common import EXIT_NOTHING, JSON, SCHEDULER, print_json
+
 WATCH_SECONDS = 2.0
+"""Time between two looks at a run."""
 SHOWN_ROWS = 30
+"""Most slides in the table on the screen."""
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command()(status)
-    app.command()(doctor)
-    app.command()(cluster)
+    """Add the commands to the application."""
+    for command in (status, doctor, cluster):
+        app.command()(command)
 
 
 def status(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of a run, under way or over.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of a run, running or ended.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with every slide.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Keep the table live until the run ends.")] = False,
 ) -> None:
-    """Say how a run stands: slides by status, tiles, cells, time left; from any machine that sees its output folder.
+    """Show the status of a run: slides by status, tiles, cells, time left; on any machine that sees its output folder.
 
     For example:
 
@@ -37,9 +39,7 @@ def status(
     from wsipsm.engine.status import read_status
 
     if as_json:
-        import orjson
-
-        print(orjson.dumps(read_status(out).to_dict(), option=orjson.OPT_INDENT_2).decode())
+        print_json(read_status(out).to_dict())
         return
     from rich.console import Console
     from rich.live import Live
@@ -58,16 +58,14 @@ def status(
 
 def doctor(
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Output folder to be used: disk space, locks.")
+        Path | None, typer.Option("-o", "--out", help="Output folder to be used: disk space, locks, workers.")
     ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Existing Dask scheduler: tcp://host:port or a scheduler file.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    scheduler: SCHEDULER = None,
+    as_json: JSON = False,
 ) -> None:
     """Check this machine and a cluster: versions, devices, OpenSlide, Dask, disk, and a self-test of ten seconds.
 
-    Exit code 0 when all is well, 1 when something is not; what to do stands beside it.
+    Exit code 0 if every check passes, 1 if one fails; its line says what to do.
     """
     from wsipsm.engine.doctor import examine
 
@@ -77,9 +75,7 @@ def doctor(
         if not as_json:
             print(f"{'ok  ' if check.good else 'FAIL'} {check.name}: {check.found}", flush=True)
     if as_json:
-        import orjson
-
-        print(orjson.dumps(checks, option=orjson.OPT_INDENT_2).decode())
+        print_json(checks)
     if not all(check.good for check in checks):
         raise typer.Exit(EXIT_NOTHING)
 
@@ -89,10 +85,10 @@ def cluster(
         str, typer.Argument(metavar="RECIPE", help="slurm, slurm-gpu, cuda, kubernetes, or a YAML file of your own.")
     ],
     save: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the recipe there, to be fitted to your cluster.")
+        Path | None, typer.Option(metavar="FILE", help="Write the recipe there, to be adapted to your cluster.")
     ] = None,
 ) -> None:
-    """Show what wsipsm run --cluster RECIPE would give to a cluster's manager: a job script, or a resource.
+    """Show what wsipsm run --cluster RECIPE would submit to a cluster's manager: a job script or a resource.
 
     For example:
 

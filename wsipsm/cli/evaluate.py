@@ -10,11 +10,13 @@ from typing import Annotated
 
 import typer
 
+from wsipsm.cli.common import print_json
+
 SHOWN = 10
-"""Names that a note on the screen lists; the report has all of them."""
+"""Most names in a note on the screen; the report has all."""
 
 DROPPED_FIRST = ("px IoU", "SQ", "recall", "precision", "DQ", "obj. Dice", "AJI+")
-"""Columns that a narrow window does without, in this order."""
+"""Columns to drop in a narrow window, in this order."""
 
 
 class Protocol(StrEnum):
@@ -74,8 +76,6 @@ def evaluate(
 
       wsipsm evaluate cells.geojson truth.xml --picture pictures --images images/
     """
-    import orjson
-
     from wsipsm.core.files import write_json
     from wsipsm.evaluation import report as reports
     from wsipsm.evaluation.evaluate import Settings
@@ -96,7 +96,7 @@ def evaluate(
     if out is not None:
         write_json(out, report)
     if as_json:
-        print(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())
+        print_json(report)
     else:
         _print_table(*reports.table_rows(report))
     _print_notes(pairs.missing, pairs.unused)
@@ -130,7 +130,7 @@ def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None
 
 
 def _fitting(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[int]:
-    """Numbers of the columns that a window has room for, the less telling ones dropped first."""
+    """Indices of the columns that fit a window; those of `DROPPED_FIRST` go first."""
     widths = [max(map(len, column)) + 2 for column in zip(headings, *rows, strict=True)]
     shown = list(range(len(headings)))
     for heading in DROPPED_FIRST:
@@ -143,5 +143,5 @@ def _print_notes(missing: Sequence[str], unused: Sequence[str]) -> None:
     for names, lack in ((missing, "prediction"), (unused, "ground truth")):
         if names:
             more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-            told = f"{len(names)} left out without a {lack}: {', '.join(names[:SHOWN])}{more}"
-            print(f"wsipsm: {told}", file=sys.stderr)
+            note = f"{len(names)} left out without a {lack}: {', '.join(names[:SHOWN])}{more}"
+            print(f"wsipsm: {note}", file=sys.stderr)

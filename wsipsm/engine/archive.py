@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wsipsm.core.errors import describe_error
+from wsipsm.core.events import Event, Observer, SlideState
 from wsipsm.core.files import is_disk_full
 from wsipsm.engine.cluster import Failure, Stop, Task
 from wsipsm.engine.job import SlideTask
 from wsipsm.engine.reports import OutputReport, Prepared, TileReport
 from wsipsm.engine.resume import has_tiles, put_aside, remove
 from wsipsm.engine.slide_run import TILE_KINDS, SlideRun
-from wsipsm.engine.state import Reporter, SlideState
 from wsipsm.slide.staging import Stager
 
 
@@ -31,8 +31,8 @@ class Archive:
     ----------
     work : sequence of (SlideTask, SlideState)
         Slides that are to be done, in the order given.
-    reporter : Reporter
-        Told of every step.
+    on_event : callable
+        Receives the events of the slides.
     stop : Stop
         Asked to stop where going on is of no use.
     stager : Stager, optional
@@ -42,7 +42,7 @@ class Archive:
     """
 
     work: Sequence[tuple[SlideTask, SlideState]]
-    reporter: Reporter
+    on_event: Observer
     stop: Stop = field(default_factory=Stop)
     stager: Stager | None = None
     on_tick: Callable[[], None] = lambda: None
@@ -76,9 +76,9 @@ class Archive:
         if (run := self._run_of(task)) is not None:
             run.done(task, result)
             if isinstance(result, Prepared):
-                self.reporter.started(run.state)
+                self.on_event(Event("started", run.state))
             if isinstance(result, OutputReport) and result.warning:
-                self.reporter.said(f"{run.state.slide_id}: {result.warning}")
+                self.said(f"{run.state.slide_id}: {result.warning}")
             self._after(run, tile=isinstance(result, TileReport))
 
     def failed(self, task: Task, failure: Failure) -> None:
@@ -90,14 +90,14 @@ class Archive:
             self._after(run, tile=task.kind in TILE_KINDS)
 
     def said(self, text: str) -> None:
-        """Pass on a run-level message."""
-        self.reporter.said(text)
+        """Report a message."""
+        self.on_event(Event("message", text=text))
 
     def told(self, message: dict[str, Any]) -> None:
-        """Take progress of a calibration; called from another thread."""
+        """Report a step of a calibration; called from another thread."""
         for run in list(self._active):
             if run.slide_task.token == message["token"]:
-                self.reporter.fitting(run.state, message["step"], message["steps"])
+                self.on_event(Event("calibrating", run.state, step=message["step"], steps=message["steps"]))
 
     def tick(self) -> None:
         """Keep the tables fresh."""
@@ -112,9 +112,9 @@ class Archive:
     def _issued(self, task: Task, run: SlideRun) -> Task:
         self._owner[task.key] = run
         if task.kind == "export":
-            self.reporter.started(run.state)
+            self.on_event(Event("started", run.state))
         if task.kind in {"export", "assemble"}:
-            self.reporter.finishing(run.state)
+            self.on_event(Event("assembling", run.state))
         return task
 
     def _begun(self) -> Task | None:
@@ -137,7 +137,7 @@ class Archive:
 
     def _after(self, run: SlideRun, tile: bool) -> None:
         if tile:
-            self.reporter.advanced(run.state)
+            self.on_event(Event("tile", run.state))
         if run.over:
             number = self._active.pop(run)
             if self.stager:
@@ -146,4 +146,4 @@ class Archive:
                 aside = put_aside(run.slide_task.out, has_tiles if run.state.status == "failed" else lambda _: False)
                 # Thousands of files: in a thread, or no task would be given out meanwhile.
                 self._cleaner.submit(remove, aside)
-            self.reporter.ended(run.state)
+            self.on_event(Event("ended", run.state))

@@ -1,4 +1,4 @@
-"""Whether this machine and a cluster can do the work, found by doing a little of it."""
+"""Checks of this machine and a cluster, each by trying."""
 
 from __future__ import annotations
 
@@ -25,19 +25,29 @@ from wsipsm.core.versions import versions
 from wsipsm.engine.cluster import connect
 from wsipsm.engine.pipeline import run
 from wsipsm.engine.request import Request
-from wsipsm.engine.state import Quiet
 from wsipsm.slide import open_slide, openslide_versions
 from wsipsm.slide.sample import HE_FIELD_MPP, he_field
 
 LEAST_GB = 5
+"""Free disk space below which a check fails, 10^9 bytes."""
 _PROBE = ".wsipsm-probe-"
 EXPECTED_CELLS = (200, 2000)
-"""Cells that the shipped segmenter finds in the sample field, loosely."""
+"""Fewest and most cells that the shipped segmenter may find in the sample field."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at."""
+    """Result of one check.
+
+    Attributes
+    ----------
+    name : str
+        What was checked.
+    good : bool
+        Whether it passed.
+    found : str
+        What was found; of a check that failed, what is wrong and what to do.
+    """
 
     name: str
     good: bool
@@ -45,19 +55,17 @@ class Check:
 
 
 def examine(*, out: Path | None = None, scheduler: str | None = None) -> Iterator[Check]:
-    """Checks, as they are made; one that fails never hides the next."""
+    """Results of all checks, each as soon as it is made; one that fails does not stop the others."""
     steps: list[tuple[str, Callable[[], str]]] = [
         ("versions", lambda: ", ".join(f"{name} {version}" for name, version in versions().items())),
         ("devices", _devices),
         ("OpenSlide", openslide_versions),
-        ("disk", lambda: _disk(out)),
-        ("Dask", lambda: _dask(scheduler)),
+        ("disk", partial(_disk, out)),
+        *([("output folder", partial(_folder, out))] if out else []),
+        ("Dask", partial(_dask, scheduler)),
+        *([("shared folder", partial(_shared, scheduler, out))] if out and scheduler else []),
         ("self-test", _self_test),
     ]
-    if out is not None:
-        steps.insert(4, ("output folder", lambda: _folder(out)))
-    if out is not None and scheduler is not None:
-        steps.insert(6, ("shared folder", lambda: _shared(scheduler, out)))
     for name, step in steps:
         try:
             yield Check(name, good=True, found=step())
@@ -75,17 +83,17 @@ def _disk(out: Path | None) -> str:
     places = {"output": out or Path(), "temporary files": Path(tempfile.gettempdir())}
     found = []
     for name, place in places.items():
-        standing = next(one for one in (place.absolute(), *place.absolute().parents) if one.exists())
-        free = shutil.disk_usage(standing).free / 1e9
+        folder = next(one for one in (place.absolute(), *place.absolute().parents) if one.exists())
+        free = shutil.disk_usage(folder).free / 1e9
         if free < LEAST_GB:
-            raise OutputError(f"{free:.1f} GB free for {name} at {standing}, expected {LEAST_GB} or more")
-        found.append(f"{free:.0f} GB free for {name} at {standing}")
+            raise OutputError(f"{free:.1f} GB free for {name} at {folder}, expected {LEAST_GB} or more")
+        found.append(f"{free:.0f} GB free for {name} at {folder}")
     return ", ".join(found)
 
 
 def _folder(out: Path) -> str:
     if is_locked(out):
-        return f"{out}: a run works on it"
+        return f"{out}: in use by a run"
     with locked(make_folder(out)):
         return f"{out}: files can be written, replaced and locked"
 
@@ -101,7 +109,7 @@ def _dask(scheduler: str | None) -> str:
 
 
 def _shared(scheduler: str, out: Path) -> str:
-    """Write here and read on every worker, and the other way round."""
+    """Write a probe here and read it on every worker, and the other way round."""
     folder, host, token = make_folder(out.absolute()), socket.gethostname(), uuid.uuid4().hex[:8]
     probe = folder / f"{_PROBE}{token}"
     with connect(ScheduleConfig(workers=1), scheduler=scheduler) as pool:
@@ -121,11 +129,11 @@ def _shared(scheduler: str, out: Path) -> str:
 
 
 def _exchange(probe: Path, token: str) -> tuple[str, str, str]:
-    """On a worker: read the client's probe, answer with one; host, name of the answer and what went wrong."""
+    """On a worker: read the probe of the client and write one; host, name of that one, and what went wrong."""
     host, answer = socket.gethostname(), f"{probe.name}-{uuid.uuid4().hex[:8]}"
     try:
         if probe.read_text() != token:
-            return host, "", "reads something else there"
+            return host, "", "reads another content there"
         write_bytes(probe.with_name(answer), token.encode())
     except FileNotFoundError:
         return host, "", "does not see this folder"
@@ -135,26 +143,24 @@ def _exchange(probe: Path, token: str) -> tuple[str, str, str]:
 
 
 def _unshared(answer: Any, folder: Path) -> str:
-    """What is wrong with an answer of a worker; empty where its probe is here."""
+    """What is wrong with the answer of a worker; empty where its probe is visible here."""
     if isinstance(answer, BaseException):
         return f"did not answer ({describe_error(answer)})"
     host, name, wrong = answer
-    return (
-        f"on host {host} {wrong or 'writes what cannot be seen here'}"
-        if not (name and (folder / name).exists())
-        else ""
-    )
+    if name and (folder / name).exists():
+        return ""
+    return f"on host {host} {wrong or 'writes what cannot be seen here'}"
 
 
 def _self_test() -> str:
-    """Run the main job on the sample field, on this machine."""
+    """Find the cells of the sample field on this machine."""
     field, start = he_field(), time.perf_counter()
     with open_slide(field, mpp=HE_FIELD_MPP) as slide:
         size = f"{slide.width_l0} x {slide.height_l0} px"
     with tempfile.TemporaryDirectory() as folder:
         config = load_config("he", ("schedule.workers=1", "schedule.processes=false"))
         request = Request([str(field)], Path(folder), config, slide_mpp=HE_FIELD_MPP)
-        (state,) = run(request, Quiet())
+        (state,) = run(request)
     least, most = EXPECTED_CELLS
     if state.status != "done" or not least <= state.cells <= most:
         raise OutputError(f"{state.status}, {state.cells} cells, expected {least} to {most}: {state.error}")

@@ -15,13 +15,14 @@ import contextlib
 import os
 import socket
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
 from wsipsm.core.errors import DiskFullError, StoppedError, WsipsmError, describe_error, how_to_go_on
+from wsipsm.core.events import Event, Observer, SlideState, combine, ignore
 from wsipsm.core.files import make_folder
 from wsipsm.core.gpus import gpu_count
 from wsipsm.core.lock import locked_trees, why_unseen
@@ -30,8 +31,7 @@ from wsipsm.engine.cluster import Stop, connect, run_stream
 from wsipsm.engine.job import SlideTask
 from wsipsm.engine.request import Request, slide_tasks
 from wsipsm.engine.resume import EarlierWork, Finished, look_up
-from wsipsm.engine.state import Reporter, SlideState
-from wsipsm.engine.tables import TableKeeper
+from wsipsm.engine.tables import TableWriter
 from wsipsm.slide.staging import Stager, staged
 
 LOCK_SECONDS = 1.0
@@ -40,15 +40,15 @@ LOOK_UP_THREADS = 8
 """Threads that look up earlier work on slides; they wait for file systems most of the time."""
 
 
-def run(request: Request, reporter: Reporter, stop: Stop | None = None) -> list[SlideState]:
+def run(request: Request, on_event: Observer = ignore, stop: Stop | None = None) -> list[SlideState]:
     """Process every slide; one that cannot be used never stops the others.
 
     Parameters
     ----------
     request : Request
-        What the user asked for.
-    reporter : Reporter
-        Follows the run.
+        Slides, configuration, output folder.
+    on_event : callable
+        Receives the events of the run.
     stop : Stop, optional
         By which the caller can end the run early, from a signal handler or another thread; the run itself installs no
         signal handlers.
@@ -75,13 +75,14 @@ def run(request: Request, reporter: Reporter, stop: Stop | None = None) -> list[
     name = uuid.uuid4().hex[:12]
     with locked_trees(_folders(request, tasks), run=name, wait_seconds=LOCK_SECONDS) as roots:
         tasks = _of_run(tasks, name, roots)
-        told = TableKeeper(request.out, states, reporter)
+        tables = TableWriter(request.out, states, on_event)
+        observer = combine(tables, on_event)
         try:
-            left = _look_up(tasks, states, told, stop)
+            left = _look_up(tasks, states, observer, stop)
             if left and not stop.asked:
-                _work(request, left, told, stop)
+                _work(request, left, observer, stop, on_tick=tables.write_if_due)
         finally:
-            told.write(ended=True)
+            tables.write(ended=True)
     _raise_if_stopped(stop, how_to_go_on(fresh=request.fresh))
     return states
 
@@ -108,9 +109,9 @@ def _of_run(tasks: Sequence[SlideTask], name: str, roots: set[Path]) -> list[Sli
 
 
 def _look_up(
-    tasks: Sequence[SlideTask], states: Sequence[SlideState], told: TableKeeper, stop: Stop
+    tasks: Sequence[SlideTask], states: Sequence[SlideState], on_event: Observer, stop: Stop
 ) -> list[tuple[SlideTask, SlideState]]:
-    """Slides that are left to do; reports the others. Ends early where a stop is asked."""
+    """Slides that are left to do; the others are reported as ended. Ends early where a stop is asked."""
     left = []
     with ThreadPoolExecutor(LOOK_UP_THREADS) as threads:
         for earlier, state in zip(threads.map(_earlier, tasks), states, strict=True):
@@ -120,7 +121,7 @@ def _look_up(
             if isinstance(earlier, Exception):
                 state.status, state.error = "failed", describe_error(earlier)
                 state.traceback = state.error
-                told.ended(state)
+                on_event(Event("ended", state))
                 continue
             state.slide_id, state.out, state.note = earlier.task.slide_id, earlier.task.out, earlier.note
             if earlier.finished is not None:
@@ -129,7 +130,7 @@ def _look_up(
                 left.append((earlier.task, state))
                 continue
             state.status, state.found_done = earlier.finished.status, True
-            told.ended(state)
+            on_event(Event("ended", state))
     return left
 
 
@@ -145,16 +146,23 @@ def _earlier(task: SlideTask) -> EarlierWork | Exception:
         return error
 
 
-def _work(request: Request, left: Sequence[tuple[SlideTask, SlideState]], told: TableKeeper, stop: Stop) -> None:
+def _work(
+    request: Request,
+    left: Sequence[tuple[SlideTask, SlideState]],
+    on_event: Observer,
+    stop: Stop,
+    *,
+    on_tick: Callable[[], None],
+) -> None:
     """Start or join a cluster and do what is left."""
     gpus = 0 if request.device == "cpu" else gpu_count()
     cluster = partial(connect, request.config.schedule, scheduler=request.scheduler, recipe=request.recipe, gpus=gpus)
     roots = sorted({task.root for task, _ in left if task.root is not None})
     seen = partial(why_unseen, roots, left[0][0].run, left[0][0].host)
-    with _staged(request, left, told) as stager, cluster(check=seen) as pool:
+    with _staged(request, left, on_event) as stager, cluster(check=seen) as pool:
         if pool.dashboard:
-            told.said(f"Dask dashboard: {pool.dashboard}")
-        archive = Archive(left, told, stop, stager, on_tick=told.tick)
+            on_event(Event("message", text=f"Dask dashboard: {pool.dashboard}"))
+        archive = Archive(left, on_event, stop, stager, on_tick=on_tick)
         try:
             run_stream(pool, archive, stop)
         finally:
@@ -163,13 +171,17 @@ def _work(request: Request, left: Sequence[tuple[SlideTask, SlideState]], told: 
 
 @contextlib.contextmanager
 def _staged(
-    request: Request, left: Sequence[tuple[SlideTask, SlideState]], told: TableKeeper
+    request: Request, left: Sequence[tuple[SlideTask, SlideState]], on_event: Observer
 ) -> Iterator[Stager | None]:
     if request.stage_dir is None:
         yield None
         return
-    slides = [task.slide for task, _ in left]
-    with staged(slides, request.stage_dir.absolute(), gigabytes=request.stage_gb, log=told.said) as stager:
+    slides, folder = [task.slide for task, _ in left], request.stage_dir.absolute()
+
+    def log(text: str) -> None:
+        on_event(Event("message", text=text))
+
+    with staged(slides, folder, gigabytes=request.stage_gb, log=log) as stager:
         yield stager
 
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from wsipsm.core.errors import OutputError, UnreadableSlideError, describe_error
+from wsipsm.core.events import SlideState, Status
 from wsipsm.engine.cluster import Failure, Task
 from wsipsm.engine.job import JobRef, SlideTask
 from wsipsm.engine.reports import Counts, MapReport, OutputReport, Prepared, Seconds, Tally
-from wsipsm.engine.state import SlideState, Status
 from wsipsm.tissue.tiles import Tile
 
 TARGETS = {

@@ -1,4 +1,4 @@
-"""How a run stands, from the tables in its output folder: for people, and as JSON."""
+"""Status of a run, from the tables in its output folder."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ from wsipsm.core.lock import is_locked
 from wsipsm.engine.tables import RUN_FILE, SLIDE_COLUMNS, SLIDES_FILE, read_rows
 
 SILENT_SECONDS = 60
-"""After how long without a word a run that did not end is taken for dead, where its lock cannot be seen."""
+"""Age of the record from which on an unfinished run counts as dead, where its lock cannot be seen."""
 
 UNKNOWN = "unknown"
-"""Status of a row that is not whole, or has a word where a number belongs: somebody edited the table."""
+"""Status of an incomplete row, or one without numbers where they belong: the table was edited by hand."""
 
 _NUMBERS = {"tiles_done": int, "tiles_total": int, "cells": int, "mm2": float, "seconds": float}
 
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """How an output folder stands.
+    """Status of an output folder.
 
     Attributes
     ----------
     state : str
-        ``running``, ``ended``, or ``interrupted``: killed, or stopped with slides left.
+        ``running``, ``ended``, or ``interrupted`` (killed, or stopped with slides left).
     slides : dict
         Number of slides by status; ``unknown`` where a row of the table cannot be read.
     tiles_done, tiles_total : int
-        Over slides whose tiles are planned.
-    cells : int
-        So far.
-    mm2 : float
         Of slides whose tiles are planned.
+    cells : int
+        Cells found so far.
+    mm2 : float
+        Area of slides whose tiles are planned, mm².
     seconds_left : float or None
-        Estimate of a running run, from its speed so far; None while nothing tells.
+        Estimate from the speed so far; None before the first tile, and for a run that is not running.
     rows : list of dict
-        The table of slides.
+        Rows of ``slides.csv``.
     run : dict
-        Host, process, version, and when the run began and last wrote; empty where that is not to be had.
+        Host, process, version, and when the run began and last wrote; empty where the record cannot be read.
     """
 
     state: str
@@ -71,7 +71,7 @@ def read_status(out: Path) -> RunStatus:
     Raises
     ------
     InputError
-        No run wrote into it, or its table is no longer one.
+        No run wrote into it, or its table cannot be read.
     """
     rows = [_typed(row) for row in _rows_of(out / SLIDES_FILE)]
     run = _run_of(out)
@@ -92,7 +92,7 @@ def read_status(out: Path) -> RunStatus:
 
 
 def _seconds_left(rows: list[dict[str, Any]], run: dict[str, Any]) -> float | None:
-    """From the tiles that this run did so far; a slide that waits counts as the mean of those that are planned."""
+    """Estimate from the tiles of this run; a slide that waits counts as the mean of those that are planned."""
     done = run.get("tiles", 0)
     planned = [row for row in rows if row["tiles_total"] and row["status"] != "waiting"]
     if not done or not planned:
@@ -108,14 +108,14 @@ def _rows_of(table: Path) -> list[dict[str, Any]]:
     if not table.is_file():
         raise InputError(f"{table.parent}: no {table.name} here: expected the output folder of wsipsm run")
     rows = read_rows(table)
-    if not rows or (lost := [name for name in SLIDE_COLUMNS if name not in rows[0]]):
-        got = f"no column {', '.join(lost)}" if rows else "no row"
-        raise InputError(f"{table}: {got}: somebody changed the table; delete it, and wsipsm run makes it anew")
+    if not rows or (missing := [name for name in SLIDE_COLUMNS if name not in rows[0]]):
+        got = f"no column {', '.join(missing)}" if rows else "no row"
+        raise InputError(f"{table}: {got}: somebody changed the table; delete it, and wsipsm run writes it again")
     return rows
 
 
 def _typed(row: dict[str, Any]) -> dict[str, Any]:
-    """Row with its numbers as such; where that cannot be, zeros, and the status ``unknown``."""
+    """Row with numbers as numbers; a row that cannot be read has zeros and the status ``unknown``."""
     texts = {name: row[name] or "" for name in SLIDE_COLUMNS}
     try:
         numbers = {name: kind(texts[name] or 0) for name, kind in _NUMBERS.items()}
@@ -126,7 +126,7 @@ def _typed(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run_of(out: Path) -> dict[str, Any]:
-    """Record of the run itself; empty where there is none, or none that can be read."""
+    """Record of the run; empty where it is missing or cannot be read."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         found: dict[str, Any] = orjson.loads((out / RUN_FILE).read_bytes())
         times = [datetime.fromisoformat(found[name]) for name in ("began", "updated")]
@@ -136,7 +136,7 @@ def _run_of(out: Path) -> dict[str, Any]:
 
 
 def _is_alive(out: Path, run: dict[str, Any]) -> bool:
-    """Whether the run's process is there: by its lock, or, where that cannot be seen, by its words."""
+    """Whether the process of the run lives: by its lock or, where that cannot be seen, by the age of its record."""
     try:
         if is_locked(out):
             return True

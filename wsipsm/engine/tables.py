@@ -1,4 +1,4 @@
-"""The tables of an output folder: a row for each slide, one for each that failed, and how the run itself stands."""
+"""Tables in an output folder: ``slides.csv``, ``failed.csv``, and the record of the run."""
 
 from __future__ import annotations
 
@@ -13,93 +13,104 @@ from typing import Any
 
 from wsipsm import __version__
 from wsipsm.core.errors import OutputError
+from wsipsm.core.events import Event, Observer, SlideState
 from wsipsm.core.files import write_csv, write_json
-from wsipsm.engine.state import Reporter, SlideState
 
 SLIDES_FILE, FAILED_FILE, RUN_FILE = "slides.csv", "failed.csv", ".wsipsm.run.json"
 SLIDE_COLUMNS = ("slide", "slide_id", "status", "tiles_done", "tiles_total", "cells", "mm2", "seconds", "error", "out")
 FAILED_COLUMNS = ("slide", "slide_id", "error", "traceback", "out")
 
 WRITE_SECONDS = 2.0
-"""Least time between two writes; a write takes at most a twentieth of the time, however many slides there are."""
+"""Least time between two writes; with many slides it grows, so that writing takes a twentieth of the time at most."""
 
 
-class TableKeeper:
-    """A reporter that passes everything on and keeps ``slides.csv``, ``failed.csv`` and the state of the run.
+class TableWriter:
+    """Observer that keeps the tables of a run up to date.
 
-    Rows that earlier runs put into the tables stay, unless this run has their folders too. Tables that cannot be
-    written now, as on a full disk, do not end the run: that is said once, and they are written when they can be.
+    Rows of earlier runs stay, except those of folders that this run writes. Tables that cannot be written, as on a
+    full disk, do not end the run: one message reports it, and they are written when that is possible again.
+
+    Parameters
+    ----------
+    out : Path
+        Output folder of the run.
+    states : sequence of SlideState
+        Slides of the run; read at each write.
+    on_event : callable
+        Receives the message that the tables cannot be written.
     """
 
-    def __init__(self, out: Path, states: Sequence[SlideState], reporter: Reporter) -> None:
-        self._out, self._states, self._reporter = out, states, reporter
-        self.fitting, self.said = reporter.fitting, reporter.said
-        self.advanced, self.finishing = reporter.advanced, reporter.finishing
+    def __init__(self, out: Path, states: Sequence[SlideState], on_event: Observer) -> None:
+        self._out, self._states, self._on_event = out, states, on_event
         self._earlier = {name: read_rows(out / name) for name in (SLIDES_FILE, FAILED_FILE)}
         self._tiles_before: dict[Path, int] = {}
-        self._silent = False
-        self._began = datetime.now(UTC).isoformat(timespec="seconds")
+        self._reported = False
+        self._began = _now()
         self._next = 0.0
 
-    def started(self, state: SlideState) -> None:
-        """Note what earlier runs did of a slide that this one goes on with."""
-        self._tiles_before[state.out] = state.tiles_done
-        self._reporter.started(state)
+    def __call__(self, event: Event) -> None:
+        """Note the tiles that earlier runs did; write once a slide has ended."""
+        if event.kind == "started" and event.slide is not None:
+            self._tiles_before[event.slide.out] = event.slide.tiles_done
+        elif event.kind == "ended":
+            self.write_if_due()
 
-    def ended(self, state: SlideState) -> None:
-        """Note that a slide is over."""
-        self.tick()
-        self._reporter.ended(state)
-
-    def tick(self) -> None:
-        """Write, if that was long ago."""
+    def write_if_due(self) -> None:
+        """Write, unless that was a moment ago."""
         if time.monotonic() >= self._next:
             self.write()
 
     def write(self, *, ended: bool = False) -> None:
-        """Write all tables."""
+        """Write all tables; ``ended`` marks the run as over."""
         start = time.monotonic()
-        rows = [{name: getattr(state, name) for name in (*SLIDE_COLUMNS, "traceback")} for state in self._states]
-        for row in rows:
-            row["mm2"], row["seconds"] = round(row["mm2"], 4), round(row["seconds"], 2)
-        bad = [row for row in rows if row["status"] in {"failed", "partial"}]
         try:
-            write_csv(self._out / SLIDES_FILE, SLIDE_COLUMNS, [*self._others(SLIDES_FILE), *rows])
-            write_csv(self._out / FAILED_FILE, FAILED_COLUMNS, [*self._others(FAILED_FILE), *bad])
-            write_json(self._out / RUN_FILE, self._run_state(ended))
-            self._silent = False
+            self._write(ended)
+            self._reported = False
         except OutputError as error:
-            if not self._silent:
-                self.said(f"the tables cannot be written now: {error}")
-            self._silent = True
+            if not self._reported:
+                self._on_event(Event("message", text=f"the tables cannot be written now: {error}"))
+            self._reported = True
         took = time.monotonic() - start
         self._next = time.monotonic() + max(WRITE_SECONDS, 20 * took)
 
-    def _others(self, name: str) -> list[dict[str, Any]]:
-        """Rows of earlier runs for folders that are none of this run's."""
-        mine = {str(state.out) for state in self._states}
-        return [row for row in self._earlier[name] if row.get("out") not in mine]
+    def _write(self, ended: bool) -> None:
+        rows = [_row(state) for state in self._states]
+        failed = [row for row in rows if row["status"] in {"failed", "partial"}]
+        write_csv(self._out / SLIDES_FILE, SLIDE_COLUMNS, [*self._kept(SLIDES_FILE), *rows])
+        write_csv(self._out / FAILED_FILE, FAILED_COLUMNS, [*self._kept(FAILED_FILE), *failed])
+        write_json(self._out / RUN_FILE, self._record(ended))
 
-    def _run_state(self, ended: bool) -> dict[str, Any]:
+    def _kept(self, name: str) -> list[dict[str, Any]]:
+        """Rows of earlier runs, of folders that this run does not write."""
+        own = {str(state.out) for state in self._states}
+        return [row for row in self._earlier[name] if row.get("out") not in own]
+
+    def _record(self, ended: bool) -> dict[str, Any]:
+        before = self._tiles_before
         return {
             "version": __version__,
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "began": self._began,
-            "updated": datetime.now(UTC).isoformat(timespec="seconds"),
+            "updated": _now(),
             "ended": ended,
-            "tiles": sum(
-                state.tiles_done - self._tiles_before[state.out]
-                for state in self._states
-                if state.out in self._tiles_before
-            ),
+            "tiles": sum(state.tiles_done - before[state.out] for state in self._states if state.out in before),
         }
 
 
+def _row(state: SlideState) -> dict[str, Any]:
+    numbers = {"mm2": round(state.mm2, 4), "seconds": round(state.seconds, 2)}
+    return {name: getattr(state, name) for name in (*SLIDE_COLUMNS, "traceback")} | numbers
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of a table; none where there is no such file."""
+    """Rows of a table; empty where the file is missing."""
     try:
-        # What a spreadsheet program made of the table must not end a run: a mark at its begin, letters in its own code.
+        # A spreadsheet program may have saved the table with a byte order mark or in an encoding of its own.
         with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
             csv.field_size_limit(1 << 30)
             return list(csv.DictReader(file))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wsipsm.config import Config
+from wsipsm.core.events import Observer, ignore
 from wsipsm.core.files import file_hash, make_folder
 from wsipsm.core.lock import locked
 from wsipsm.core.own_files import remove_owned
@@ -23,7 +24,7 @@ from wsipsm.nuclei.calibrate import load_segmenter
 from wsipsm.nuclei.nets.checkpoint import save_checkpoint
 from wsipsm.nuclei.nets.device import pick_device
 from wsipsm.nuclei.segmentation import SegmentationNet
-from wsipsm.training.context import TrainingContext, Watcher
+from wsipsm.training.context import TrainingContext
 from wsipsm.training.folder import Folder, Record, stage_digests
 from wsipsm.training.inputs import Skipped, Source, find_sources, refuse_nothing
 from wsipsm.training.metrics import Metrics
@@ -69,8 +70,15 @@ class TrainRequest:
     fresh: bool = False
 
 
-def train(request: TrainRequest, watcher: Watcher) -> Path:
+def train(request: TrainRequest, on_event: Observer = ignore) -> Path:
     """Train a segmenter on slides without annotations.
+
+    Parameters
+    ----------
+    request : TrainRequest
+        Slides, configuration, output folder.
+    on_event : callable
+        Receives the events of the training; an exception that it raises ends the training, which can be resumed.
 
     Returns
     -------
@@ -93,19 +101,18 @@ def train(request: TrainRequest, watcher: Watcher) -> Path:
     refuse_nothing(sources, skipped)
     make_folder(request.out)
     with locked(request.out):
-        return _train(request, sources, _begin(request, sources, skipped, watcher), init)
+        return _train(request, sources, _begin(request, sources, skipped, on_event), init)
 
 
 def _train(
     request: TrainRequest, sources: list[Source], training: TrainingContext, init: SegmentationNet | None
 ) -> Path:
     """Run the stages up to the requested one."""
-    watcher = training.watcher
     if training.folder.model.is_file() and request.stage in ("all", "segmenter"):
-        watcher.said(f"{training.folder.path}: already trained; --fresh starts anew")
+        training.message(f"{training.folder.path}: already trained; --fresh starts anew")
         return _close(training)
     for one in training.skipped:
-        training.tell(one)
+        training.report_left_out(one)
     samples = sample_slides(training, sources)
     encoder = learn_encoder(training, samples)
     if request.stage == "pretrain":
@@ -132,7 +139,7 @@ def _start(request: TrainRequest) -> SegmentationNet | None:
     return load_segmenter(request.init, mpp=config.grid.mpp, stain=config.recognizer.stain, device=device)
 
 
-def _begin(request: TrainRequest, sources: list[Source], skipped: list[Skipped], watcher: Watcher) -> TrainingContext:
+def _begin(request: TrainRequest, sources: list[Source], skipped: list[Skipped], on_event: Observer) -> TrainingContext:
     """Context of the training, whose folder is empty or holds the same training unfinished."""
     folder, config, device = Folder(request.out), request.config, pick_device(request.device)
     init = file_hash(request.init) if request.init else None
@@ -153,7 +160,7 @@ def _begin(request: TrainRequest, sources: list[Source], skipped: list[Skipped],
         record=Record.begin(folder, digests, facts, fresh=request.fresh),
         digests=digests,
         device=device,
-        watcher=watcher,
+        on_event=on_event,
         metrics=Metrics(folder.metrics),
         skipped=skipped,
     )

@@ -37,13 +37,11 @@ def sample_slides(training: TrainingContext, sources: Sequence[Source]) -> list[
     """
     found = []
     with training.stage("fields"):
-        training.watcher.began("fields", len(sources))
-        for done, source in enumerate(sources, start=1):
+        for source in training.each("fields", sources):
             try:
                 found.append(slide_sample(source, training.config, file=training.folder.fields(source.name)))
             except (FitError, SlideError) as error:
                 training.leave_out(Skipped(source.path, error))
-            training.watcher.moved(done)
         refuse_nothing(found, training.skipped)
         refuse_little(found, training.config)
     return found
@@ -66,8 +64,7 @@ def learn_encoder(training: TrainingContext, samples: Sequence[SlideSample]) -> 
     config, file = training.config.encoder, training.folder.encoder
     with training.stage("encoder"), limited_threads(config.threads):
         if not file.is_file():
-            training.watcher.began("encoder", config.steps)
-            progress, stain = training.progress("encoder", 0), training.config.recognizer.stain
+            progress, stain = training.progress("encoder", 0, steps=config.steps), training.config.recognizer.stain
             net = pretrain(cohort(samples), config, stain=stain, device=training.device, progress=progress)
             save_checkpoint(file, net.checkpoint())
         return ActivationNet.of_checkpoint(load_checkpoint(file, kinds=("encoder",)), device=training.device)
@@ -87,15 +84,13 @@ def label_slides(training: TrainingContext, samples: Sequence[SlideSample], net:
     """Write pseudo labels of every field, by the pseudo mask of its slide; return the slides that have them."""
     config, kept = training.config, []
     with training.stage("pseudolabels"), limited_threads(config.encoder.threads):
-        training.watcher.began("pseudo labels", len(samples))
-        for done, one in enumerate(samples, start=1):
+        for one in training.each("pseudo labels", samples):
             file = training.folder.labels(one.source.name)
             try:
                 write_pseudo_labels(one, net, config, file=file, device=training.device)
                 kept.append(one)
             except FitError as error:
                 training.leave_out(Skipped(one.source.path, error))
-            training.watcher.moved(done)
         refuse_nothing(kept, training.skipped)
     return kept
 

@@ -69,9 +69,8 @@ def label_fields(
     All are held in memory, 12 bytes a pixel.
     """
     config, folder = training.config, training.folder
-    training.watcher.began(f"labels for round {number}", len(samples))
     fields, counts = [], Counts(0, 0)
-    for done, one in enumerate(samples, start=1):
+    for one in training.each(f"labels for round {number}", samples):
         if teachers:
             final = config.training.is_final_round(number)
             pseudo = [teacher_labels(f, teachers, one.stats, config, final=final) for f in one.fields]
@@ -81,7 +80,6 @@ def label_fields(
             target = make_target(labels.labels, labels.probability, image, config.training, mpp=config.grid.mpp)
             fields.append(TrainingField(image, one.stats, target))
             counts += count_labels(labels, image, config.training, mpp=config.grid.mpp)
-        training.watcher.moved(done)
     training.record.table["rounds"][str(number)] = {"instances": counts.instances, "doubtful": counts.doubtful}
     training.record.write()
     return fields
@@ -158,8 +156,8 @@ def _train_member(
     """Train a round of a member and leave its state; a round that was finished before a kill takes no step."""
     config, state = training.config.training, training.folder.state(number, member)
     which = f" {member + 1} of {config.members_in_round(number)}" if config.members_in_round(number) > 1 else ""
-    training.watcher.began(f"segmenter{which}, round {number}", _steps(config, number))
-    progress = training.progress(f"segmenter{which}", number)
+    title, steps = f"segmenter{which}, round {number}", _steps(config, number)
+    progress = training.progress(f"segmenter{which}", number, steps=steps, title=title)
     train_round(networks, fields, config.settings_of_member(member), number=number, state_file=state, progress=progress)
 
 

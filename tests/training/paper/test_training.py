@@ -13,7 +13,7 @@ from skimage.draw import disk
 
 from wsipsm.config import load_config
 from wsipsm.core.errors import CheckpointError, ConfigError, FitError, OutputError
-from wsipsm.nuclei.learning import StepRecord
+from wsipsm.core.events import Event
 from wsipsm.training.paper.folder import PaperFolder
 from wsipsm.training.paper.maps import activation_map
 from wsipsm.training.paper.model import PaperModel, load_encoder
@@ -53,14 +53,14 @@ def settings() -> PaperSettings:
 
 
 @pytest.fixture(scope="module")
-def records() -> list[StepRecord]:
+def events() -> list[Event]:
     return []
 
 
 @pytest.fixture(scope="module")
-def trained(settings: PaperSettings, records: list[StepRecord], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(settings: PaperSettings, events: list[Event], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("paper") / "out"
-    train_paper(IMAGES, settings, out=out, device=CPU, progress=records.append)
+    train_paper(IMAGES, settings, out=out, device=CPU, on_event=events.append)
     return out
 
 
@@ -69,11 +69,14 @@ def tensors(path: Path) -> dict[str, torch.Tensor]:
     return found
 
 
-def test_every_stage_tells_every_step(trained: Path, records: list[StepRecord]) -> None:
+def test_every_stage_reports_every_step(trained: Path, events: list[Event]) -> None:
     steps = {"encoder": 3, "masks": 2, "points": 3, "voronoi": 2, "segmenter": 3}
 
-    assert [(r.stage, r.step, r.steps) for r in records] == [(s, i + 1, n) for s, n in steps.items() for i in range(n)]
-    assert all((r.loss is None) == (r.stage in {"masks", "voronoi"}) for r in records)
+    found = [(event.kind, event.text, event.step, event.steps) for event in events]
+    assert found == [("step" if i else "stage", s, i, n) for s, n in steps.items() for i in range(n + 1)]
+    learnt = {event.text for event in events if event.loss is not None}
+    assert learnt == {"encoder", "points", "segmenter"}
+    assert all(event.loss is not None for event in events if event.kind == "step" and event.text in learnt)
     assert sorted(str(path.relative_to(trained)) for path in trained.glob("*/*")) == [
         "paper/encoder.pt", "paper/masks", "paper/segmenter.pt", "paper/training.json", "paper/voronoi",
     ]  # fmt: skip
@@ -81,27 +84,31 @@ def test_every_stage_tells_every_step(trained: Path, records: list[StepRecord]) 
 
 
 def test_a_training_killed_again_and_again_ends_with_the_same_bits(
-    trained: Path, records: list[StepRecord], settings: PaperSettings, tmp_path: Path
+    trained: Path, events: list[Event], settings: PaperSettings, tmp_path: Path
 ) -> None:
-    kills = [(record.stage, record.step) for record in records]
+    kills = [(event.text, event.step) for event in events if event.kind == "step"]
     out, begun = tmp_path / "out", []
 
     class KilledError(Exception):
         pass
 
-    def progress(record: StepRecord) -> None:
-        begun.append(record)
-        if kills and (record.stage, record.step) == kills[0]:
+    def observe(event: Event) -> None:
+        begun.append(event)
+        if kills and (event.text, event.step) == kills[0]:
             del kills[0]
             raise KilledError
 
     while kills:
         with pytest.raises(KilledError):
-            train_paper(IMAGES, settings, out=out, device=CPU, progress=progress)
+            train_paper(IMAGES, settings, out=out, device=CPU, on_event=observe)
     train_paper(IMAGES, settings, out=out, device=CPU)
 
-    # Saved after steps 2 and 3 are told, so that a kill at step 2 repeats two, and one at step 3 repeats one.
-    assert Counter(record.step for record in begun if record.stage == "encoder") == {1: 3, 2: 2, 3: 2}
+    # Saved after steps 2 and 3 are reported, so that a kill at step 2 repeats two, and one at step 3 repeats one.
+    assert Counter(event.step for event in begun if event.kind == "step" and event.text == "encoder") == {
+        1: 3,
+        2: 2,
+        3: 2,
+    }
     for name in ("paper/encoder.pt", "paper/segmenter.pt"):
         expected, found = tensors(trained / name), tensors(out / name)
         assert all(torch.equal(found[key], expected[key]) for key in expected)
@@ -110,9 +117,9 @@ def test_a_training_killed_again_and_again_ends_with_the_same_bits(
 
 
 def test_a_finished_training_is_taken_as_it_is(trained: Path, settings: PaperSettings) -> None:
-    again: list[StepRecord] = []
+    again: list[Event] = []
 
-    model = train_paper(IMAGES, settings, out=trained, device=CPU, progress=again.append)
+    model = train_paper(IMAGES, settings, out=trained, device=CPU, on_event=again.append)
 
     assert again == []
     assert torch.equal(model.net.state_dict()["head.weight"], tensors(PaperFolder.below(trained).model)["head.weight"])

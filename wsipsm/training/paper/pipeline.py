@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from wsipsm import __version__
 from wsipsm.core.errors import CheckpointError, FitError
+from wsipsm.core.events import Event, Observer, ignore
 from wsipsm.core.files import make_folder, write_bytes
 from wsipsm.core.geometry import Image, Mask
 from wsipsm.core.lock import locked
-from wsipsm.nuclei.learning import Loss, Plan, Progress, StepRecord
+from wsipsm.nuclei.learning import Loss, Plan, StepRecord
 from wsipsm.nuclei.nets.device import limited_threads
 from wsipsm.training.paper.clustering import pseudo_mask
 from wsipsm.training.paper.encoder import ActivationEncoder
@@ -43,7 +44,7 @@ class _Run:
     settings: PaperSettings
     folder: PaperFolder
     device: torch.device
-    progress: Progress | None
+    on_event: Observer
     fingerprint: str
     images: int
 
@@ -52,11 +53,13 @@ class _Run:
         training, state = self.settings.training, self.folder.state(stage)
         steps = steps_of(of.epochs, self.images, of.batch)
         plan = Plan(stage, steps, state, training.save_every, self.fingerprint)
-        learn(net, loss_of, plan, learning_rate=of.learning_rate, seed=training.seed, progress=self.progress)
+        self.on_event(Event("stage", text=stage, steps=steps))
+        learn(net, loss_of, plan, learning_rate=of.learning_rate, seed=training.seed, progress=self.report)
 
-    def report(self, stage: str, step: int, steps: int) -> None:
-        if self.progress is not None:
-            self.progress(StepRecord(stage, step, steps))
+    def report(self, record: StepRecord) -> None:
+        """Report a step of a stage."""
+        step = Event("step", text=record.stage, step=record.step, steps=record.steps, loss=record.loss)
+        self.on_event(step)
 
     def batch(self, arrays: Tensor, step: int, size: int) -> Tensor:
         """Images or targets of the batch of a step, on the device."""
@@ -70,7 +73,7 @@ def train_paper(
     *,
     out: Path,
     device: torch.device,
-    progress: Progress | None = None,
+    on_event: Observer = ignore,
     fresh: bool = False,
 ) -> PaperModel:
     """Train a segmenter on images without annotations, as in Chen et al. 2023.
@@ -89,8 +92,9 @@ def train_paper(
         ``segmenter.pt``.
     device : device
         Where to compute.
-    progress : callable, optional
-        Called after every step of every stage: ``encoder``, ``masks``, ``points``, ``voronoi``, ``segmenter``.
+    on_event : callable
+        Receives each stage (``encoder``, ``masks``, ``points``, ``voronoi``, ``segmenter``) and its steps; an exception
+        that it raises ends the training, which can be resumed.
     fresh : bool
         Remove the files of an earlier training that its record lists, and no others.
 
@@ -111,7 +115,7 @@ def train_paper(
         folder.begin(facts, fresh=fresh)
         if not folder.model.is_file():
             with limited_threads(settings.training.threads):
-                _learn(crops, _Run(settings, folder, device, progress, fingerprint, len(crops))).save(folder.model)
+                _learn(crops, _Run(settings, folder, device, on_event, fingerprint, len(crops))).save(folder.model)
         folder.drop_states()
         return PaperModel.load(folder.model, device=device)
 
@@ -224,6 +228,7 @@ def _learn_segmenter(crops: list[Image], masks: list[Mask], voronoi: list[Target
 def _drawn(make: Callable[[int], Image], count: int, stage: str, run: _Run) -> list[Image]:
     """Planes of all images, read from their PNG files or, where these are missing, made and written."""
     planes = []
+    run.on_event(Event("stage", text=stage, steps=count))
     for index in range(count):
         path = run.folder.drawn(stage, index)
         if not path.is_file():
@@ -232,7 +237,7 @@ def _drawn(make: Callable[[int], Image], count: int, stage: str, run: _Run) -> l
         if plane is None:
             raise CheckpointError(f"{path}: damaged; remove it and begin again")
         planes.append(np.asarray(plane, np.uint8))
-        run.report(stage, index + 1, count)
+        run.report(StepRecord(stage, index + 1, count))
     return planes
 
 

@@ -1,0 +1,71 @@
+"""Options and exit codes that several commands share."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+EXIT_NOTHING, EXIT_SOME, EXIT_SIGNAL = 1, 2, 128
+"""Exit codes: nothing could be done, or the run could not go on; some slides or tiles failed and are listed; 128 plus
+the number of the signal that stopped it."""
+EXIT_STOPPED = EXIT_SIGNAL + signal.SIGINT
+"""Stopped from the keyboard."""
+
+
+class Device(StrEnum):
+    """Where to compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+INPUTS = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SLIDE...",
+        help="Slides, plain images, folders (searched recursively), quoted globs, or manifests (.csv, .parquet).",
+    ),
+]
+OUT = Annotated[Path, typer.Option("-o", "--out", help="Output folder; after a stop the same command resumes in it.")]
+CONFIG = Annotated[str, typer.Option(help="Name of a packaged configuration, or a YAML file.")]
+SETTINGS = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="SECTION.KEY=VALUE", help="Change one key, e.g. recognizer.stain=unknown; may repeat."
+    ),
+]
+MPP = Annotated[float | None, typer.Option(help="Working resolution, micrometres per pixel; by default 0.5.")]
+SLIDE_MPP = Annotated[
+    float | None,
+    typer.Option(
+        help="Micrometres per pixel of the slide itself, where its file does not say or is wrong (0.25 = 40x)."
+    ),
+]
+DEVICE = Annotated[Device, typer.Option(help="Where to compute.")]
+SCHEDULER = Annotated[str | None, typer.Option(help="Existing Dask scheduler: tcp://host:port or a scheduler file.")]
+JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def as_settings(options: Mapping[str, Any]) -> list[str]:
+    """Settings ``section.key=value`` of options by key; those that are None were not given."""
+    return [f"{key}={value}" for key, value in options.items() if value is not None]
+
+
+def print_json(found: Any) -> None:
+    """Print indented JSON."""
+    import orjson
+
+    print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+
+
+def refuse(message: str, code: int = EXIT_NOTHING) -> NoReturn:
+    """End with one line on standard error."""
+    print(f"wsipsm: {message}", file=sys.stderr)
+    raise SystemExit(code)

@@ -1,0 +1,236 @@
+"""The commands ``wsipsm run``, ``info`` and ``demo``. Heavy imports stay inside them."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wsipsm.cli.common import (
+    CONFIG,
+    DEVICE,
+    EXIT_NOTHING,
+    EXIT_SOME,
+    INPUTS,
+    JSON,
+    MPP,
+    OUT,
+    SCHEDULER,
+    SETTINGS,
+    SLIDE_MPP,
+    Device,
+    as_settings,
+    print_json,
+    refuse,
+)
+
+if TYPE_CHECKING:
+    from wsipsm.engine.request import Request
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    for command in (run, info, demo):
+        app.command()(command)
+
+
+def run(
+    slides: INPUTS,
+    out: OUT,
+    config: CONFIG = "he",
+    settings: SETTINGS = None,
+    mpp: MPP = None,
+    slide_mpp: SLIDE_MPP = None,
+    roi: Annotated[
+        Path | None,
+        typer.Option(help="GeoJSON polygons as exported from QuPath; only cells inside them are found."),
+    ] = None,
+    objects: Annotated[str | None, typer.Option(help="GeoJSON geometry: polygons or points.")] = None,
+    origin: Annotated[
+        str | None, typer.Option(help="GeoJSON frame: qupath (cropped to the slide's bounds as QuPath does) or level0.")
+    ] = None,
+    device: DEVICE = Device.auto,
+    workers: Annotated[int | None, typer.Option(min=1, help="Local worker processes; by default one a core.")] = None,
+    scheduler: SCHEDULER = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RECIPE",
+            help="Ask a cluster's manager for workers: slurm, slurm-gpu, cuda, kubernetes, or a YAML file of your own "
+            "(see wsipsm cluster).",
+        ),
+    ] = None,
+    recognizer: Annotated[
+        str | None,
+        typer.Option(help="segmenter (default), or psm: the pseudo mask itself, its network trained on each slide."),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Segmenter of your own (model.pt of wsipsm train); by default the one shipped.")
+    ] = None,
+    encoder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Checkpoint (encoder.pt or calibration.pt) for --recognizer psm, instead of training on each slide."
+        ),
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Delete the results of earlier runs and start over.")] = False,
+    stage_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder on a fast disk: slides are copied there ahead of their turn, and removed after it."),
+    ] = None,
+    stage_gb: Annotated[float, typer.Option(min=0.0, help="Most gigabytes of such copies at a time.")] = 50.0,
+    log_json: Annotated[
+        Path | None, typer.Option(help="Append every event of the run to this file, one JSON object a line.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")] = False,
+) -> None:
+    """Find the cells of slides: GeoJSON for QuPath, GeoParquet, label pyramid, overview.
+
+    OUT gets a folder for each slide. A run that was stopped or killed resumes with the same command. A manifest has a
+    column slide and optionally mpp, roi, config, id and out. Exit codes: 0 all done, 1 nothing could be done or the run
+    could not go on (disk full, scheduler lost), 2 some slides failed (see failed.csv), 130 or 143 stopped.
+
+    For example:
+
+      wsipsm run slide.svs -o out
+
+      wsipsm run archive/ -o out --workers 8
+
+      wsipsm run manifest.csv -o out --scheduler scheduler.json
+
+      wsipsm run archive/ -o out --cluster slurm.yaml
+
+      wsipsm run field.png -o out --slide-mpp 0.25
+
+      wsipsm run slide.svs -o out --roi annotations.geojson
+    """
+    from wsipsm.config import load_config, load_recipe
+    from wsipsm.engine.request import Request
+
+    if scheduler is not None and cluster is not None:
+        refuse("--scheduler joins a running cluster, --cluster starts one: give one of them")
+    if encoder is not None and checkpoint is not None:
+        refuse("--encoder goes with --recognizer psm and --checkpoint with the segmenter: give one of them")
+    options = {
+        "recognizer.method": recognizer or ("psm" if encoder is not None else None),
+        "grid.mpp": mpp,
+        "schedule.workers": workers,
+        "output.objects": objects,
+        "output.origin": origin,
+    }
+    overrides = [*(settings or []), *as_settings(options)]
+    request = Request(
+        inputs=slides,
+        out=out,
+        config=load_config(config, tuple(overrides)),
+        slide_mpp=slide_mpp,
+        roi=roi,
+        device=device.value,
+        scheduler=scheduler,
+        recipe=load_recipe(cluster) if cluster else None,
+        checkpoint=checkpoint or encoder,
+        fresh=fresh,
+        settings=overrides,
+        stage_dir=stage_dir,
+        stage_gb=stage_gb,
+    )
+    if dry_run:
+        _print_estimate(request)
+    else:
+        _run(request, log_json)
+
+
+def info(
+    slide: Annotated[Path, typer.Argument(help="A slide.")],
+    slide_mpp: SLIDE_MPP = None,
+    as_json: JSON = False,
+) -> None:
+    """Describe a slide: levels, micrometres per pixel and where found, bounds, vendor, associated images."""
+    from wsipsm.slide import describe_file
+
+    facts = describe_file(slide, mpp=slide_mpp)
+    if as_json:
+        print_json(facts)
+    else:
+        _print_facts(facts)
+
+
+def demo(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Output folder.")] = Path("demo"),
+    slide: Annotated[
+        Path | None, typer.Option(help="A slide of your own; by default the H&E field that comes with TIAToolbox.")
+    ] = None,
+) -> None:
+    """Find the cells of a sample field and print where the results are."""
+    from wsipsm.config import Config
+    from wsipsm.engine.request import Request
+    from wsipsm.slide.sample import HE_FIELD_MPP, he_field
+
+    path, slide_mpp = (slide, None) if slide is not None else (he_field(), HE_FIELD_MPP)
+    _run(Request(inputs=[str(path)], out=out, config=Config(), slide_mpp=slide_mpp))
+    results = out / path.stem
+    print(f"Look at {results / 'overview.png'} first.")
+    print(f"Open {path} in QuPath and drag {results / 'cells.geojson.gz'} onto it: cells sit on the nuclei.")
+
+
+def _run(request: Request, log_json: Path | None = None) -> None:
+    from rich.console import Console
+
+    from wsipsm.cli.progress import progress
+    from wsipsm.core.events import combine
+    from wsipsm.engine.cluster import Stop
+    from wsipsm.engine.event_log import event_log
+    from wsipsm.engine.pipeline import run as run_pipeline
+
+    console = Console(stderr=True)
+    with contextlib.ExitStack() as stack:
+        observers = [stack.enter_context(progress(console))]
+        if log_json is not None:
+            observers.append(stack.enter_context(event_log(log_json)))
+        stop = stack.enter_context(Stop().on_signals())
+        states = run_pipeline(request, combine(*observers), stop)
+    usable = [state for state in states if state.status != "failed"]
+    for state in usable:
+        print(state.out)
+    incomplete = sum(state.status not in {"done", "empty"} for state in states)
+    if incomplete:
+        listed = request.out / "failed.csv"
+        console.print(f"{incomplete} of {len(states)} slides failed or are incomplete, see {listed}", markup=False)
+        raise typer.Exit(EXIT_SOME if usable else EXIT_NOTHING)
+
+
+def _print_estimate(request: Request) -> None:
+    from wsipsm.engine.estimate import estimate
+
+    rows = estimate(request)
+    for row in rows:
+        if row.error:
+            print(f"{row.slide}: cannot be processed: {row.error}")
+        else:
+            print(
+                f"{row.slide}: {row.mm2:.2f} mm² of tissue, {row.tiles} tiles ({row.mpx:.1f} Mpx), "
+                f"about {row.seconds:.0f} s and {row.gigabytes:.2f} GB"
+            )
+    good = [row for row in rows if not row.error]
+    print(
+        f"{len(good)} of {len(rows)} slides, {sum(row.mm2 for row in good):.2f} mm², {sum(row.tiles for row in good)} "
+        f"tiles, about {sum(row.seconds for row in good) / 60:.1f} min and {sum(row.gigabytes for row in good):.2f} GB"
+    )
+    if len(good) < len(rows):
+        raise typer.Exit(EXIT_SOME if good else EXIT_NOTHING)
+
+
+def _print_facts(facts: dict[str, Any]) -> None:
+    for name, value in facts.items():
+        if isinstance(value, list) and not any(isinstance(item, dict) for item in value):
+            print(f"{name}: {' '.join(map(str, value)) or 'none'}")
+        elif isinstance(value, list | dict):
+            print(f"{name}:" if value else f"{name}: none")
+            rows = value.items() if isinstance(value, dict) else enumerate(value)
+            for key, row in rows:
+                text = ", ".join(f"{k} {v}" for k, v in row.items()) if isinstance(row, dict) else row
+                print(f"  {key}: {text}")
+        else:
+            print(f"{name}: {value}")
