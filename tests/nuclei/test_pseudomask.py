@@ -14,7 +14,7 @@ from scipy.ndimage import correlate1d
 from wsipsm.config import PseudoMaskConfig
 from wsipsm.core.errors import FitError
 from wsipsm.core.maps import DECISION
-from wsipsm.nuclei.pseudomask import Clusters, evidence, feature_halo_px, features, fit_clusters, margin
+from wsipsm.nuclei.pseudomask import Clusters, FeatureScales, evidence, features, fit_clusters, margin
 from wsipsm.stain.optics import optical_density, unmix
 
 CONFIG = PseudoMaskConfig(eosin_weight=0.5)
@@ -120,7 +120,7 @@ def test_lengths_are_given_in_pixels_of_the_grid() -> None:
     fine, coarse = (fit_clusters(pixels, CONFIG, mpp=mpp, seed=0) for mpp in (0.25, 0.5))
 
     assert (fine.smoothing_px, fine.surroundings_px) == (2 * coarse.smoothing_px, 2 * coarse.surroundings_px)
-    assert fine.halo_px == feature_halo_px(1.4, 16, 0.5) == 5 + 48
+    assert fine.halo_px == FeatureScales(1.4, 16, 0.5).halo_px == 5 + 48
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_features_are_smoothed_planes_less_their_surroundings() -> None:
     image = rng.integers(0, 256, (70, 80, 3), dtype=np.uint8)
     activation = rng.random((70, 80), dtype=np.float32)
 
-    found = features(image, activation, vectors=None, smoothing_px=0.7, surroundings_px=4, contrast=0.5)
+    found = features(image, activation, FeatureScales(0.7, 4, 0.5), vectors=None)
 
     hematoxylin, eosin = unmix(optical_density(image))
     for k, plane in enumerate((hematoxylin, activation, eosin)):
@@ -179,12 +179,12 @@ def test_features_are_smoothed_planes_less_their_surroundings() -> None:
 def test_features_of_a_window_are_those_of_the_whole(y: int, x: int, contrast: float) -> None:
     rng = np.random.default_rng(1)
     image, activation = rng.integers(0, 256, (120, 120, 3), dtype=np.uint8), rng.random((120, 120), dtype=np.float32)
-    halo = feature_halo_px(0.7, 4, contrast)
+    scales = FeatureScales(0.7, 4, contrast)
+    halo = scales.halo_px
     window = slice(y, y + 24 + 2 * halo), slice(x, x + 24 + 2 * halo)
 
     whole, part = (
-        features(i, a, vectors=None, smoothing_px=0.7, surroundings_px=4, contrast=contrast)
-        for i, a in ((image, activation), (image[window], activation[window]))
+        features(i, a, scales, vectors=None) for i, a in ((image, activation), (image[window], activation[window]))
     )
 
     np.testing.assert_allclose(part, whole[y : y + 24, x : x + 24], atol=1e-5)

@@ -28,7 +28,7 @@ import numpy.typing as npt
 from wsipsm.cells.component_tree import ComponentTree, Ints, Levels, component_tree
 from wsipsm.cells.nucleus_shape import nucleus_score, shape_moments
 from wsipsm.config import LabelsConfig
-from wsipsm.core.geometry import Labels, Mask
+from wsipsm.core.geometry import Labels, Mask, crop
 from wsipsm.core.maps import DECISION
 
 Evidence = npt.NDArray[np.uint8]
@@ -123,8 +123,8 @@ def instances(evidence: Evidence, mask: Mask, *, mpp: float, config: LabelsConfi
     inner = tuple(slice(limits.blind, side - limits.blind) for side in evidence.shape)
     if min(evidence.shape) <= 2 * limits.blind:
         return labels
-    levels = _valid(_to_levels(_sharpen(evidence, limits.sharpen)), 2 * limits.sharpen)
-    levels = _valid(_fill_holes(levels, limits), limits.hole_extent)
+    levels = np.ascontiguousarray(crop(_to_levels(_sharpen(evidence, limits.sharpen)), 2 * limits.sharpen))
+    levels = np.ascontiguousarray(crop(_fill_holes(levels, limits), limits.hole_extent))
     tree = component_tree(levels, connectivity=4)
     if tree.pixels.size:
         found = _choose(tree, levels.shape, np.ascontiguousarray(mask[inner]), limits, mpp)
@@ -150,18 +150,9 @@ def anchors(labels: Labels) -> Ints:
     >>> anchors(np.array([[0, 0, 2], [1, 2, 2]])).tolist()
     [[0, 1], [2, 0]]
     """
-    flat = labels.ravel()
-    pixels = np.flatnonzero(flat)[::-1]
-    first = np.full(int(flat.max(initial=0)) + 1, -1, np.int64)
-    first[flat[pixels]] = pixels  # of several values for one place the last stays: the first in scan order
-    y, x = np.divmod(first[1:], labels.shape[1])
+    y, x = np.divmod(_first_pixels(labels)[1:], labels.shape[1])
     x[y < 0] = -1
     return np.stack([x, y], axis=1)
-
-
-def _valid(array: Evidence, margin: int) -> Evidence:
-    """Without the margin."""
-    return np.ascontiguousarray(array[margin : array.shape[0] - margin, margin : array.shape[1] - margin])
 
 
 def _sharpen(evidence: Evidence, half: int) -> Evidence:
@@ -261,11 +252,17 @@ def _grow(labels: npt.NDArray[np.int32], levels: Levels, steps: int) -> npt.NDAr
 
 def _in_scan_order(labels: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     """Labels renumbered 1, 2, ... in the order of their anchors."""
-    pixels = np.flatnonzero(labels)
-    flat = labels.ravel()
-    first = np.full(int(flat.max(initial=0)) + 1, -1, np.int64)
-    first[flat[pixels[::-1]]] = pixels[::-1]
+    first = _first_pixels(labels)
     present = np.flatnonzero(first >= 0)
     number = np.zeros(first.size, np.int32)
     number[present[np.argsort(first[present])]] = np.arange(1, present.size + 1)
     return np.asarray(number[labels], np.int32)
+
+
+def _first_pixels(labels: Labels) -> Ints:
+    """Flat index of the first pixel of label 0 (always -1), 1, 2, ... in scan order; -1 for a label without a pixel."""
+    flat = labels.ravel()
+    pixels = np.flatnonzero(flat)[::-1]
+    first = np.full(int(flat.max(initial=0)) + 1, -1, np.int64)
+    first[flat[pixels]] = pixels  # of several values for one place the last stays: the first in scan order
+    return first

@@ -18,7 +18,7 @@ are corners of pixels and x + 0.5 is the centre of one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,13 @@ Mask = npt.NDArray[np.bool_]
 """bool, (y, x)."""
 Labels = npt.NDArray[np.signedinteger[Any]]
 """integer, (y, x), 0 is background."""
+
+Array = TypeVar("Array", bound=npt.NDArray[Any])
+
+
+def crop(array: Array, margin: int) -> Array:
+    """View of a (y, x, ...) array without ``margin`` pixels on every side."""
+    return cast(Array, array[margin : array.shape[0] - margin, margin : array.shape[1] - margin])
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -113,20 +113,20 @@ class ActivationNet(FrozenNet[Encoder, Map]):
         low, high = self.constants.low, self.constants.high
         return list(((averaged - low) / (high - low)).clamp(0, 1).cpu().numpy())
 
-    @classmethod
-    def _build(cls, shape: dict[str, Any]) -> Encoder:
-        return Encoder(EncoderShape(**shape))
-
-    def _own(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def checkpoint(self) -> Checkpoint:
+        """Content of a checkpoint."""
+        common = super().checkpoint()
         weights = {f"weights.{block}": weight.cpu() for block, weight in enumerate(self.weights)}
-        return {"constants": asdict(self.constants)}, weights
+        table = common.table | {"constants": asdict(self.constants)}
+        return replace(common, table=table, tensors=common.tensors | weights)
 
     @classmethod
-    def _arguments(cls, checkpoint: Checkpoint, network: Encoder) -> dict[str, Any]:
+    def _parse(cls, checkpoint: Checkpoint) -> tuple[Encoder, dict[str, Any]]:
+        encoder = Encoder(EncoderShape(**checkpoint.table["shape"]))
         constants = MapConstants(**checkpoint.table["constants"])
         constants = replace(constants, means=tuple(constants.means), stds=tuple(constants.stds))
-        weights = [checkpoint.tensors[f"weights.{block}"] for block in range(network.shape.blocks)]
-        return {"constants": constants, "weights": weights}
+        weights = [checkpoint.tensors[f"weights.{block}"] for block in range(encoder.shape.blocks)]
+        return encoder, {"constants": constants, "weights": weights}
 
 
 def weighted_sums(activations: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:

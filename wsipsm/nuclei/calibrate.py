@@ -9,12 +9,13 @@ import torch
 
 from wsipsm.config import Config
 from wsipsm.core.errors import CheckpointError, FitError
+from wsipsm.core.geometry import crop
 from wsipsm.nuclei.activation import ActivationNet
 from wsipsm.nuclei.learning import Progress
 from wsipsm.nuclei.models import fits_resolution
 from wsipsm.nuclei.nets.checkpoint import load_checkpoint
 from wsipsm.nuclei.pretrain import Patches, pretrain
-from wsipsm.nuclei.pseudomask import feature_halo_px, features, fit_clusters
+from wsipsm.nuclei.pseudomask import FeatureScales, features, fit_clusters
 from wsipsm.nuclei.recognizer import PsmRecognizer, SegmenterRecognizer
 from wsipsm.nuclei.segmentation import SegmentationNet
 from wsipsm.stain.normalise import MIN_TISSUE_PX, SlideStats, Stain, measure_slide
@@ -146,9 +147,8 @@ def sample_features(
     FitError
         The patches are smaller than the halo of the features, or nearly empty inside it.
     """
-    mask, mpp = config.pseudomask, config.grid.mpp
-    windows = {"smoothing_px": mask.smoothing_um / mpp, "surroundings_px": mask.surroundings_um / mpp}
-    halo = net.halo_px + feature_halo_px(contrast=mask.contrast, **windows)
+    scales = FeatureScales.of(config.pseudomask, config.grid.mpp)
+    halo = net.halo_px + scales.halo_px
     side = min(patches.shape[1:3])
     if side <= 2 * halo:
         raise FitError(
@@ -156,11 +156,10 @@ def sample_features(
         )
     found = []
     for patch in patches:
-        activation = net.maps(patch, stats)
-        seen = patch[net.halo_px : -net.halo_px, net.halo_px : -net.halo_px]
-        tissue = tissue_pixels(optical_density(patch[halo:-halo, halo:-halo]))
-        found.append(features(seen, activation, vectors=stats.vectors, contrast=mask.contrast, **windows)[tissue])
+        seen = crop(patch, net.halo_px)
+        tissue = tissue_pixels(optical_density(crop(patch, halo)))
+        found.append(features(seen, net.maps(patch, stats), scales, vectors=stats.vectors)[tissue])
     pixels = np.concatenate(found)
     if len(pixels) < MIN_TISSUE_PX // 4:
         raise FitError(f"only {len(pixels)} sampled tissue pixels, expected at least {MIN_TISSUE_PX // 4}")
-    return pixels[rng.permutation(len(pixels))[: mask.pixels]]
+    return pixels[rng.permutation(len(pixels))[: config.pseudomask.pixels]]

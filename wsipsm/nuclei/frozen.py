@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import torch
-from torch import Tensor
 
 from wsipsm.core.errors import CheckpointError
 from wsipsm.core.geometry import Image
@@ -81,9 +80,8 @@ class FrozenNet(ABC, Generic[AnyNetwork, Maps]):
     def checkpoint(self) -> Checkpoint:
         """Content of a checkpoint."""
         tensors = {f"{self.kind}.{name}": tensor.cpu() for name, tensor in self.network.state_dict().items()}
-        table, more = self._own()
-        common = {"shape": self.network.shape.to_dict(), "stain": self.stain, "provenance": self.provenance}
-        return Checkpoint(self.kind, common | table, tensors | more)
+        table = {"shape": self.network.shape.to_dict(), "stain": self.stain, "provenance": self.provenance}
+        return Checkpoint(self.kind, table, tensors)
 
     @classmethod
     def of_checkpoint(cls, checkpoint: Checkpoint, *, device: torch.device) -> Self:
@@ -96,8 +94,7 @@ class FrozenNet(ABC, Generic[AnyNetwork, Maps]):
         """
         table, prefix = checkpoint.table, f"{cls.kind}."
         try:
-            network = cls._build(table["shape"])
-            own = cls._arguments(checkpoint, network)
+            network, own = cls._parse(checkpoint)
             stain, provenance = as_stain(table), dict(table["provenance"])
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"the checkpoint holds no {cls.kind}: {error}") from None
@@ -107,14 +104,5 @@ class FrozenNet(ABC, Generic[AnyNetwork, Maps]):
 
     @classmethod
     @abstractmethod
-    def _build(cls, shape: dict[str, Any]) -> AnyNetwork:
-        """Network of a shape in JSON-ready form, with initial weights."""
-
-    @abstractmethod
-    def _own(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Table and tensors of the checkpoint beyond those of every network."""
-
-    @classmethod
-    @abstractmethod
-    def _arguments(cls, checkpoint: Checkpoint, network: AnyNetwork) -> dict[str, Any]:
-        """Arguments of the constructor that `_own` stores."""
+    def _parse(cls, checkpoint: Checkpoint) -> tuple[AnyNetwork, dict[str, Any]]:
+        """Network of the shape, with initial weights, and the constructor's arguments that only this class has."""

@@ -7,7 +7,7 @@ negative, and its level sets tell touching nuclei apart.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from wsipsm.config import PseudoMaskConfig
 from wsipsm.core.errors import FitError
-from wsipsm.core.geometry import Image, Map
+from wsipsm.core.geometry import Image, Map, crop
 from wsipsm.core.maps import DECISION
 from wsipsm.stain.optics import Floats, Vectors, optical_density, smooth, smooth_radius_px, unmix
 
@@ -26,15 +26,40 @@ _RUNS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Clusters:
-    """Frozen clusters of one slide.
+class FeatureScales:
+    """How the features of a pixel are made.
 
     Attributes
     ----------
     smoothing_px, surroundings_px : float
-        Standard deviations of the features' Gaussians, grid pixels.
+        Standard deviations of the Gaussians, grid pixels.
     contrast : float
         Share of the surroundings that is taken off, 0 to 1.
+    """
+
+    smoothing_px: float
+    surroundings_px: float
+    contrast: float
+
+    @classmethod
+    def of(cls, config: PseudoMaskConfig, mpp: float) -> FeatureScales:
+        """Scales of a configuration at so many micrometres per pixel."""
+        return FeatureScales(config.smoothing_um / mpp, config.surroundings_um / mpp, config.contrast)
+
+    @property
+    def halo_px(self) -> int:
+        """Pixels that the features look to either side."""
+        return smooth_radius_px(self.smoothing_px) + (
+            smooth_radius_px(self.surroundings_px) if self.contrast > 0 else 0
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters(FeatureScales):
+    """Frozen clusters of one slide, in the features of these scales.
+
+    Attributes
+    ----------
     offset, gain : tuple of 3 float
         A feature v enters as (v - offset) * gain; in the order haematoxylin, activation, eosin.
     centres : tuple of tuples of 3 float
@@ -45,19 +70,11 @@ class Clusters:
         Signed distance that counts as surely nucleus.
     """
 
-    smoothing_px: float
-    surroundings_px: float
-    contrast: float
     offset: tuple[float, ...]
     gain: tuple[float, ...]
     centres: tuple[tuple[float, ...], ...]
     nucleus: int
     full: float
-
-    @property
-    def halo_px(self) -> int:
-        """Pixels that the features look to either side."""
-        return feature_halo_px(self.smoothing_px, self.surroundings_px, self.contrast)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
@@ -70,32 +87,19 @@ class Clusters:
         return cls(**table | {"centres": centres, "offset": tuple(table["offset"]), "gain": tuple(table["gain"])})
 
 
-def feature_halo_px(smoothing_px: float, surroundings_px: float, contrast: float) -> int:
-    """Pixels that :func:`features` looks to either side."""
-    return smooth_radius_px(smoothing_px) + (smooth_radius_px(surroundings_px) if contrast > 0 else 0)
-
-
-def features(
-    image: Image,
-    activation: Map,
-    *,
-    vectors: Vectors | None,
-    smoothing_px: float,
-    surroundings_px: float,
-    contrast: float,
-) -> Floats:
+def features(image: Image, activation: Map, scales: FeatureScales, *, vectors: Vectors | None) -> Floats:
     """Features of every pixel that has its halo.
 
     Parameters
     ----------
     image : (y + 2 halo, x + 2 halo, 3) uint8
-        RGB; halo is :func:`feature_halo_px`.
+        RGB; the halo is that of the scales.
     activation : (y + 2 halo, x + 2 halo) float32
         Activation map, 0 to 1.
+    scales : FeatureScales
+        Smoothing and surroundings.
     vectors : Vectors or None
         Of the slide's stains where they are not haematoxylin and eosin.
-    smoothing_px, surroundings_px, contrast : float
-        As in :class:`Clusters`.
 
     Returns
     -------
@@ -103,14 +107,13 @@ def features(
         Nuclear stain (optical density), activation, counterstain (optical density), each smoothed, less ``contrast``
         times its mean over the surroundings.
     """
-    halo = feature_halo_px(smoothing_px, surroundings_px, contrast)
     nuclear, counter = unmix(optical_density(image), vectors)
     planes = []
     for plane in (nuclear, activation, counter):
-        near = smooth(plane, smoothing_px)
-        if contrast > 0:
-            near = near - np.float32(contrast) * smooth(near, surroundings_px)
-        planes.append(near[halo : near.shape[0] - halo, halo : near.shape[1] - halo])
+        near = smooth(plane, scales.smoothing_px)
+        if scales.contrast > 0:
+            near = near - np.float32(scales.contrast) * smooth(near, scales.surroundings_px)
+        planes.append(crop(near, scales.halo_px))
     return np.stack(planes, axis=-1)
 
 
@@ -138,7 +141,6 @@ def fit_clusters(pixels: Floats, config: PseudoMaskConfig, *, mpp: float, seed: 
     """
     from sklearn.cluster import KMeans  # half a second, which a run with a segmenter need not wait
 
-    smoothing_px, surroundings_px = config.smoothing_um / mpp, config.surroundings_um / mpp
     low, high = np.percentile(pixels, [_LOW, _HIGH], axis=0)
     weights = np.array([1.0, config.activation_weight, config.eosin_weight])
     flat = [name for name, same in zip(_FEATURES, (weights > 0) & (high <= low), strict=True) if same]
@@ -152,16 +154,17 @@ def fit_clusters(pixels: Floats, config: PseudoMaskConfig, *, mpp: float, seed: 
         found = KMeans(config.clusters, n_init=_RUNS, random_state=seed).fit(scaled)
     centres = found.cluster_centers_
     clusters = Clusters(
-        smoothing_px=smoothing_px,
-        surroundings_px=surroundings_px,
-        contrast=config.contrast,
+        **asdict(FeatureScales.of(config, mpp)),
         offset=tuple(low.tolist()),
         gain=tuple(gain.tolist()),
         centres=tuple(map(tuple, centres.tolist())),
         nucleus=int(np.argmax(centres[:, 0] + centres[:, 1])),
         full=1.0,
     )
-    return _with_full(clusters, float(np.percentile(margin(pixels, clusters), _FULL)))
+    full = float(np.percentile(margin(pixels, clusters), _FULL))
+    if full <= 0:
+        raise FitError("no sampled pixel lies in the nucleus cluster: expected stained tissue")
+    return replace(clusters, full=full)
 
 
 def margin(pixels: Floats, clusters: Clusters) -> Floats:
@@ -218,9 +221,3 @@ def _affine(pixels: Floats, slope: npt.NDArray[np.float64], shift: float) -> Flo
     a, b, c = slope.astype(np.float32)
     total: Floats = pixels[..., 0] * a + pixels[..., 1] * b + pixels[..., 2] * c - np.float32(shift)
     return total
-
-
-def _with_full(clusters: Clusters, full: float) -> Clusters:
-    if full <= 0:
-        raise FitError("no sampled pixel lies in the nucleus cluster: expected stained tissue")
-    return Clusters(**clusters.to_dict() | {"full": full})

@@ -1,78 +1,58 @@
-"""What is applied to every block of a slide: a frozen network, and the constants of the slide.
-
-:class:`SegmenterRecognizer` is the segmenter; :class:`PsmRecognizer` the pseudo mask itself, by the activation network
-and the slide's clusters.
-"""
+"""Recognisers: a frozen network and the constants of one slide, applied to every block of the slide."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from wsipsm.config import SegmenterConfig, with_new_names
 from wsipsm.core.errors import CheckpointError
-from wsipsm.core.geometry import Image, Map
+from wsipsm.core.geometry import Image, Map, crop
 from wsipsm.core.maps import OD_PER_STEP
 from wsipsm.nuclei.activation import ActivationNet, Device
-from wsipsm.nuclei.nets.checkpoint import load_checkpoint, save_checkpoint
+from wsipsm.nuclei.frozen import FrozenNet
+from wsipsm.nuclei.nets.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from wsipsm.nuclei.pseudomask import Clusters, evidence, features
 from wsipsm.nuclei.segmentation import SegmentationNet, evidence_of
 from wsipsm.stain.normalise import SlideStats
-from wsipsm.stain.optics import Floats, optical_density, unmix
-
-Array = TypeVar("Array", bound=npt.NDArray[Any])
+from wsipsm.stain.optics import optical_density, unmix
 
 
-class Recognizer(Protocol):
-    """What a tile needs to know of either."""
-
-    fitted_on: str
-
-    @property
-    def halo_px(self) -> int:
-        """Pixels around a block that its maps depend on."""
-
-    def blocks(self, images: Sequence[Image]) -> list[npt.NDArray[np.uint8]]:
-        """Compute the maps of blocks of one size, (4, y, x) uint8, from (y + 2 halo, x + 2 halo, 3) uint8 RGB."""
-
-    def block(self, image: Image) -> npt.NDArray[np.uint8]:
-        """Compute the maps of one block, as `blocks`."""
-        return self.blocks([image])[0]
-
-    def save(self, path: Path) -> None:
-        """Write it as a checkpoint."""
-
-
-class SegmenterRecognizer(Recognizer):
-    """Maps of blocks of one slide by a trained segmenter.
+class Recognizer(ABC):
+    """Maps of blocks of one slide; nothing of a block but its own pixels enters.
 
     Parameters
     ----------
-    net : SegmentationNet
-        Frozen.
+    net : FrozenNet
+        Its network.
     stats : SlideStats
         Of the slide.
-    config : SegmenterConfig
-        Threshold and smoothing of what it found.
     fitted_on : str
-        Tells the slide and the settings that ``stats`` hold for.
+        Key of the slide and the settings that the constants of the slide hold for.
     """
 
-    def __init__(self, net: SegmentationNet, stats: SlideStats, config: SegmenterConfig, fitted_on: str = "") -> None:
+    kind: ClassVar[str]
+    """Kind of its checkpoints."""
+
+    def __init__(self, net: FrozenNet[Any, Any], stats: SlideStats, fitted_on: str) -> None:
         self.net = net
         self.stats = stats
-        self.config = config
         self.fitted_on = fitted_on
 
     @property
     def halo_px(self) -> int:
-        """Pixels around a block that its maps depend on; a multiple of the network's stride."""
+        """Pixels around a block that its maps depend on."""
         return self.net.halo_px
+
+    def block(self, image: Image) -> npt.NDArray[np.uint8]:
+        """Compute the maps of one block, as `blocks`."""
+        return self.blocks([image])[0]
 
     def blocks(self, images: Sequence[Image]) -> list[npt.NDArray[np.uint8]]:
         """Compute the maps of blocks.
@@ -85,56 +65,91 @@ class SegmenterRecognizer(Recognizer):
         Returns
         -------
         list of (4, y, x) uint8
-            In the order of ``CHANNELS``: probability of nucleus, 255 is 1; evidence, see
-            :func:`wsipsm.nuclei.segmentation.evidence_of`; nuclear stain and counterstain, whose bytes are int8 steps
-            of ``OD_PER_STEP`` optical density.
+            In the order of ``CHANNELS``: the network's map, 255 is 1; evidence; nuclear stain and counterstain, whose
+            bytes are int8 steps of ``OD_PER_STEP`` optical density.
         """
         found = self.net.maps_of(images, self.stats)
-        return [self._channels(image, *maps) for image, maps in zip(images, found, strict=True)]
+        return [self._channels(image, maps) for image, maps in zip(images, found, strict=True)]
 
-    def _channels(self, image: Image, probability: Map, depth: Map) -> npt.NDArray[np.uint8]:
-        smoothing_px = self.config.distance_smoothing_um / self.net.mpp
-        found = evidence_of(depth, threshold=self.config.threshold, smoothing_px=smoothing_px)
-        nuclear, counter = unmix(optical_density(_crop(image, self.halo_px)), self.stats.vectors)
-        return np.stack(
-            [
-                _bytes(_crop(probability, self.halo_px) * 255),
-                _crop(found, self.halo_px),
-                _signed_bytes(nuclear / OD_PER_STEP),
-                _signed_bytes(counter / OD_PER_STEP),
-            ]
-        )
+    def _channels(self, image: Image, maps: Any) -> npt.NDArray[np.uint8]:
+        activation, evidence = self._evidence(image, maps)
+        nuclear, counter = unmix(optical_density(crop(image, self.halo_px)), self.stats.vectors)
+        stains = [
+            np.clip(np.rint(od / OD_PER_STEP), -128, 127).astype(np.int8).view(np.uint8) for od in (nuclear, counter)
+        ]
+        return np.stack([np.clip(np.rint(activation * 255), 0, 255).astype(np.uint8), evidence, *stains])
+
+    @abstractmethod
+    def _evidence(self, image: Image, maps: Any) -> tuple[Map, npt.NDArray[np.uint8]]:
+        """The network's map, 0 to 1, and the evidence inside the halo of a block."""
 
     def save(self, path: Path) -> None:
-        """Write all of it as one checkpoint of kind ``segmenter-fit``."""
+        """Write network and constants of the slide as one checkpoint."""
         network = self.net.checkpoint()
-        table = network.table | {
-            "stats": self.stats.to_dict(),
-            "settings": self.config.model_dump(mode="json"),
-            "fitted_on": self.fitted_on,
-        }
-        save_checkpoint(path, replace(network, kind="segmenter-fit", table=table))
+        constants = {"stats": self.stats.to_dict(), "fitted_on": self.fitted_on} | self._constants()
+        save_checkpoint(path, replace(network, kind=self.kind, table=network.table | constants))
+
+    @abstractmethod
+    def _constants(self) -> dict[str, Any]:
+        """JSON-ready: what else is frozen."""
+
+    @classmethod
+    @abstractmethod
+    def of_checkpoint(cls, checkpoint: Checkpoint, stats: SlideStats, fitted_on: str, *, device: Device) -> Self:
+        """Recogniser of a checkpoint; KeyError, TypeError or ValueError where constants are missing or malformed."""
 
 
-class PsmRecognizer(Recognizer):
-    """Maps of blocks of one slide; nothing of a block but its own pixels enters.
+class SegmenterRecognizer(Recognizer):
+    """By a trained segmenter: probability of nucleus, and evidence from the distance map.
 
     Parameters
     ----------
-    net : ActivationNet
-        Frozen.
-    stats : SlideStats
-        Of the slide.
-    clusters : Clusters
-        Of the slide.
-    fitted_on : str
-        Tells the slide and the settings that ``stats`` and ``clusters`` hold for.
+    net, stats, fitted_on
+        As of :class:`Recognizer`.
+    config : SegmenterConfig
+        Threshold and smoothing of the distance map.
     """
 
+    kind = "segmenter-fit"
+    net: SegmentationNet
+
+    def __init__(self, net: SegmentationNet, stats: SlideStats, config: SegmenterConfig, fitted_on: str = "") -> None:
+        super().__init__(net, stats, fitted_on)
+        self.config = config
+
+    def _evidence(self, image: Image, maps: tuple[Map, Map]) -> tuple[Map, npt.NDArray[np.uint8]]:
+        probability, distance = maps
+        smoothing_px = self.config.distance_smoothing_um / self.net.mpp
+        evidence = evidence_of(distance, threshold=self.config.threshold, smoothing_px=smoothing_px)
+        return crop(probability, self.halo_px), crop(evidence, self.halo_px)
+
+    def _constants(self) -> dict[str, Any]:
+        return {"settings": self.config.model_dump(mode="json")}
+
+    @classmethod
+    def of_checkpoint(cls, checkpoint: Checkpoint, stats: SlideStats, fitted_on: str, *, device: Device) -> Self:
+        """Recogniser of a checkpoint of kind ``segmenter-fit``."""
+        net = SegmentationNet.of_checkpoint(checkpoint, device=device)
+        settings = with_new_names({"segmenter": checkpoint.table["settings"]})["segmenter"]
+        return cls(net, stats, SegmenterConfig(**settings), fitted_on)
+
+
+class PsmRecognizer(Recognizer):
+    """By the pseudo mask: prior self-activation map, and evidence from the clusters of the slide.
+
+    Parameters
+    ----------
+    net, stats, fitted_on
+        As of :class:`Recognizer`.
+    clusters : Clusters
+        Of the slide.
+    """
+
+    kind = "fit"
+    net: ActivationNet
+
     def __init__(self, net: ActivationNet, stats: SlideStats, clusters: Clusters, fitted_on: str = "") -> None:
-        self.fitted_on = fitted_on
-        self.net = net
-        self.stats = stats
+        super().__init__(net, stats, fitted_on)
         self.clusters = clusters
 
     @property
@@ -142,57 +157,21 @@ class PsmRecognizer(Recognizer):
         """Pixels around a block that its maps depend on."""
         return self.net.halo_px + self.clusters.halo_px
 
-    def blocks(self, images: Sequence[Image]) -> list[npt.NDArray[np.uint8]]:
-        """Compute the maps of blocks.
+    def _evidence(self, image: Image, maps: Map) -> tuple[Map, npt.NDArray[np.uint8]]:
+        pixels = features(crop(image, self.net.halo_px), maps, self.clusters, vectors=self.stats.vectors)
+        return crop(maps, self.clusters.halo_px), evidence(pixels, self.clusters)
 
-        Parameters
-        ----------
-        images : sequence of (y + 2 halo, x + 2 halo, 3) uint8
-            RGB on the grid, of one size.
+    def _constants(self) -> dict[str, Any]:
+        return {"clusters": self.clusters.to_dict()}
 
-        Returns
-        -------
-        list of (4, y, x) uint8
-            In the order of ``CHANNELS``: activation, 255 is 1; evidence, see :func:`wsipsm.nuclei.pseudomask.evidence`;
-            nuclear stain and counterstain, whose bytes are int8 steps of ``OD_PER_STEP`` optical density.
-        """
-        found = self.net.maps_of(images, self.stats)
-        return [self._channels(image, activation) for image, activation in zip(images, found, strict=True)]
+    @classmethod
+    def of_checkpoint(cls, checkpoint: Checkpoint, stats: SlideStats, fitted_on: str, *, device: Device) -> Self:
+        """Recogniser of a checkpoint of kind ``fit``."""
+        net = ActivationNet.of_checkpoint(checkpoint, device=device)
+        return cls(net, stats, Clusters.from_dict(checkpoint.table["clusters"]), fitted_on)
 
-    def _channels(self, image: Image, activation: Map) -> npt.NDArray[np.uint8]:
-        inner = _crop(image, self.net.halo_px)
-        halo = self.clusters.halo_px
-        nuclear, counter = unmix(optical_density(_crop(inner, halo)), self.stats.vectors)
-        return np.stack(
-            [
-                _bytes(_crop(activation, halo) * 255),
-                evidence(self.features(inner, activation), self.clusters),
-                _signed_bytes(nuclear / OD_PER_STEP),
-                _signed_bytes(counter / OD_PER_STEP),
-            ]
-        )
 
-    def features(self, image: Image, activation: Map) -> Floats:
-        """Features as the clusters were fitted on; see :func:`wsipsm.nuclei.pseudomask.features`."""
-        c = self.clusters
-        return features(
-            image,
-            activation,
-            vectors=self.stats.vectors,
-            smoothing_px=c.smoothing_px,
-            surroundings_px=c.surroundings_px,
-            contrast=c.contrast,
-        )
-
-    def save(self, path: Path) -> None:
-        """Write all of it as one checkpoint of kind ``fit``."""
-        network = self.net.checkpoint()
-        table = network.table | {
-            "stats": self.stats.to_dict(),
-            "clusters": self.clusters.to_dict(),
-            "fitted_on": self.fitted_on,
-        }
-        save_checkpoint(path, replace(network, kind="fit", table=table))
+_RECOGNIZERS: dict[str, type[Recognizer]] = {one.kind: one for one in (PsmRecognizer, SegmenterRecognizer)}
 
 
 def load_recognizer(path: Path, *, device: Device) -> Recognizer:
@@ -203,18 +182,13 @@ def load_recognizer(path: Path, *, device: Device) -> Recognizer:
     CheckpointError
         It is not one.
     """
-    checkpoint = load_checkpoint(path, kinds=("fit", "segmenter-fit"))
-    table, fitted_on = checkpoint.table, str(checkpoint.table.get("fitted_on", ""))
+    checkpoint = load_checkpoint(path, kinds=tuple(_RECOGNIZERS))
+    table, recognizer = checkpoint.table, _RECOGNIZERS[checkpoint.kind]
     try:
-        stats = SlideStats.from_dict(table["stats"])
-        if checkpoint.kind == "segmenter-fit":
-            segmenter = SegmentationNet.of_checkpoint(checkpoint, device=device)
-            settings = with_new_names({"segmenter": table["settings"]})["segmenter"]
-            return SegmenterRecognizer(segmenter, stats, SegmenterConfig(**settings), fitted_on)
-        net, clusters = ActivationNet.of_checkpoint(checkpoint, device=device), Clusters.from_dict(table["clusters"])
+        stats, fitted_on = SlideStats.from_dict(table["stats"]), str(table.get("fitted_on", ""))
+        return recognizer.of_checkpoint(checkpoint, stats, fitted_on, device=device)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: the constants of the slide are missing or malformed: {error}") from None
-    return PsmRecognizer(net, stats, clusters, fitted_on)
 
 
 def fits(path: Path, fitted_on: str) -> bool:
@@ -226,16 +200,4 @@ def fits(path: Path, fitted_on: str) -> bool:
         It is no checkpoint.
     """
     checkpoint = load_checkpoint(path)
-    return checkpoint.kind in {"fit", "segmenter-fit"} and checkpoint.table.get("fitted_on") == fitted_on
-
-
-def _crop(array: Array, margin: int) -> Array:
-    return cast(Array, array[margin : array.shape[0] - margin, margin : array.shape[1] - margin])
-
-
-def _bytes(plane: Floats) -> npt.NDArray[np.uint8]:
-    return np.clip(np.rint(plane), 0, 255).astype(np.uint8)
-
-
-def _signed_bytes(plane: Floats) -> npt.NDArray[np.uint8]:
-    return np.clip(np.rint(plane), -128, 127).astype(np.int8).view(np.uint8)
+    return checkpoint.kind in _RECOGNIZERS and checkpoint.table.get("fitted_on") == fitted_on

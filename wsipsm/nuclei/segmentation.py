@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from wsipsm.core.geometry import Image, Map
 from wsipsm.core.maps import DECISION
@@ -61,16 +61,15 @@ class SegmentationNet(FrozenNet[Segmenter, tuple[Map, Map]]):
         results = torch.stack([torch.sigmoid(inner[:, 0]), inner[:, 1]], dim=1).cpu().numpy()
         return [(result[0], result[1]) for result in results]
 
-    @classmethod
-    def _build(cls, shape: dict[str, Any]) -> Segmenter:
-        return Segmenter(SegmenterShape.from_dict(shape))
-
-    def _own(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        return {"mpp": self.mpp}, {}
+    def checkpoint(self) -> Checkpoint:
+        """Content of a checkpoint."""
+        common = super().checkpoint()
+        return replace(common, table=common.table | {"mpp": self.mpp})
 
     @classmethod
-    def _arguments(cls, checkpoint: Checkpoint, network: Segmenter) -> dict[str, Any]:
-        return {"mpp": float(checkpoint.table["mpp"])}
+    def _parse(cls, checkpoint: Checkpoint) -> tuple[Segmenter, dict[str, Any]]:
+        segmenter = Segmenter(SegmenterShape.from_dict(checkpoint.table["shape"]))
+        return segmenter, {"mpp": float(checkpoint.table["mpp"])}
 
 
 def network_input(image: Image, stats: SlideStats, stride: int) -> Floats:
