@@ -14,6 +14,7 @@ from skimage.io import imread
 from wsipsm.config import Config, SegmenterConfig
 from wsipsm.core.errors import CheckpointError, FitError
 from wsipsm.core.maps import CHANNELS, DECISION
+from wsipsm.core.stains import Stain
 from wsipsm.nuclei.calibrate import calibrate_segmenter, load_segmenter
 from wsipsm.nuclei.models import SHIPPED_MPP, shipped_model
 from wsipsm.nuclei.nets.blocks import folded
@@ -22,7 +23,7 @@ from wsipsm.nuclei.nets.unet import Segmenter, SegmenterShape
 from wsipsm.nuclei.recognizer import SegmenterRecognizer, fits, load_recognizer
 from wsipsm.nuclei.segmentation import SegmentationNet, evidence_of, network_input
 from wsipsm.slide.sample import he_field
-from wsipsm.stain.normalise import SlideStats, Stain, measure_slide
+from wsipsm.stain.normalise import SlideStats, measure_slide
 
 CPU = torch.device("cpu")
 SHAPE = SegmenterShape(3, (4, 8, 12, 16))

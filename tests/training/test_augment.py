@@ -7,7 +7,8 @@ import pytest
 from skimage.draw import disk
 
 from wsipsm.config import TrainingConfig
-from wsipsm.stain.optics import STAIN_VECTORS, Floats
+from wsipsm.stain.optics import Floats
+from wsipsm.stain.registry import HE_VECTORS
 from wsipsm.training.augment import Sample, draw
 from wsipsm.training.targets import Target, distance_map
 
@@ -26,7 +27,7 @@ def field(height: int = 120, width: int = 150) -> tuple[Floats, Target]:
 
 def drawn(seed: int, config: TrainingConfig = PLAIN) -> Sample:
     density, target = field()
-    return draw(density.__getitem__, target, config, np.random.default_rng(seed), stain="he")
+    return draw(density.__getitem__, target, config, np.random.default_rng(seed), colours=True)
 
 
 def test_a_sample_follows_from_its_generator() -> None:
@@ -67,7 +68,7 @@ def test_shapes_and_types() -> None:
 def test_a_field_smaller_than_a_crop_is_enlarged() -> None:
     density, target = field(height=40, width=50)
 
-    sample = draw(density.__getitem__, target, PLAIN, np.random.default_rng(0), stain="he")
+    sample = draw(density.__getitem__, target, PLAIN, np.random.default_rng(0), colours=True)
 
     assert sample.planes.shape == (3, 64, 64)
 
@@ -75,14 +76,14 @@ def test_a_field_smaller_than_a_crop_is_enlarged() -> None:
 @pytest.mark.parametrize("stain", range(3))
 def test_strengths_stay_within_the_jitter(stain: int) -> None:
     config = PLAIN.model_copy(update={"stain_jitter": 0.3})
-    density = np.broadcast_to(STAIN_VECTORS[stain].astype(np.float32), (80, 80, 3)).copy()
+    density = np.broadcast_to(np.array(HE_VECTORS[stain], np.float32), (80, 80, 3)).copy()
     nothing = np.zeros((80, 80), np.float32)
     target = Target(nothing.astype(np.uint8), nothing, nothing)
 
     found = []
     for seed in range(50):
-        planes = draw(density.__getitem__, target, config, np.random.default_rng(seed), stain="he").planes
-        strengths = planes.transpose(1, 2, 0).astype(np.float64) @ np.linalg.inv(STAIN_VECTORS)
+        planes = draw(density.__getitem__, target, config, np.random.default_rng(seed), colours=True).planes
+        strengths = planes.transpose(1, 2, 0).astype(np.float64) @ np.linalg.inv(np.array(HE_VECTORS))
         others = np.delete(strengths, stain, axis=-1)
         assert np.abs(others).max() < 1e-4, "a pure stain stays pure"
         assert np.ptp(strengths[..., stain]) < 1e-4
@@ -99,7 +100,7 @@ def test_planes_of_unknown_stains_keep_their_mean_and_hardly_mix() -> None:
     _, target = field(80, 80)
 
     found = [
-        draw(density.__getitem__, target, config, np.random.default_rng(seed), stain="unknown").planes[:, 0, 0]
+        draw(density.__getitem__, target, config, np.random.default_rng(seed), colours=False).planes[:, 0, 0]
         for seed in range(50)
     ]
 

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-STAIN_NAMES = {
-    "he": ("Hematoxylin", "Eosin"),
-    "unknown": ("Stain 1", "Stain 2"),
-}
-"""Nuclear stain and counterstain by ``recognizer.stain``; a name may only say what is known of a slide."""
+from wsipsm.stain.registry import STAINS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +27,28 @@ class Measurement:
 
 
 def measurements(stain: str) -> dict[str, Measurement]:
-    """How each of ``cells.COLUMNS`` is written where a slide has these stains, in the order of the exports.
+    """How each column of :class:`wsipsm.cells.table.Cells` is written, in the order of the exports.
 
     Examples
     --------
     >>> measurements("unknown")["nuclear_od_mean"]
     Measurement(column='stain_1_od_mean', title='Stain 1 OD mean', decimals=4)
     """
-    nuclear, counterstain = STAIN_NAMES[stain]
+    named = STAINS[stain]
     return {
         "area_um2": Measurement("area_um2", "Area µm^2", decimals=2),
         "perimeter_um": Measurement("perimeter_um", "Perimeter µm", decimals=2),
         "eccentricity": Measurement("eccentricity", "Eccentricity"),
         "solidity": Measurement("solidity", "Solidity"),
-        "nuclear_od_mean": _mean_density(nuclear),
-        "counterstain_od_mean": _mean_density(counterstain),
+        "nuclear_od_mean": _mean_density(named.nuclear),
+        "counterstain_od_mean": _mean_density(named.counterstain),
         "confidence": Measurement("confidence", "Confidence"),
     }
 
 
 def _mean_density(stain: str) -> Measurement:
     return Measurement(f"{stain.lower().replace(' ', '_')}_od_mean", f"{stain} OD mean")
+
+
+COLUMNS = tuple(measurements("he"))
+"""Names of all columns, in the order of the exports."""

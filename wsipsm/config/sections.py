@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from wsipsm.config.base import RUNS, Purpose, Section
+from wsipsm.core.stains import Stain
 
 
 class GridConfig(Section):
@@ -81,7 +82,7 @@ class RecognizerConfig(Section):
 
     method: Literal["segmenter", "psm"] = "segmenter"
     """segmenter: a network trained on pseudo labels; psm: the pseudo mask itself, calibrated on each slide."""
-    stain: Literal["he", "unknown"] = "he"
+    stain: Stain = "he"
     """he: haematoxylin and eosin; unknown: any two stains, whose vectors are estimated on each slide."""
 
 

@@ -10,6 +10,7 @@ import torch
 from wsipsm.config import Config
 from wsipsm.core.errors import CheckpointError, FitError
 from wsipsm.core.geometry import crop
+from wsipsm.core.stains import Stain
 from wsipsm.nuclei.activation import ActivationNet
 from wsipsm.nuclei.learning import Progress
 from wsipsm.nuclei.models import fits_resolution
@@ -18,7 +19,7 @@ from wsipsm.nuclei.pretrain import Patches, pretrain
 from wsipsm.nuclei.pseudomask import FeatureScales, features, fit_clusters
 from wsipsm.nuclei.recognizer import PsmRecognizer, SegmenterRecognizer
 from wsipsm.nuclei.segmentation import SegmentationNet
-from wsipsm.stain.normalise import MIN_TISSUE_PX, SlideStats, Stain, measure_slide
+from wsipsm.stain.normalise import MIN_TISSUE_PX, SlideStats, measure_slide
 from wsipsm.stain.optics import Floats, optical_density, tissue_pixels
 
 

@@ -10,10 +10,11 @@ import torch
 
 from wsipsm.core.errors import CheckpointError
 from wsipsm.core.geometry import Image
+from wsipsm.core.stains import Stain
 from wsipsm.nuclei.nets.blocks import AnyNetwork, folded
 from wsipsm.nuclei.nets.checkpoint import Checkpoint, load_tensors
 from wsipsm.nuclei.nets.device import Batches
-from wsipsm.stain.normalise import SlideStats, Stain, as_stain
+from wsipsm.stain.normalise import SlideStats, as_stain
 
 Maps = TypeVar("Maps")
 

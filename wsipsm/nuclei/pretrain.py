@@ -19,6 +19,7 @@ from torch import Tensor
 
 from wsipsm.config import EncoderConfig
 from wsipsm.core.errors import FitError
+from wsipsm.core.stains import Stain
 from wsipsm.nuclei.activation import (
     HIGH_PERCENTILE,
     LOW_PERCENTILE,
@@ -31,7 +32,7 @@ from wsipsm.nuclei.activation import (
 )
 from wsipsm.nuclei.learning import Learner, Plan, Progress, learn
 from wsipsm.nuclei.nets.encoder import Encoder, EncoderShape
-from wsipsm.stain.normalise import BORDER_SIGMA_PX, SlideStats, Stain, measure_slide
+from wsipsm.stain.normalise import BORDER_SIGMA_PX, SlideStats, measure_slide
 from wsipsm.stain.optics import optical_density, smooth, unmix
 
 Patches = npt.NDArray[np.uint8]

@@ -18,7 +18,8 @@ from wsipsm.config import PseudoMaskConfig
 from wsipsm.core.errors import FitError
 from wsipsm.core.geometry import Image, Map, crop
 from wsipsm.core.maps import DECISION
-from wsipsm.stain.optics import Floats, Vectors, optical_density, smooth, smooth_radius_px, unmix
+from wsipsm.stain.optics import Floats, optical_density, smooth, smooth_radius_px, unmix
+from wsipsm.stain.registry import Vectors
 
 _FEATURES = ("hematoxylin", "activation", "eosin")
 _LOW, _HIGH, _FULL = 5, 99, 99.5

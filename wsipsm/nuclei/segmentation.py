@@ -12,11 +12,12 @@ import torch
 
 from wsipsm.core.geometry import Image, Map
 from wsipsm.core.maps import DECISION
+from wsipsm.core.stains import Stain
 from wsipsm.nuclei.frozen import FrozenNet
 from wsipsm.nuclei.nets.checkpoint import Checkpoint
 from wsipsm.nuclei.nets.device import half_precision, on_device
 from wsipsm.nuclei.nets.unet import Segmenter, SegmenterShape
-from wsipsm.stain.normalise import SlideStats, Stain, relative_planes
+from wsipsm.stain.normalise import SlideStats, relative_planes
 from wsipsm.stain.optics import Floats, smooth
 
 

@@ -1,4 +1,4 @@
-"""Stain vectors of a slide whose stains nobody named.
+"""Stain vectors of a slide whose stains are unknown.
 
 Two stains span a plane in optical density. Of all directions in it, whitened, the nuclear stain is read along the one
 in which detail of the size of nuclei is skewed most: most of it a little below its surroundings, a minority far above
@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wsipsm.core.errors import FitError
-from wsipsm.stain.optics import Floats, Vector, Vectors, smooth
+from wsipsm.stain.optics import Floats, smooth
+from wsipsm.stain.registry import Vector, Vectors
 
 DETAIL_SIGMA_PX, SURROUNDINGS_SIGMA_PX = 1.5, 8.0
 """Standard deviations of the two Gaussians between which nuclei are a detail, grid pixels."""
@@ -39,7 +40,7 @@ def blind_vectors(density: Floats, tissue: npt.NDArray[np.bool_]) -> Vectors:
     step = max(1, int(tissue.sum()) // _PIXELS)
     fine = _smoothed(density, tissue, DETAIL_SIGMA_PX)[::step]
     broad = _smoothed(density, tissue, SURROUNDINGS_SIGMA_PX)[::step]
-    plane = np.linalg.eigh(fine.T @ fine)[1][:, :0:-1].T  # the two widest directions from glass
+    plane = np.linalg.eigh(fine.T @ fine)[1][:, :0:-1].T  # the two widest directions from background
     spread = np.cov(plane @ fine.T)
     widths = np.linalg.eigvalsh(spread)
     if widths[0] < _ONE_STAIN * widths[1]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +11,10 @@ from skimage.filters import threshold_otsu
 
 from wsipsm.core.errors import FitError
 from wsipsm.core.geometry import Image
+from wsipsm.core.stains import Stain
 from wsipsm.stain.estimate import blind_vectors
-from wsipsm.stain.optics import Floats, Vector, Vectors, optical_density, smooth, tissue_pixels, unmix
-
-Stain = Literal["he", "unknown"]
-"""Haematoxylin and eosin by fixed vectors, or any two stains by vectors that are found on each slide."""
+from wsipsm.stain.optics import Floats, optical_density, smooth, tissue_pixels, unmix
+from wsipsm.stain.registry import STAINS, Vector, Vectors
 
 BORDER_SIGMA_PX = 1.5
 """Smoothing of the nuclear stain before Otsu's threshold, standard deviation in grid pixels."""
@@ -37,7 +36,7 @@ class SlideStats:
     nuclear_od : float
         Otsu's threshold of the smoothed nuclear stain, optical density.
     vectors : Vectors, optional
-        Of the stains, found on the slide; none where the stains are haematoxylin and eosin.
+        Of the stains; none where the networks see colours, see :class:`wsipsm.stain.registry.StainRow`.
     """
 
     od_p99: Vector
@@ -55,14 +54,9 @@ class SlideStats:
         found = (_vector(vectors[0]), _vector(vectors[1]), _vector(vectors[2])) if vectors else None
         return cls(_vector(table["od_p99"]), float(table["nuclear_od"]), found)
 
-    @property
-    def stain(self) -> Stain:
-        """Whether the stains were named."""
-        return "unknown" if self.vectors else "he"
-
 
 def as_stain(table: dict[str, Any]) -> Stain:
-    """What a network was trained on, from the table of its checkpoint.
+    """Stain of a network, from the table of its checkpoint.
 
     Raises
     ------
@@ -70,7 +64,7 @@ def as_stain(table: dict[str, Any]) -> Stain:
         It names a stain that is not known here.
     """
     named = table.get("stain", "he")
-    if named not in get_args(Stain):
+    if named not in STAINS:
         raise ValueError(f"unknown stain {named!r}")
     return cast(Stain, named)
 
@@ -83,7 +77,7 @@ def measure_slide(patches: npt.NDArray[np.uint8], stain: Stain = "he") -> SlideS
     patches : (n, y, x, 3) uint8
         RGB at the working resolution.
     stain : {'he', 'unknown'}
-        Whether stain vectors are known.
+        Which stain vectors are known.
 
     Raises
     ------
@@ -100,7 +94,8 @@ def measure_slide(patches: npt.NDArray[np.uint8], stain: Stain = "he") -> SlideS
         )
     if np.ptp(density[tissue], axis=0).max() == 0:
         raise FitError("all sampled pixels have one colour, expected stained tissue: leave this slide out")
-    vectors = blind_vectors(density, tissue) if stain == "unknown" else None
+    known = STAINS[stain]
+    vectors = None if known.colour_planes else known.vectors or blind_vectors(density, tissue)
     nuclear = np.stack([smooth(unmix(patch, vectors)[0], BORDER_SIGMA_PX) for patch in density])[tissue]
     if nuclear.min() == nuclear.max():
         raise FitError("all sampled pixels have one colour, expected stained tissue: leave this slide out")
@@ -124,8 +119,8 @@ def relative_planes(image: Image, stats: SlideStats) -> Floats:
     Returns
     -------
     (..., 3) float32
-        Optical density in red, green and blue over the slide's 99th percentiles. Where its stains are unknown: nuclear
-        stain and counterstain, not below 0, over theirs, and the mean of the two.
+        Optical density in red, green and blue over the slide's 99th percentiles. Where the slide has stain vectors:
+        nuclear stain and counterstain, not below 0, over theirs, and the mean of the two.
     """
     density = optical_density(image)
     if stats.vectors is None:

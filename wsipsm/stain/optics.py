@@ -1,4 +1,4 @@
-"""Stain optics: optical density, and stains by their vectors, fixed ones or a slide's own."""
+"""Stain optics: optical density, and colour deconvolution by stain vectors."""
 
 from __future__ import annotations
 
@@ -7,22 +7,15 @@ import numpy as np
 import numpy.typing as npt
 
 from wsipsm.core.geometry import Image
+from wsipsm.stain.registry import HE_VECTORS, Vectors
 
 Floats = npt.NDArray[np.float32]
 """float32 array."""
 
-Vector = tuple[float, float, float]
-Vectors = tuple[Vector, Vector, Vector]
-"""Optical density in red, green and blue of nuclear stain, counterstain and a third direction."""
-
-STAIN_VECTORS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
-"""Optical density of haematoxylin, eosin and DAB in red, green and blue (Ruifrok and Johnston 2001)."""
-
-GLASS_OD = 0.06
-"""Mean optical density over the three colours below which a pixel is taken for glass."""
+BACKGROUND_OD = 0.06
+"""Mean optical density over the three colours up to which a pixel is background."""
 
 _OD_OF_BYTE = np.log10(256 / (np.arange(256) + 1)).astype(np.float32)
-_UNMIX = np.linalg.inv(STAIN_VECTORS).astype(np.float32)
 
 
 def optical_density(image: Image) -> Floats:
@@ -54,14 +47,14 @@ def unmix(density: Floats, vectors: Vectors | None = None) -> tuple[Floats, Floa
     density : (..., 3) float32
         Optical density in red, green and blue.
     vectors : Vectors, optional
-        Of the stains; by default the fixed ones of haematoxylin, eosin and DAB.
+        Of the stains; by default ``HE_VECTORS``.
 
     Returns
     -------
     two (...) float32
         Optical densities along the first two vectors; below 0 where the colour is outside their cone.
     """
-    matrix = _UNMIX if vectors is None else np.linalg.inv(np.array(vectors)).astype(np.float32)
+    matrix = np.linalg.inv(np.array(HE_VECTORS if vectors is None else vectors)).astype(np.float32)
     # Written out: a matrix product may sum in another order for another shape.
     red, green, blue = density[..., 0], density[..., 1], density[..., 2]
     planes = [red * matrix[0, k] + green * matrix[1, k] + blue * matrix[2, k] for k in (0, 1)]
@@ -91,6 +84,6 @@ def smooth_radius_px(sigma_px: float) -> int:
 
 
 def tissue_pixels(density: Floats) -> npt.NDArray[np.bool_]:
-    """Which pixels of (..., 3) optical density are not glass; (...) bool."""
-    tissue: npt.NDArray[np.bool_] = density.mean(axis=-1) > GLASS_OD
+    """Which pixels of (..., 3) optical density are not background; (...) bool."""
+    tissue: npt.NDArray[np.bool_] = density.mean(axis=-1) > BACKGROUND_OD
     return tissue

@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from wsipsm.config import TrainingConfig
-from wsipsm.stain.normalise import Stain
-from wsipsm.stain.optics import STAIN_VECTORS, Floats
+from wsipsm.stain.optics import Floats
+from wsipsm.stain.registry import HE_VECTORS
 from wsipsm.training.targets import Target
 
-_TO_STAINS = np.linalg.inv(STAIN_VECTORS).astype(np.float32)
-_FROM_STAINS = STAIN_VECTORS.astype(np.float32)
-_LEAK = 0.15  # of one stain into the other, as estimated stain vectors are never exact
-_SHARE = 0.3  # of the crops that are blurred, and of those that get noise
+_TO_STAINS = np.linalg.inv(np.array(HE_VECTORS)).astype(np.float32)
+_FROM_STAINS = np.array(HE_VECTORS, np.float32)
+_LEAK = 0.15  # of one stain into the other, as vectors that were found are never quite right
+_SHARE = 0.3  # of the samples that are blurred, and of those that get noise
 
 
 class Sample(NamedTuple):
@@ -35,7 +35,7 @@ def draw(
     config: TrainingConfig,
     rng: np.random.Generator,
     *,
-    stain: Stain,
+    colours: bool,
 ) -> Sample:
     """Draw an augmented crop of a field.
 
@@ -48,9 +48,9 @@ def draw(
     config : TrainingConfig
         Side of a crop, and strength of each augmentation.
     rng : numpy.random.Generator
-        The only source of randomness.
-    stain : {'he', 'unknown'}
-        Whether the planes are of named stains.
+        Decides everything.
+    colours : bool
+        The planes are densities of red, green and blue in H&E; otherwise of the stains.
     """
     side = config.patch_px
     scale = np.exp(rng.uniform(np.log(config.min_scale), np.log(config.max_scale)))
@@ -66,20 +66,20 @@ def draw(
 
     inter = cv2.INTER_AREA if reach > side else cv2.INTER_LINEAR
     return Sample(
-        planes=np.ascontiguousarray(_disturbed(cut(planes_of(window), inter), config, rng, stain).transpose(2, 0, 1)),
+        planes=np.ascontiguousarray(_disturbed(cut(planes_of(window), inter), config, rng, colours).transpose(2, 0, 1)),
         nucleus=cut(target.nucleus[window], cv2.INTER_NEAREST_EXACT).astype(np.float32),
         distance=cut(target.distance[window], inter),
         weight=cut(target.weight[window], cv2.INTER_NEAREST_EXACT),
     )
 
 
-def _disturbed(planes: Floats, config: TrainingConfig, rng: np.random.Generator, stain: Stain) -> Floats:
-    """Planes with jittered stain strengths and an offset of the density, blur and noise; (y, x, 3) float32."""
+def _disturbed(planes: Floats, config: TrainingConfig, rng: np.random.Generator, colours: bool) -> Floats:
+    """Other strengths of each stain; a veil; blur; noise."""
     strength = rng.uniform(1 - config.stain_jitter, 1 + config.stain_jitter, 3).astype(np.float32)
     shift = rng.uniform(-config.od_shift, config.od_shift, 3).astype(np.float32)
     restained: Floats
-    if stain == "he":
-        restained = np.asarray(((planes @ _TO_STAINS) * strength + shift) @ _FROM_STAINS, np.float32)
+    if colours:
+        restained = np.asarray(((planes @ _TO_STAINS) * strength + veil) @ _FROM_STAINS, np.float32)
     else:
         restained = planes * strength + shift
         restained += np.float32(rng.uniform(-_LEAK, _LEAK)) * planes[..., [1, 0, 2]]

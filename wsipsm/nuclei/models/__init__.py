@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from wsipsm.core.errors import CheckpointError
+from wsipsm.core.stains import Stain
+from wsipsm.stain.registry import STAINS
 
 SHIPPED_MPP = 0.5
 """Micrometres per pixel that they were trained at."""
@@ -18,15 +20,15 @@ def fits_resolution(mpp: float, trained: float) -> bool:
     return abs(mpp / trained - 1) <= RESOLUTION_TOLERANCE
 
 
-def shipped_model(stain: str = "he") -> Path:
-    """Segmenter for H&E slides, or for ``unknown`` stains.
+def shipped_model(stain: Stain = "he") -> Path:
+    """Segmenter for slides of these stains.
 
     Raises
     ------
     CheckpointError
         The installation lacks the file.
     """
-    path = Path(__file__).parent / {"he": "he.pt", "unknown": "agnostic.pt"}[stain]
+    path = Path(__file__).parent / STAINS[stain].model
     if not path.is_file():
         raise CheckpointError(f"{path}: the installation lacks its segmenter; give one with --checkpoint")
     return path
