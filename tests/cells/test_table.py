@@ -18,8 +18,10 @@ from skimage.measure import label, regionprops
 from skimage.morphology import convex_hull_image
 
 from wsipsm.cells import outlines
+from wsipsm.cells.measure import Measured, measure_cells
+from wsipsm.cells.measurements import COLUMNS
 from wsipsm.cells.regions import largest_components
-from wsipsm.cells.table import COLUMNS, Cells, Measured, cell_uuids, measure_cells
+from wsipsm.cells.table import Cells, cell_uuids
 from wsipsm.config import CellsConfig
 from wsipsm.core.geometry import Box, Grid
 

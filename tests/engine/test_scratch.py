@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsipsm.cells.table import COLUMNS, Cells, Measured
+from wsipsm.cells.measure import Measured
+from wsipsm.cells.measurements import COLUMNS
+from wsipsm.cells.table import Cells
 from wsipsm.core.errors import OutputError
 from wsipsm.engine.reports import Counts
 from wsipsm.engine.scratch import load_anchors, load_counts, load_tile, save_tile

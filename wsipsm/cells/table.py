@@ -1,39 +1,16 @@
-"""Cells: outlines and measurements of what the labels hold; the currency of all exports."""
+"""The table of cells that all exports take, and the identity of a cell."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 
-from wsipsm.cells import outlines
 from wsipsm.cells.outlines import Rings
-from wsipsm.cells.regions import Components, largest_components
-from wsipsm.config import CellsConfig
-from wsipsm.core.geometry import Box, Grid, Labels, Mask
-from wsipsm.core.maps import OD_PER_STEP
-
-CLASS_NAMES = ("Nucleus", "Positive", "Negative")
-"""What ``Cells.class_`` counts into."""
-CLASS_COLORS = ((60, 140, 255), (200, 60, 50), (60, 90, 200))
-"""One RGB colour a class."""
-
-
-COLUMNS = (
-    "area_um2",
-    "perimeter_um",
-    "eccentricity",
-    "solidity",
-    "nuclear_od_mean",
-    "counterstain_od_mean",
-    "confidence",
-)
-"""All measurements, in the order of the exports; :mod:`wsipsm.cells.measurements` has the names they leave under."""
+from wsipsm.core.geometry import Grid
 
 _UUID_ROOT = uuid.uuid5(uuid.NAMESPACE_DNS, "wsipsm")
 
@@ -54,9 +31,9 @@ class Cells:
     centroid_l0 : (N, 2) float64
         Centre of gravity of the pixels, (x, y) in level-0 px.
     columns : dict of (N,) float32
-        Measurements by name, see ``COLUMNS``; all finite.
+        Measurements by name, see `wsipsm.cells.measurements.COLUMNS`; all finite.
     class_ : (N,) uint8
-        Index into ``CLASS_NAMES``.
+        Index into the names of `wsipsm.cells.classes.CLASSES`.
     """
 
     anchor: npt.NDArray[np.int64]
@@ -84,25 +61,6 @@ class Cells:
     def polygons(self) -> npt.NDArray[np.object_]:
         """Shapely polygons in level-0 px; (N,)."""
         return Rings(self.vertices_l0, self.ring_offsets).polygons()
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Cells, and what had to be done to get them.
-
-    Attributes
-    ----------
-    cells : Cells
-        In scan order of their anchors.
-    unsimplified : int
-        Outlines that simplification would have made invalid, kept with all their vertices.
-    dropped : int
-        Cells left out because no valid outline exists at 1 decimal of a level-0 pixel.
-    """
-
-    cells: Cells
-    unsimplified: int
-    dropped: int
 
 
 def cell_uuids(fingerprint: str, grid: Grid, anchors: npt.NDArray[np.int64]) -> list[str]:
@@ -133,76 +91,3 @@ def cell_uuids(fingerprint: str, grid: Grid, anchors: npt.NDArray[np.int64]) -> 
     return [
         str(uuid.uuid5(plane, f"{column}/{row}")) for column, row in zip(columns.tolist(), rows.tolist(), strict=True)
     ]
-
-
-def measure_cells(
-    labels: Labels,
-    maps: Mapping[str, npt.NDArray[np.uint8]],
-    *,
-    window: Box,
-    grid: Grid,
-    keep: Mask,
-    config: CellsConfig,
-) -> Measured:
-    """Outline and measure some of the cells of a window.
-
-    A cell's result is the same to the bit in every window that holds the whole cell.
-
-    Parameters
-    ----------
-    labels : (y, x) int
-        Labels 1 to N, 0 is background.
-    maps : dict of (y, x) uint8
-        ``nuclear_stain`` and ``counterstain``, whose bytes are int8 steps of ``OD_PER_STEP`` optical density;
-        ``evidence``, 255 is surely nucleus.
-    window : Box
-        Where the arrays lie in the grid; it may reach beyond it.
-    grid : Grid
-        The working plane.
-    keep : (N,) bool
-        Which labels are wanted; ``keep[0]`` is label 1.
-    config : CellsConfig
-        Smallest area and tolerance of the outlines.
-
-    Returns
-    -------
-    Measured
-        Areas, shapes and means are over the pixels of the cell (of its largest part), the perimeter is the outline's.
-    """
-    components = largest_components(labels, keep).drop_smaller(config.min_area_um2 / grid.mpp**2)
-    exact = outlines.trace(components.labels, components.first).shifted(window.x0, window.y0)
-    slim = outlines.simplify(exact, tolerance_px=config.outline_tolerance_px)
-    legal, replaced, illegal = outlines.to_legal(slim, exact, downsample=grid.downsample)
-    anchor_y, anchor_x = np.divmod(components.anchor, labels.shape[1])
-    anchor = (anchor_y + window.y0) * grid.width + anchor_x + window.x0
-    order = np.argsort(anchor)
-    order = order[~illegal[order]]
-    rings = legal.take(order)
-    columns = _shapes(components, exact, grid) | _means(components, maps)
-    columns = {name: values[order] for name, values in columns.items()}
-    columns["perimeter_um"] = shapely.length(rings.polygons()) * (grid.mpp / grid.downsample)
-    cells = Cells(
-        anchor=anchor[order],
-        vertices_l0=rings.vertices,
-        ring_offsets=rings.offsets,
-        centroid_l0=grid.to_l0(components.centroids(window.x0, window.y0)[order]),
-        columns={name: columns[name].astype(np.float32) for name in COLUMNS},
-        class_=np.zeros(len(order), np.uint8),
-    )
-    return Measured(cells, int((replaced & ~illegal).sum()), int(illegal.sum()))
-
-
-def _shapes(components: Components, exact: Rings, grid: Grid) -> dict[str, npt.NDArray[np.float64]]:
-    return {
-        "area_um2": np.multiply(components.area, grid.mpp**2, dtype=np.float64),
-        "eccentricity": components.eccentricities(),
-        "solidity": components.area / outlines.hull_areas(exact),
-    }
-
-
-def _means(components: Components, maps: Mapping[str, npt.NDArray[np.uint8]]) -> dict[str, npt.NDArray[np.float64]]:
-    return {
-        "nuclear_od_mean": components.mean(maps["nuclear_stain"].view(np.int8)) * OD_PER_STEP,
-        "counterstain_od_mean": components.mean(maps["counterstain"].view(np.int8)) * OD_PER_STEP,
-        "confidence": components.mean(maps["evidence"]) / 255,
-    }

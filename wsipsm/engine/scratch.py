@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wsipsm.cells.table import COLUMNS, Cells, Measured
+from wsipsm.cells.measure import Measured
+from wsipsm.cells.measurements import COLUMNS
+from wsipsm.cells.table import Cells
 from wsipsm.core.errors import OutputError
 from wsipsm.core.geometry import Labels
 from wsipsm.engine.reports import Counts

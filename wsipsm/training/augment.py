@@ -48,7 +48,7 @@ def draw(
     config : TrainingConfig
         Side of a crop, and strength of each augmentation.
     rng : numpy.random.Generator
-        Decides everything.
+        The only source of randomness.
     colours : bool
         The planes are densities of red, green and blue in H&E; otherwise of the stains.
     """
@@ -74,12 +74,12 @@ def draw(
 
 
 def _disturbed(planes: Floats, config: TrainingConfig, rng: np.random.Generator, colours: bool) -> Floats:
-    """Other strengths of each stain; a veil; blur; noise."""
+    """Planes with jittered stain strengths and an offset of the density, blur and noise; (y, x, 3) float32."""
     strength = rng.uniform(1 - config.stain_jitter, 1 + config.stain_jitter, 3).astype(np.float32)
     shift = rng.uniform(-config.od_shift, config.od_shift, 3).astype(np.float32)
     restained: Floats
     if colours:
-        restained = np.asarray(((planes @ _TO_STAINS) * strength + veil) @ _FROM_STAINS, np.float32)
+        restained = np.asarray(((planes @ _TO_STAINS) * strength + shift) @ _FROM_STAINS, np.float32)
     else:
         restained = planes * strength + shift
         restained += np.float32(rng.uniform(-_LEAK, _LEAK)) * planes[..., [1, 0, 2]]

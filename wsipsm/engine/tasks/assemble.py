@@ -22,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from wsipsm.cells.table import CLASS_NAMES, Cells, cell_uuids
+from wsipsm.cells.classes import CLASSES
+from wsipsm.cells.table import Cells, cell_uuids
 from wsipsm.core.files import file_hash, file_mark, flush_tree, make_folder, write_json
 from wsipsm.core.geometry import Box
 from wsipsm.core.lock import locked
@@ -98,7 +99,7 @@ def _cells_in(job: Job, box: Box) -> Iterator[Cells]:
 def _write_cells(job: Job, draft: Path, density: Density, *, fingerprint: str) -> dict[str, int]:
     """Write GeoJSON, GeoParquet and labels in one walk; returns cells by class."""
     config, stain = job.config.output, job.config.recognizer.stain
-    classes = np.zeros(len(CLASS_NAMES), np.int64)
+    classes = np.zeros(len(CLASSES.names), np.int64)
     with ExitStack() as stack:
         geojson = stack.enter_context(GeoJsonWriter(draft, config=config, offset_l0=job.origin_l0, stain=stain))
         table = stack.enter_context(GeoParquetWriter(draft / "cells.parquet", stain=stain))
@@ -111,12 +112,12 @@ def _write_cells(job: Job, draft: Path, density: Density, *, fingerprint: str) -
             geojson.write(cells, numbers, uuids)
             table.write(cells, numbers, uuids)
             density.add(cells)
-            classes += np.bincount(cells.class_, minlength=len(CLASS_NAMES))
+            classes += np.bincount(cells.class_, minlength=len(CLASSES.names))
             core = job.lattice.core(tile)
             arrays.write("instances", core, labels)
             if maps is not None:
                 _copy_maps(arrays, maps, core, config.arrays)
-    return {name: int(count) for name, count in zip(CLASS_NAMES, classes, strict=True) if count}
+    return {name: int(count) for name, count in zip(CLASSES.names, classes, strict=True) if count}
 
 
 Numbered = tuple[Tile, Cells, npt.NDArray[np.int64], npt.NDArray[np.int32]]

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsipsm.cells.instances import anchors, instances
-from wsipsm.cells.table import measure_cells
+from wsipsm.cells.measure import measure_cells
 from wsipsm.core.errors import OutputError
 from wsipsm.core.geometry import Mask
 from wsipsm.core.maps import CHANNELS, DECISION

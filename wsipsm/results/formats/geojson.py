@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from wsipsm.cells.classes import CLASSES
 from wsipsm.cells.measurements import Measurement, measurements
-from wsipsm.cells.table import CLASS_COLORS, CLASS_NAMES, Cells
+from wsipsm.cells.table import Cells
 from wsipsm.config import OutputConfig
 
 IMPORT_SCRIPT = "import.groovy"
@@ -144,7 +145,7 @@ def _features(
     cells: Cells, rows: Iterator[dict[str, float]], config: OutputConfig, offset_l0: tuple[int, int]
 ) -> Iterator[dict[str, Any]]:
     """Content of the features, besides type and id."""
-    classes = [{"name": name, "color": color} for name, color in zip(CLASS_NAMES, CLASS_COLORS, strict=True)]
+    classes = [{"name": name, "color": color} for name, color in zip(CLASSES.names, CLASSES.colors, strict=True)]
     outlines, centres = _outlines(cells, offset_l0), np.round(cells.centroid_l0 - offset_l0, 1) + 0.0
     for outline, centre, class_, row in zip(outlines, centres, cells.class_.tolist(), rows, strict=True):
         feature: dict[str, Any] = {

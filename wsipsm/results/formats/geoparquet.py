@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
+from wsipsm.cells.classes import CLASSES
 from wsipsm.cells.measurements import measurements
-from wsipsm.cells.table import CLASS_NAMES, Cells
+from wsipsm.cells.table import Cells
 from wsipsm.core.errors import OutputError, short_reason
 
 GROUP_CELLS = 20_000
@@ -100,7 +101,7 @@ class GeoParquetWriter:
             "centroid_x": cells.centroid_l0[:, 0],
             "centroid_y": cells.centroid_l0[:, 1],
             **{self._names[name]: values for name, values in cells.columns.items()},
-            "class": np.array(CLASS_NAMES, object)[cells.class_],
+            "class": np.array(CLASSES.names, object)[cells.class_],
         }
         self._waiting.append(pa.table(columns, schema=self._schema))
         if sum(table.num_rows for table in self._waiting) >= GROUP_CELLS:
@@ -167,5 +168,5 @@ def _cells(table: pa.Table, stain: str) -> Cells:
         ring_offsets=np.concatenate([[0], np.cumsum(shapely.get_num_coordinates(polygons))]),
         centroid_l0=np.stack([table["centroid_x"].to_numpy(), table["centroid_y"].to_numpy()], axis=1),
         columns={name: table[one.column].to_numpy() for name, one in measurements(stain).items()},
-        class_=np.array([CLASS_NAMES.index(name) for name in table["class"].to_pylist()], np.uint8),
+        class_=np.array([CLASSES.names.index(name) for name in table["class"].to_pylist()], np.uint8),
     )

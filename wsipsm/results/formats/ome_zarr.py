@@ -13,7 +13,7 @@ import numpy.typing as npt
 import zarr
 from zarr.codecs import BloscCodec
 
-from wsipsm.cells.table import CLASS_COLORS
+from wsipsm.cells.classes import CLASSES
 from wsipsm.config import TilesConfig
 from wsipsm.core.errors import OutputError, short_reason
 from wsipsm.core.geometry import Box, Grid
@@ -28,7 +28,7 @@ ARRAYS: dict[str, type[np.integer[Any]]] = {"instances": np.int32, "pseudo_mask"
 
 _COLORS: dict[str, list[dict[str, Any]]] = {
     "instances": [{"label-value": 0, "rgba": [0, 0, 0, 0]}],
-    "pseudo_mask": [{"label-value": 0, "rgba": [0, 0, 0, 0]}, {"label-value": 1, "rgba": [*CLASS_COLORS[0], 255]}],
+    "pseudo_mask": [{"label-value": 0, "rgba": [0, 0, 0, 0]}, {"label-value": 1, "rgba": [*CLASSES.colors[0], 255]}],
 }
 
 
