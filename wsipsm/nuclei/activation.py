@@ -1,4 +1,4 @@
-"""Prior self-activation maps: what a network learnt without labels looks at.
+"""Prior self-activation maps: what a network trained without labels looks at.
 
 The paper (Chen et al., MICCAI 2023, arXiv 2308.11144) weighs channel k of a shallow block by the pooled gradient
 a_k of the network's output y with respect to that channel, and maps ReLU(sum_k a_k A_k), anew for every image.

@@ -1,4 +1,4 @@
-"""The fit of one slide: the network, the constants of the slide's staining, its clusters."""
+"""Calibration of one slide: the constants of its staining and its clusters, frozen with the network."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def calibrate_psm(
     config : Config
         Sections ``grid``, ``recognizer``, ``encoder`` and ``pseudomask`` are used.
     encoder : ActivationNet or Path, optional
-        A network or its checkpoint of either kind; learnt from the patches where it is not given. Of a ``fit``
+        A network or its checkpoint of either kind; trained on the patches by default. Of a ``fit``
         checkpoint the network alone is taken: the constants of one slide do not hold for another.
     device : torch.device
         Where to compute.
@@ -69,7 +69,7 @@ def calibrate_psm(
 
 
 def calibrate_segmenter(patches: Patches, config: Config, *, model: Path, device: torch.device) -> SegmenterRecognizer:
-    """Recogniser of one slide by a trained segmenter: the constants of the slide's staining are all that is fitted.
+    """Recogniser of one slide by a trained segmenter, calibrated to the staining of the slide.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The one optimiser loop of all networks; a learning that is killed goes on as if it had not been."""
+"""The one training loop of all networks; a training that was killed resumes with the same result."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Loss = Callable[[int], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """What a step of a stage, counted from 1, came to; ``loss`` is None where nothing is learnt."""
+    """Result of a step, counted from 1, of a stage; ``loss`` is None in stages without training."""
 
     stage: str
     step: int
@@ -32,12 +32,12 @@ class StepRecord:
 
 
 Progress = Callable[[StepRecord], None]
-"""Called after every step; an exception it raises ends the learning, which can be resumed."""
+"""Called after every step; an exception it raises ends the training, which can be resumed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long a network is learnt, and where it goes on after a kill.
+    """Length of a training, and the file it resumes from.
 
     Attributes
     ----------
@@ -61,18 +61,18 @@ class Plan:
 
 
 class Stateful(Protocol):
-    """Network, optimiser or schedule: what has a state to be kept."""
+    """Network, optimiser or schedule: a part of the saved state."""
 
     def state_dict(self) -> dict[str, Any]:
         """State, of tensors and plain Python values."""
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> Any:
-        """Take a state up."""
+        """Load a state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Learner:
-    """A network with all that moves its weights.
+    """A network, its optimiser and its schedule.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ class Learner:
 
 
 def learn(learner: Learner, loss_of: Loss, plan: Plan, *, progress: Progress | None = None) -> None:
-    """Learn a network, from the state on disk where there is one, and leave it in evaluation mode.
+    """Train a network, from the saved state where there is one, and leave it in evaluation mode.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def learn(learner: Learner, loss_of: Loss, plan: Plan, *, progress: Progress | N
 
 
 def _restore(path: Path, learner: Learner, plan: Plan) -> int:
-    """Take up a saved state; return the number of steps it has behind it."""
+    """Load a saved state; return the number of its steps."""
     try:
         held: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         if held["fingerprint"] == plan.fingerprint:

@@ -1,7 +1,7 @@
-"""The self-supervised task: tell, for every cell of a coarse grid, how much of it is stained like nuclei.
+"""Self-supervised training: predict, for every cell of a coarse grid, how much of it is stained like nuclei.
 
 The target needs no label: the share of pixels whose smoothed haematoxylin is above the slide's own Otsu threshold.
-What the network must look at to tell, and how strongly, is then read from its gradients.
+What the network looks at for that, and how strongly, is then read from its gradients.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def pretrain(
     device: torch.device,
     progress: Progress | None = None,
 ) -> ActivationNet:
-    """Activation network learnt from patches of one slide or several.
+    """Activation network trained on patches of one slide or several.
 
     Parameters
     ----------

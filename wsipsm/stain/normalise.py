@@ -1,4 +1,4 @@
-"""How a slide is stained: the constants that make slides alike, and what a network sees through them."""
+"""Stain normalisation: the constants of a slide, and the planes that networks see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a slide has tissue: for a run and for a training alike."""
+"""Tissue region of a slide, for runs and for trainings."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from wsipsm.tissue.region import Region, region_from_tissue
 def find_tissue(slide: Slide, config: TissueConfig) -> Region:
     """Region of the tissue of a slide, level-0 px; empty where there is none.
 
-    Parts of the overview that cannot be read belong to it, as they may be tissue: whoever looks there at full size
-    reads them, or says that they are damaged.
+    Parts of the overview that cannot be read belong to it, as they may be tissue: they are read at full size
+    later, or reported as damaged then.
     """
     small = slide.thumbnail(config.mpp)
     mask = tissue_mask(small.image, mpp=slide.mpp_l0 * small.downsample_l0, config=config)

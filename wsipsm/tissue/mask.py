@@ -2,7 +2,7 @@
 
 ::
 
-    thumbnail -> colour of the glass -> stain: colour and density above the glass -> threshold -> clean outlines
+    thumbnail -> colour of the background -> stain: colour and density above it -> threshold -> clean outlines
 
 Otsu's threshold alone cuts a field full of tissue in two and finds tissue on an empty slide; so it is only believed
 between ``min_density`` and ``max_density``. Bright field is assumed: a slide that is dark all over has no tissue.
@@ -21,12 +21,12 @@ from wsipsm.config import TissueConfig
 from wsipsm.core.geometry import Image, Map, Mask
 from wsipsm.tissue.region import polygon_parts
 
-_PALEST_GLASS = (215.0, 205.0, 180.0)
-"""Glass is at least this bright, RGB; yellowish where the camera saw it so. A field full of tissue shows none."""
-_NEAR_GLASS_OD, _LIKE_GLASS_OD = 0.06, 0.015
-_GLASS_SHARE = 0.02
-_GLASS_PEAK = 0.75
-"""Of the pixels near the brightest ones this share is all but one colour where they are glass, less in pale tissue."""
+_PALEST_BACKGROUND = (215.0, 205.0, 180.0)
+"""Background is at least this bright, RGB; yellowish where the camera saw it so. A field full of tissue shows none."""
+_NEAR_BACKGROUND_OD, _LIKE_BACKGROUND_OD = 0.06, 0.015
+_BACKGROUND_SHARE = 0.02
+_BACKGROUND_PEAK = 0.75
+"""Share of nearly one colour among the pixels near the brightest ones; less is pale tissue."""
 _TEXTURE_UM = 24.0
 _TEXTURE_REACH_UM = 72.0
 _TEXTURE_OPEN_UM = 100.0
@@ -66,9 +66,9 @@ def tissue_mask(thumbnail: Image, *, mpp: float, config: TissueConfig) -> Mask:
     nothing = np.zeros(thumbnail.shape[:2], bool)
     if np.percentile(_sample(thumbnail)[:, 1], 95) < _DARK_FIELD_GREEN:
         return nothing
-    glass = _glass(thumbnail)
-    ink = _ink(thumbnail, glass, mpp=mpp, config=config) if config.exclude_pen else nothing
-    density = _density(thumbnail, glass)
+    background = _background(thumbnail)
+    ink = _ink(thumbnail, background, mpp=mpp, config=config) if config.exclude_pen else nothing
+    density = _density(thumbnail, background)
     stain = _stain(density, ~ink, sigma_px=config.smooth_um / mpp)
     found = (stain > _threshold(stain, config)) | _textured(density, ~ink, mpp=mpp, config=config)
     tissue: Mask = _clean(found & ~ink, mpp=mpp, config=config) & ~ink
@@ -92,6 +92,7 @@ def tissue_polygons(mask: Mask, downsample_l0: float) -> list[shapely.Polygon]:
     list of shapely.Polygon
         Valid, with holes, level-0 px rounded to 0.1.
     """
+    # Not `wsipsm.cells.outlines.trace`: it fills holes, and from other first corners straightened outlines differ.
     # On the doubled mask OpenCV's pixel centres tell the sides of pixel i apart: 2i is left or above, 2i + 1 the other.
     doubled = mask.repeat(2, axis=0).repeat(2, axis=1).view(np.uint8)
     contours, links = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
@@ -115,21 +116,21 @@ def _sample(thumbnail: Image) -> npt.NDArray[np.uint8]:
     return pixels[:: max(1, len(pixels) // _SAMPLE)]
 
 
-def _glass(thumbnail: Image) -> npt.NDArray[np.float32]:
-    """RGB colour of the empty slide; pure white is what was not scanned, if another colour is as uniform as glass."""
+def _background(thumbnail: Image) -> npt.NDArray[np.float32]:
+    """RGB colour of the empty slide; pure white is unscanned area where another colour is as uniform as background."""
     pixels = _sample(thumbnail)
     scanned = pixels[pixels.min(axis=1) < 255].astype(np.float32)
     white = np.full(3, 255, np.float32)
     if not len(scanned):
         return white
-    palest = np.array(_PALEST_GLASS, np.float32)
+    palest = np.array(_PALEST_BACKGROUND, np.float32)
     brightest = np.maximum(np.percentile(scanned, 99, axis=0), palest).astype(np.float32)
-    near = scanned[_distance_od(scanned, brightest) < _NEAR_GLASS_OD]
-    if len(near) > _GLASS_SHARE * len(scanned):
+    near = scanned[_distance_od(scanned, brightest) < _NEAR_BACKGROUND_OD]
+    if len(near) > _BACKGROUND_SHARE * len(scanned):
         typical = np.maximum(np.median(near, axis=0), palest).astype(np.float32)
-        if np.mean(_distance_od(near, typical) < _LIKE_GLASS_OD) > _GLASS_PEAK:
+        if np.mean(_distance_od(near, typical) < _LIKE_BACKGROUND_OD) > _BACKGROUND_PEAK:
             return np.asarray(typical, np.float32)
-    return white if len(pixels) - len(scanned) > _GLASS_SHARE * len(pixels) else brightest
+    return white if len(pixels) - len(scanned) > _BACKGROUND_SHARE * len(pixels) else brightest
 
 
 def _distance_od(pixels: npt.NDArray[np.float32], colour: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -137,9 +138,9 @@ def _distance_od(pixels: npt.NDArray[np.float32], colour: npt.NDArray[np.float32
     return distance
 
 
-def _ink(thumbnail: Image, glass: npt.NDArray[np.float32], *, mpp: float, config: TissueConfig) -> Mask:
+def _ink(thumbnail: Image, background: npt.NDArray[np.float32], *, mpp: float, config: TissueConfig) -> Mask:
     """Broad strokes in colours that stains do not take at this resolution, and black borders."""
-    balance = np.minimum(np.arange(256) * (255 / glass[:, None]), 255).round().astype(np.uint8).T
+    balance = np.minimum(np.arange(256) * (255 / background[:, None]), 255).round().astype(np.uint8).T
     hsv = cv2.cvtColor(cv2.LUT(thumbnail, balance[None]), cv2.COLOR_RGB2HSV_FULL)
     hue, saturation, value = hsv[..., 0] * np.float32(360 / 256), hsv[..., 1], hsv[..., 2]
     chroma = saturation / np.float32(255) * value
@@ -153,11 +154,11 @@ def _ink(thumbnail: Image, glass: npt.NDArray[np.float32], *, mpp: float, config
     return _dilate(broad, 2 * config.pen_margin_um / mpp).astype(bool)
 
 
-def _density(thumbnail: Image, glass: npt.NDArray[np.float32]) -> tuple[Map, Map, Map]:
-    """Optical density of red, green and blue above the glass, not below 0."""
+def _density(thumbnail: Image, background: npt.NDArray[np.float32]) -> tuple[Map, Map, Map]:
+    """Optical density of red, green and blue above the background, not below 0."""
     levels = np.arange(256, dtype=np.float32) + 1
     red, green, blue = (
-        np.log10((glass[i] + 1) / levels).clip(0).astype(np.float32)[thumbnail[..., i]] for i in range(3)
+        np.log10((background[i] + 1) / levels).clip(0).astype(np.float32)[thumbnail[..., i]] for i in range(3)
     )
     return red, green, blue
 
@@ -171,7 +172,7 @@ def _stain(density: tuple[Map, Map, Map], seen: Mask, *, sigma_px: float) -> Map
 
 
 def _textured(density: tuple[Map, Map, Map], seen: Mask, *, mpp: float, config: TissueConfig) -> Mask:
-    """Broad areas that are rough like tissue, however faint: its nuclei on a colour that may be the glass's own."""
+    """Broad areas as rough as tissue, however faint: nuclei on a colour that may be that of the background."""
     mean = np.minimum((density[0] + density[1] + density[2]) / 3, np.float32(_TEXTURE_CAP_OD))
     sigma_px = _TEXTURE_UM / mpp
     variance = _smooth(mean**2, seen, sigma_px) - _smooth(mean, seen, sigma_px) ** 2

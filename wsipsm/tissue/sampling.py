@@ -1,4 +1,4 @@
-"""Where a slide is sampled, seeded patches over its tissue, and what is read there."""
+"""Patches of a slide: seeded places over its tissue, and their pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints that come with the package; ``MODEL_CARD.md`` beside them says what they learnt from."""
+"""Checkpoints that come with the package; ``MODEL_CARD.md`` beside them says what they were trained on."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ SHIPPED_MPP = 0.5
 """Micrometres per pixel that they were trained at."""
 
 RESOLUTION_TOLERANCE = 0.1
-"""By what part a run may be coarser or finer than what a segmenter was trained at."""
+"""Largest relative difference between the resolutions of a run and of a segmenter's training."""
 
 
 def fits_resolution(mpp: float, trained: float) -> bool:
-    """Whether a segmenter is of use at so many micrometres per pixel."""
+    """Whether a segmenter that was trained at ``trained`` µm/px can be used at ``mpp``."""
     return abs(mpp / trained - 1) <= RESOLUTION_TOLERANCE
 
 

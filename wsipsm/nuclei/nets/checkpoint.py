@@ -113,7 +113,7 @@ def load_tensors(module: nn.Module, tensors: dict[str, Tensor]) -> None:
         reason = " ".join(str(error).split())
         raise CheckpointError(f"the checkpoint's tensors do not fit its network: {reason}") from None
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
-        raise CheckpointError("the checkpoint's tensors are not all finite: fit it again")
+        raise CheckpointError("the checkpoint's tensors are not all finite: make it again")
 
 
 def _read(path: Path) -> Any:
