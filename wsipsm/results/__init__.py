@@ -1,1 +1,1 @@
-"""What a finished slide's folder holds, and how it is written."""
+"""Results of a slide: files of its output folder, file formats, pictures and HTML."""

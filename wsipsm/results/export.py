@@ -1,4 +1,4 @@
-"""Cells of a finished slide in another file format, without finding them again."""
+"""Exports stored cells of a finished slide to another file format."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def export_cells(folder: Path, writer: CellWriter, *, stain: str) -> int:
     writer : CellWriter
         An open writer.
     stain : str
-        ``recognizer.stain`` of the run, from which the measurements have their names.
+        ``recognizer.stain`` of the run; measurements are named after it.
 
     Returns
     -------

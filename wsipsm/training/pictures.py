@@ -1,4 +1,4 @@
-"""Pictures of what is learnt from and what comes out, as PNG."""
+"""Pictures of training fields, pseudo labels and predictions, as PNG."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from wsipsm.results.draw import label_edges, png, viridis
 from wsipsm.training.pseudo_labels import PseudoLabels
 
 SHOWN_PX, SCALE = 160, 2
-"""Side of the middle of a field that is shown, and how much it is enlarged to draw outlines on."""
+"""Side of the central part of a field that is shown, and its enlargement for outlines."""
 
 _OUTLINE = (0, 255, 60)
 _MASKED = np.array([70, 60, 220])
 
 
 def panels(image: Image, pseudo: PseudoLabels, found: PseudoLabels | None) -> list[tuple[str, bytes]]:
-    """Captions and PNG files of one field, in the order of the path.
+    """Captions and PNG files of one field, in the order of the method's steps.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def panels(image: Image, pseudo: PseudoLabels, found: PseudoLabels | None) -> li
     pseudo : PseudoLabels
         Pseudo labels.
     found : PseudoLabels, optional
-        What the segmenter finds.
+        Output of the segmenter.
     """
     seen = _middle(image)
     shown = [
@@ -45,26 +45,26 @@ def panels(image: Image, pseudo: PseudoLabels, found: PseudoLabels | None) -> li
 
 
 def outlined(image: Image, labels: Labels) -> Image:
-    """Image with the outermost pixels of each instance drawn."""
+    """Image with the edge pixels of each instance in green."""
     drawn = image.copy()
     drawn[label_edges(labels)] = _OUTLINE
     return drawn
 
 
 def drawn_on(image: Image, labels: Labels) -> Image:
-    """Outlines on the enlarged image, so that they hide little of it."""
+    """Outlines on the enlarged image, so that they cover little of it."""
     return outlined(_enlarged(image), _enlarged(labels))
 
 
 def masked(image: Image, probability: npt.NDArray[np.float32]) -> Image:
-    """Image in grey, blue where it is taken for nucleus, the stronger the surer."""
+    """Grey image, tinted blue where the nucleus probability is at least 0.5, in proportion to it."""
     grey = image.mean(axis=-1, keepdims=True).repeat(3, axis=-1)
     share = np.where(probability >= 0.5, 0.25 + 0.5 * probability, 0.0)[..., None]
     return np.asarray(np.rint(grey * (1 - share) + _MASKED * share), np.uint8)
 
 
 def spread(counts: Sequence[int], most: int) -> list[tuple[int, int]]:
-    """Which fields to show: (slide, field) of at most so many, over all slides before several of one.
+    """Choose at most ``most`` fields to show, as (slide, field): one of every slide before a second of any.
 
     Examples
     --------

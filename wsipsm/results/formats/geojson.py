@@ -1,7 +1,7 @@
-"""Cells as GeoJSON that QuPath imports.
+"""Cells as GeoJSON for QuPath.
 
-QuPath's importer is strict: one null, one colour missing or one invalid polygon and nothing of the file arrives. What
-it needs is stated in ``tests/test_geojson.py``, as an oracle that every feature must pass.
+QuPath rejects a whole file for a single null, missing colour or invalid polygon. Its rules are written down in
+``tests/helpers/qupath.py``, and every feature is tested against them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from wsipsm.cells.classes import CLASSES
 from wsipsm.cells.measurements import Measurement, measurements
 from wsipsm.cells.table import Cells
 from wsipsm.config import OutputConfig
+from wsipsm.results.formats import FORMATS
 
 IMPORT_SCRIPT = "import.groovy"
 
@@ -41,10 +42,10 @@ for (name in [{names}]) {{
 
 
 class GeoJsonWriter:
-    """Writes cells as they come, in as many files as QuPath's memory asks for; use it in a ``with`` statement.
+    """Context manager that writes cells batch by batch, to several files where one would be too large for QuPath.
 
-    The files get their names when the block ends, all together, and those of an earlier run go. A block left by an
-    exception leaves nothing.
+    When the block ends, all files get their final names and those of an earlier run are removed. If the block raises,
+    no file is left.
 
     Parameters
     ----------
@@ -53,9 +54,9 @@ class GeoJsonWriter:
     config : OutputConfig
         Geometry, object type and objects per file.
     offset_l0 : (int, int)
-        Origin (x, y) of the frame to write in, level-0 px.
+        Origin (x, y) of the frame of the written coordinates, level-0 px.
     stain : str
-        ``recognizer.stain`` of the run, from which the measurements have their names.
+        ``recognizer.stain`` of the run; measurements are named after it.
 
     Attributes
     ----------
@@ -85,7 +86,7 @@ class GeoJsonWriter:
                 part.discard()
 
     def write(self, cells: Cells, labels: npt.NDArray[np.integer[Any]], uuids: Sequence[str]) -> None:
-        """Add cells, their (N,) labels and their N UUIDs; a file is filled before the next one is begun."""
+        """Add N cells, their (N,) labels and their N UUIDs; each file is filled before the next one is started."""
         start = 0
         while start < len(cells):
             if self._parts[-1].room == 0:
@@ -112,19 +113,19 @@ class GeoJsonWriter:
 
 
 class _Part:
-    """One file under its temporary name."""
+    """One file under its temporary name; ``room`` is the number of features that still fit."""
 
     def __init__(self, path: Path, room: int) -> None:
         self.path = path
         self.room = room
         self._file: BinaryIO = path.open("wb")
-        # No name and no time in the header: the same cells give the same bytes.
+        # Without name and time in the header, the same cells give the same bytes.
         self._gzip = gzip.GzipFile(filename="", mode="wb", compresslevel=5, fileobj=self._file, mtime=0)
         self._gzip.write(_HEAD)
         self._comma = b""
 
     def add(self, features: list[bytes]) -> None:
-        """Write features."""
+        """Append serialised features."""
         self._gzip.write(self._comma + b",".join(features))
         self._comma = b","
         self.room -= len(features)
@@ -136,7 +137,7 @@ class _Part:
         self._file.close()
 
     def discard(self) -> None:
-        """Leave nothing of it, unless it has got its name."""
+        """Close the file, and remove it unless it has its final name."""
         self._file.close()
         self.path.unlink(missing_ok=True)
 
@@ -144,7 +145,7 @@ class _Part:
 def _features(
     cells: Cells, rows: Iterator[dict[str, float]], config: OutputConfig, offset_l0: tuple[int, int]
 ) -> Iterator[dict[str, Any]]:
-    """Content of the features, besides type and id."""
+    """Features without type and id."""
     classes = [{"name": name, "color": color} for name, color in zip(CLASSES.names, CLASSES.colors, strict=True)]
     outlines, centres = _outlines(cells, offset_l0), np.round(cells.centroid_l0 - offset_l0, 1) + 0.0
     for outline, centre, class_, row in zip(outlines, centres, cells.class_.tolist(), rows, strict=True):
@@ -177,7 +178,7 @@ def _measured(
 
 
 def _publish(temporary: list[Path], folder: Path) -> list[Path]:
-    """Give the finished files their names, and drop those of an earlier run."""
+    """Give the finished files their final names and remove those of an earlier run."""
     many = len(temporary) > 1
     names = [f"cells-{i:03d}.geojson.gz" if many else "cells.geojson.gz" for i in range(1, len(temporary) + 1)]
     files = [folder / name for name in names]
@@ -188,6 +189,6 @@ def _publish(temporary: list[Path], folder: Path) -> list[Path]:
         temporary, files = [*temporary, script], [*files, folder / IMPORT_SCRIPT]
     for source, target in zip(temporary, files, strict=True):
         os.replace(source, target)
-    for stale in {*folder.glob("cells*.geojson.gz"), *folder.glob(IMPORT_SCRIPT)} - set(files):
+    for stale in {path for pattern in FORMATS["geojson"].files for path in folder.glob(pattern)} - set(files):
         stale.unlink()
     return files

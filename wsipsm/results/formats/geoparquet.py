@@ -20,7 +20,7 @@ from wsipsm.cells.table import Cells
 from wsipsm.core.errors import OutputError, short_reason
 
 GROUP_CELLS = 20_000
-"""Small batches are gathered into row groups of at least this many cells."""
+"""Batches are collected into row groups of at least this many cells."""
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -42,20 +42,20 @@ def _schema(stain: str) -> pa.Schema:
 
 
 class GeoParquetWriter:
-    """Writes cells as they come; use it in a ``with`` statement.
+    """Context manager that writes cells batch by batch.
 
     Columns: ``label`` int64, ``uuid``, ``geometry`` (WKB polygon), ``bbox``, ``centroid_x`` and ``centroid_y``, all in
-    level-0 px; the float32 measurements, named by the stain; ``class``. Batches in tile order make row groups of
-    neighbouring cells, so that a reader can skip what its window does not meet.
+    level-0 px; the float32 measurements, named after the stain; ``class``. Batches in tile order make row groups of
+    neighbouring cells, so that a reader can skip those outside its window.
 
-    The file gets its name when the block ends. A block left by an exception leaves nothing.
+    When the block ends, the file gets its final name. If the block raises, no file is left.
 
     Parameters
     ----------
     path : Path
-        Where the file goes.
+        The file.
     stain : str
-        ``recognizer.stain`` of the run, from which the measurements have their names.
+        ``recognizer.stain`` of the run; measurements are named after it.
     """
 
     def __init__(self, path: Path, *, stain: str) -> None:
@@ -82,7 +82,7 @@ class GeoParquetWriter:
             self._temporary.unlink(missing_ok=True)
 
     def write(self, cells: Cells, labels: npt.NDArray[np.integer[Any]], uuids: Sequence[str]) -> None:
-        """Add cells, their (N,) labels and their N UUIDs."""
+        """Add N cells, their (N,) labels and their N UUIDs."""
         if len(cells) == 0:
             return
         polygons = cells.polygons()
@@ -116,7 +116,7 @@ class GeoParquetWriter:
         geometry: dict[str, Any] = {
             "encoding": "WKB",
             "geometry_types": ["Polygon"],
-            "crs": None,  # pixels of a slide: no place on Earth
+            "crs": None,  # pixels of a slide, not a place on Earth
             "edges": "planar",
             "covering": {"bbox": {corner: ["bbox", corner] for corner in _CORNERS}},
         }
@@ -126,12 +126,12 @@ class GeoParquetWriter:
 
 
 def read_outlines(path: Path) -> npt.NDArray[np.object_]:
-    """Polygons of a cell table in its order; (N,), level-0 px.
+    """Polygons of a cell table in the order of its rows; (N,), level-0 px.
 
     Raises
     ------
     OutputError
-        The file cannot be read, or has no such column.
+        The file cannot be read or has no geometry.
     """
     try:
         column = pq.read_table(path, columns=["geometry"]).column("geometry")
@@ -142,14 +142,14 @@ def read_outlines(path: Path) -> npt.NDArray[np.object_]:
 
 
 def read_cells(path: Path, *, stain: str) -> Iterator[tuple[Cells, npt.NDArray[np.int64], list[str]]]:
-    """Cells of a table as `GeoParquetWriter` left it, with labels and UUIDs, a row group at a time.
+    """Cells of a table written by `GeoParquetWriter` with their labels and UUIDs, one row group at a time.
 
-    Their anchors are not stored: they are -1.
+    Anchors are not stored; they are -1.
 
     Raises
     ------
     OutputError
-        The file cannot be read, or is another table.
+        The file cannot be read or has other columns.
     """
     try:
         with pq.ParquetFile(path) as file:

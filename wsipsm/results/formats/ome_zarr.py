@@ -19,11 +19,11 @@ from wsipsm.core.errors import OutputError, short_reason
 from wsipsm.core.geometry import Box, Grid
 
 SMALLEST_LEVEL_PX = 1024
-"""The pyramid of a label array ends with the first level whose longer side is at most this."""
+"""The pyramid of an array ends with the first level whose longer side is at most this."""
 
 
 ARRAYS: dict[str, type[np.integer[Any]]] = {"instances": np.int32, "pseudo_mask": np.uint8, "activation": np.uint8}
-"""What labels.ome.zarr can hold. ``activation`` is an image of 0 to 255, the other two are labels."""
+"""Arrays of labels.ome.zarr. ``activation`` is an image from 0 to 255, the other two are labels."""
 
 
 _COLORS: dict[str, list[dict[str, Any]]] = {
@@ -33,22 +33,22 @@ _COLORS: dict[str, list[dict[str, Any]]] = {
 
 
 class LabelsWriter:
-    """Writes labels.ome.zarr piece by piece; use it in a ``with`` statement.
+    """Context manager that writes labels.ome.zarr core by core.
 
-    The root is an NGFF ``labels`` group; each array is a multiscale image below it, ``instances/0`` the finest. The
-    pyramid keeps every second pixel. When the block ends the coarser levels are made and the folder gets its name. A
-    block left by an exception leaves nothing.
+    The root is an NGFF ``labels`` group; each array is a multiscale image below it, with ``instances/0`` the finest
+    level. Coarser levels take every second pixel. When the block ends, they are written and the folder gets its final
+    name. If the block raises, nothing is left.
 
     Parameters
     ----------
     folder : Path
-        Where it goes; what is there is replaced at the end.
+        The folder; an existing one is replaced at the end.
     arrays : sequence of str
-        Names out of ``ARRAYS``.
+        Names of ``ARRAYS``.
     grid : Grid
-        The plane, and its micrometres per pixel.
+        The plane of the labels.
     tiles : TilesConfig
-        Sides of a core, which is one shard, and of a block, which is one chunk.
+        Side of a core (one shard) and of a chunk.
     """
 
     def __init__(self, folder: Path, arrays: Sequence[str], *, grid: Grid, tiles: TilesConfig) -> None:
@@ -79,16 +79,16 @@ class LabelsWriter:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
     def write(self, name: str, core: Box, data: npt.NDArray[Any]) -> None:
-        """Store a core of an array, in any order and once each; a core without a label is not written.
+        """Store one core of an array, in any order and once each; empty cores are not written.
 
         Parameters
         ----------
         name : str
-            Which array.
+            Name of the array.
         core : Box
-            A core of the lattice, cut at the edge of the grid.
+            Core of the lattice, clipped to the grid.
         data : (y, x) int
-            Labels, or activation from 0 to 255.
+            Labels, or activations from 0 to 255.
         """
         if data.any():
             self._levels[name][0][core.slices] = data
@@ -115,7 +115,7 @@ class LabelsWriter:
         ]
 
     def _fill_pyramid(self, name: str) -> None:
-        """Make every level from the finer one, a shard at a time, where there is something."""
+        """Make every level from the finer one, shard by shard, where a shard is not empty."""
         side, filled = self._tiles.core_px, self._filled[name]
         for fine, coarse in zip(self._levels[name], self._levels[name][1:], strict=False):
             filled = {(row // 2, col // 2) for row, col in filled}

@@ -1,7 +1,7 @@
-"""Overview: one picture of a slide's result, to see at a glance whether it can be trusted.
+"""Overview: one picture of a slide's result, to check it at a glance.
 
-Above, the tissue with its outline and the density of cells; below, close-ups of real pixels with the outlines of the
-cells. Everything is drawn from a thumbnail, a coarse histogram and small crops, whatever the size of the slide.
+The upper row shows the tissue with its outline and the density of cells, the lower row close-ups with the outlines of
+cells. It is drawn from a thumbnail, a coarse histogram and small crops, whatever the size of the slide.
 """
 
 from __future__ import annotations

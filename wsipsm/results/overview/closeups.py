@@ -1,4 +1,4 @@
-"""Close-ups: which places of a slide to show."""
+"""Choice of the close-ups of an overview."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from wsipsm.core.geometry import Box
 
 
 def pick_closeups(counts: npt.NDArray[np.integer[Any]], *, bin_px: float, side_px: int, plane: Box) -> list[Box]:
-    """Choose the densest place and a typical one.
+    """Choose the densest window and a typical one.
 
-    Typical is the window whose number of cells comes nearest to the median of all that hold cells, does not overlap the
-    densest one where that can be, and then lies nearest to the middle of all cells. Ties go to the first in scan order.
+    The typical window is the one whose number of cells is nearest to the median over windows with cells; among equals,
+    the one nearest to the centre of all cells, then the first in scan order. It does not overlap the densest window
+    where that is possible.
 
     Parameters
     ----------
@@ -25,12 +26,12 @@ def pick_closeups(counts: npt.NDArray[np.integer[Any]], *, bin_px: float, side_p
     side_px : int
         Side of a close-up, pixels of the plane; smaller planes give smaller ones.
     plane : Box
-        What the close-ups must lie in.
+        Bounds of the close-ups.
 
     Returns
     -------
     list of Box
-        None without cells, one where the plane holds a single place, else two; pixels of the plane.
+        Empty without cells, one if there is a single window, else two; pixels of the plane.
     """
     if not counts.any():
         return []
@@ -49,7 +50,7 @@ def _bins(bin_px: float, side_px: int) -> int:
 
 
 def _windows(counts: npt.NDArray[np.integer[Any]], bin_px: float, side_px: int) -> npt.NDArray[np.int64]:
-    """Cells in the close-up that starts at each bin, as far as it lies on the lattice."""
+    """Number of cells in the close-up that starts at each bin, clipped to the bins."""
     rows, cols = (min(_bins(bin_px, side_px), side) for side in counts.shape)
     total: npt.NDArray[np.int64] = np.pad(counts.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     below = total[rows:] - total[:-rows]

@@ -1,4 +1,4 @@
-"""What the overview shows."""
+"""Contents of the overview."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ MAP_PX = 720
 
 @dataclass(frozen=True, eq=False)
 class CloseUp:
-    """Real pixels with the outlines of their cells.
+    """A crop of the slide with the outlines of its cells.
 
     Attributes
     ----------
     image : (h, w, 3) uint8
         Crop at the working grid.
     box_l0 : tuple of float
-        Where it lies: x0, y0, x1, y1 in level-0 px.
+        Bounds x0, y0, x1, y1 of the crop, level-0 px.
     outlines : sequence of (N, 2) float64
-        Rings in pixels of the crop, whose first pixel covers [0, 1) x [0, 1); what lies outside is cut off.
+        Rings in pixels of the crop, whose first pixel covers [0, 1) x [0, 1); they may extend beyond it.
     title : str
         Written above it.
     colors : tuple of Color
-        One an outline; empty for one colour that is far from pink, violet and brown.
+        One per outline; empty for `CELL_COLOR`.
     """
 
     image: Image
@@ -43,14 +43,14 @@ class CloseUp:
 
 @dataclass(frozen=True, eq=False)
 class Overview:
-    """Everything the picture shows.
+    """Contents of the picture.
 
     Attributes
     ----------
     name : str
-        The slide.
+        Name of the slide.
     facts : tuple of str
-        Short statements under the name: cells, square millimetres, resolution.
+        Short texts under the name: number of cells, area, resolution.
     thumbnail : (h, w, 3) uint8
         The whole slide; see `thumbnail_mpp`.
     downsample_l0 : float
@@ -58,9 +58,9 @@ class Overview:
     mpp_l0 : float
         Micrometres per level-0 pixel.
     region : shapely.MultiPolygon
-        Where cells were looked for, level-0 px.
+        Where cells were searched, level-0 px.
     counts : (rows, cols) int
-        Cells in square bins; bin (0, 0) starts at level-0 (0, 0).
+        Number of cells in square bins; bin (0, 0) starts at level-0 (0, 0).
     bin_l0 : float
         Side of a bin, level-0 px.
     closeups : tuple of CloseUp
@@ -79,14 +79,15 @@ class Overview:
 
 
 def thumbnail_mpp(region_l0: Box, slide_l0: Box, mpp_l0: float) -> float:
-    """Resolution at which the overview wants its thumbnail, micrometres per pixel.
+    """Resolution of the thumbnail for the overview, micrometres per pixel.
 
-    The region is seen sharply, and the thumbnail of the whole slide has at most 4096 pixels a side.
+    Fine enough that the region fills its panel without enlargement, coarse enough that the thumbnail of the whole slide
+    has at most 4096 pixels a side.
 
     Parameters
     ----------
     region_l0 : Box
-        Bounds of the region, level-0 px; the slide's where it is empty.
+        Bounds of the region, level-0 px; the whole slide is used if it is empty.
     slide_l0 : Box
         The whole slide, level-0 px.
     mpp_l0 : float

@@ -1,4 +1,4 @@
-"""Maps: the slide's panel, the region on it, and the density of cells."""
+"""Maps of the overview: panel of the slide, outlines of the region, density of cells."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from wsipsm.results.overview.contents import MAP_PX, Overview
 from wsipsm.tissue.region import Region
 
 _FINE = 4
-"""Sub-pixels a side of a bin whose centres tell which part of it the region covers."""
+"""A bin is sampled at this many points a side to measure how much of it the region covers."""
 _AROUND = 0.04
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Part of the slide on a panel: panel px = (level-0 px - origin) * scale."""
+    """Position of a panel on the slide: panel px = (level-0 px - origin) * scale."""
 
     x0_l0: float
     y0_l0: float
@@ -34,7 +34,7 @@ class Frame:
 
 
 def crop_panel(overview: Overview, *, width: int) -> tuple[Image, Frame]:
-    """Part of the thumbnail that holds the region with a rim, at most ``width`` x `MAP_PX` px, and its frame."""
+    """Crop of the thumbnail around the region with a margin, at most ``width`` x `MAP_PX` px, and its frame."""
     height_px, width_px = overview.thumbnail.shape[:2]
     box = np.array([0, 0, width_px, height_px], np.float64)
     if not overview.region.is_empty:
@@ -73,7 +73,7 @@ def density_per_mm2(overview: Overview) -> Map:
 
 
 def on_panel(plane: Map, frame: Frame, bin_l0: float) -> Map:
-    """Bins of a lattice that starts at level-0 (0, 0), interpolated onto a panel."""
+    """Values of bins, the first at level-0 (0, 0), interpolated to the pixels of a panel."""
     step = 1 / (frame.scale * bin_l0)
     x = ((np.arange(frame.width, dtype=np.float32) + 0.5) * step + frame.x0_l0 / bin_l0 - 0.5).astype(np.float32)
     y = ((np.arange(frame.height, dtype=np.float32) + 0.5) * step + frame.y0_l0 / bin_l0 - 0.5).astype(np.float32)

@@ -30,7 +30,7 @@ def draw_overview(overview: Overview) -> Image:
     Parameters
     ----------
     overview : Overview
-        What to show; without a region or without cells the picture says so.
+        Its contents; a missing region and missing cells are stated in the picture.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def draw_overview(overview: Overview) -> Image:
 
 
 class _Sheet:
-    """White paper with panels, each under its title."""
+    """White sheet with titled panels."""
 
     def __init__(self, height: int) -> None:
         self._paper = PillowImage.new("RGB", (_WIDTH, height), "white")
@@ -72,7 +72,7 @@ class _Sheet:
         return np.array(self._paper)
 
     def text(self, at: tuple[float, float], words: str, *, size: int, color: Color = _INK, anchor: str = "la") -> None:
-        """Write; Pillow's own font has neither µ nor ², so they are made from a u and a 2."""
+        """Write a line of text; Pillow's font has neither µ nor ², so they are composed of a u and a 2."""
         x, y = at
         for part in re.split("([µ²])", words):
             letters = {"µ": "u", "²": "2"}.get(part, part)
@@ -93,7 +93,7 @@ class _Sheet:
         self._draw.rectangle(box, outline=(205, 209, 214))
 
     def scale_bar(self, at: tuple[int, int], width: int, height: int, *, um_per_px: float) -> None:
-        """Bar of a round length, at most a third of the panel, in its lower left corner."""
+        """Scale bar of a round length, at most a third of the panel, in its lower left corner."""
         length_um = nice_number(width * um_per_px / 3, up=False)
         words = f"{length_um / 1000:g} mm" if length_um >= 1000 else f"{length_um:g} µm"
         length = length_um / um_per_px
@@ -115,7 +115,7 @@ class _Sheet:
         self.text((at[0], at[1] + height + 10), "cells/mm²", size=18, color=_FAINT)
 
     def mark(self, at: tuple[int, int], frame: Frame, box_l0: tuple[float, float, float, float], letter: str) -> None:
-        """Box of a close-up on a map, with its letter beside it."""
+        """Frame of a close-up on a map, with its letter."""
         corners = frame.to_panel(np.array(box_l0).reshape(2, 2)) + np.array((at[0], at[1] + _TITLE_HEIGHT))
         (x0, y0), (x1, y1) = corners.tolist()
         grow = max(0.0, (14 - (x1 - x0)) / 2)
@@ -144,7 +144,7 @@ def _tissue_panel(overview: Overview, panel: Image, frame: Frame) -> Image:
 
 
 def _density_panel(overview: Overview, panel: Image, frame: Frame) -> tuple[Image, float]:
-    """Density over the grey slide, and what the top colour means; 0 without cells."""
+    """Density on the grey slide, and the density of the uppermost colour; 0 without cells."""
     grey = cv2.cvtColor(cv2.cvtColor(panel, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     pale = (255 - (255 - grey.astype(np.float32)) * 0.35).astype(np.uint8)
     density = density_per_mm2(overview)
@@ -158,7 +158,7 @@ def _density_panel(overview: Overview, panel: Image, frame: Frame) -> tuple[Imag
 
 
 def _magnified(closeup: CloseUp) -> Image:
-    """Pixels enlarged to the panel, the outlines drawn on them thinly."""
+    """Crop enlarged to the panel, with outlines."""
     height, width = closeup.image.shape[:2]
     scale = _PANEL / max(height, width)
     size = round(width * scale), round(height * scale)
