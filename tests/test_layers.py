@@ -10,14 +10,13 @@ from tests.helpers.imports import MODULES, PACKAGE, imports_of, place_of
 
 # From the top to the bottom; rooms of one row do not know each other.
 LAYERS = (
-    ("cli",),
+    ("__init__", "cli"),
     ("api",),
     ("engine", "training", "evaluation"),
     ("results",),
     ("nuclei", "cells", "tissue"),
     ("stain", "config", "slide"),
     ("core",),
-    ("__init__",),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
@@ -35,7 +34,7 @@ HOMES = {
     "torch": {"core/gpus", "nuclei", "training"},
     "timm": {"training/paper"},
     "pyarrow": {"results", "slide/manifest"},
-    "geopandas": set[str](),
+    "geopandas": {"results/result"},
     "pydantic": {"config", "engine/job", "training/paper"},
     "yaml": {"config"},
     "typer": {"cli"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -25,9 +25,6 @@ from wsipsm.cli.common import (
     print_json,
     refuse,
 )
-
-if TYPE_CHECKING:
-    from wsipsm.engine.request import Request
 
 
 def register(app: typer.Typer) -> None:
@@ -106,9 +103,6 @@ def run(
 
       wsipsm run slide.svs -o out --roi annotations.geojson
     """
-    from wsipsm.config import load_config, load_recipe
-    from wsipsm.engine.request import Request
-
     if scheduler is not None and cluster is not None:
         refuse("--scheduler joins a running cluster, --cluster starts one: give one of them")
     if encoder is not None and checkpoint is not None:
@@ -121,25 +115,23 @@ def run(
         "output.origin": origin,
     }
     overrides = [*(settings or []), *as_settings(options)]
-    request = Request(
-        inputs=slides,
-        out=out,
-        config=load_config(config, tuple(overrides)),
-        slide_mpp=slide_mpp,
-        roi=roi,
-        device=device.value,
-        scheduler=scheduler,
-        recipe=load_recipe(cluster) if cluster else None,
-        checkpoint=checkpoint or encoder,
-        fresh=fresh,
-        settings=overrides,
-        stage_dir=stage_dir,
-        stage_gb=stage_gb,
-    )
+    asked: dict[str, Any] = {
+        "config": config,
+        "settings": overrides,
+        "slide_mpp": slide_mpp,
+        "roi": roi,
+        "checkpoint": checkpoint or encoder,
+        "device": device.value,
+        "scheduler": scheduler,
+        "cluster": cluster,
+        "fresh": fresh,
+        "stage_dir": stage_dir,
+        "stage_gb": stage_gb,
+    }
     if dry_run:
-        _print_estimate(request)
+        _print_estimate(slides, out, asked)
     else:
-        _run(request, log_json)
+        _run(slides, out, asked, log_json)
 
 
 def info(
@@ -164,47 +156,45 @@ def demo(
     ] = None,
 ) -> None:
     """Find the cells of a sample field and print where the results are."""
-    from wsipsm.config import Config
-    from wsipsm.engine.request import Request
     from wsipsm.slide.sample import HE_FIELD_MPP, he_field
 
     path, slide_mpp = (slide, None) if slide is not None else (he_field(), HE_FIELD_MPP)
-    _run(Request(inputs=[str(path)], out=out, config=Config(), slide_mpp=slide_mpp))
+    _run([str(path)], out, {"slide_mpp": slide_mpp})
     results = out / path.stem
     print(f"Look at {results / 'overview.png'} first.")
     print(f"Open {path} in QuPath and drag {results / 'cells.geojson.gz'} onto it: cells sit on the nuclei.")
 
 
-def _run(request: Request, log_json: Path | None = None) -> None:
+def _run(slides: list[str], out: Path, asked: dict[str, Any], log_json: Path | None = None) -> None:
     from rich.console import Console
 
+    from wsipsm import api
     from wsipsm.cli.progress import progress
     from wsipsm.core.events import combine
-    from wsipsm.engine.cluster import Stop
     from wsipsm.engine.event_log import event_log
-    from wsipsm.engine.pipeline import run as run_pipeline
 
     console = Console(stderr=True)
     with contextlib.ExitStack() as stack:
         observers = [stack.enter_context(progress(console))]
         if log_json is not None:
             observers.append(stack.enter_context(event_log(log_json)))
-        stop = stack.enter_context(Stop().on_signals())
-        states = run_pipeline(request, combine(*observers), stop)
-    usable = [state for state in states if state.status != "failed"]
-    for state in usable:
-        print(state.out)
-    incomplete = sum(state.status not in {"done", "empty"} for state in states)
+        stop = stack.enter_context(api.Stop().on_signals())
+        results = api.run(slides, out, **asked, on_event=combine(*observers), stop=stop)
+    usable = [result for result in results if result.status != "failed"]
+    for result in usable:
+        print(result.folder)
+    incomplete = sum(result.status not in {"done", "empty"} for result in results)
     if incomplete:
-        listed = request.out / "failed.csv"
-        console.print(f"{incomplete} of {len(states)} slides failed or are incomplete, see {listed}", markup=False)
+        listed = out / "failed.csv"
+        console.print(f"{incomplete} of {len(results)} slides failed or are incomplete, see {listed}", markup=False)
         raise typer.Exit(EXIT_SOME if usable else EXIT_NOTHING)
 
 
-def _print_estimate(request: Request) -> None:
+def _print_estimate(slides: list[str], out: Path, asked: dict[str, Any]) -> None:
+    from wsipsm.api import request_of
     from wsipsm.engine.estimate import estimate
 
-    rows = estimate(request)
+    rows = estimate(request_of(slides, out, **asked))
     for row in rows:
         if row.error:
             print(f"{row.slide}: cannot be processed: {row.error}")

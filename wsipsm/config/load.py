@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from wsipsm.config.base import AnySection, Section
 from wsipsm.config.config import Config
@@ -145,7 +144,7 @@ def _problems(error: ValidationError, model: type[Section]) -> list[str]:
     return [_explained(detail, model) for detail in details]
 
 
-def _explained(detail: ErrorDetails, model: type[Section]) -> str:
+def _explained(detail: Mapping[str, Any], model: type[Section]) -> str:
     key, got = ".".join(map(str, detail["loc"])), detail["input"]
     for old in (key, f"{key}={got}"):
         if old in model.renamed_keys:

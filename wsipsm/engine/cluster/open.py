@@ -6,8 +6,11 @@ import contextlib
 import logging
 import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
+from types import ModuleType
 from typing import Any
 
 import dask
@@ -109,10 +112,36 @@ def _local_cluster(config: ScheduleConfig, gpus: int) -> Iterator[LocalCluster]:
     if gpus:
         shape["resources"] = {"GPU": 1}
     # No memory limit of Dask's own: tiles are bounded by construction, and a paused worker would stall a run.
-    with _without_interrupts():
+    with _without_interrupts(), _without_main():
         cluster = LocalCluster(**shape, dashboard_address=":0", memory_limit=0, silence_logs=logging.CRITICAL)
-    with cluster:
+    with cluster, _without_main():
         yield cluster
+
+
+_HIDDEN: list[ModuleType] = []
+"""The user's ``__main__`` once for each cluster that runs; the first is put back when the last one ends."""
+_HIDING = threading.Lock()
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Keep new worker processes from running the user's script again.
+
+    A spawned process imports the ``__main__`` of its parent, and a script that calls `wsipsm.run` outside
+    ``if __name__ == "__main__":`` would start another run in each worker. Workers need nothing of it. Its own globals
+    stay as they are; only the entry in ``sys.modules`` changes meanwhile.
+    """
+    with _HIDING:
+        _HIDDEN.append(sys.modules["__main__"])
+        sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        with _HIDING:
+            first = _HIDDEN[0]
+            _HIDDEN.pop()
+            if not _HIDDEN:
+                sys.modules["__main__"] = first
 
 
 @contextlib.contextmanager
