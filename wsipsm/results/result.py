@@ -84,12 +84,15 @@ class Result:
         try:
             table = orjson.loads(path.read_bytes())
         except FileNotFoundError:
-            raise OutputError(f"{self.folder}: no results here{f' ({self.error})' if self.error else ''}") from None
+            raise self._missing() from None
         except (OSError, ValueError) as error:
             raise OutputError(f"{path}: cannot be read: {error}") from None
         if not isinstance(table, dict):
             raise OutputError(f"{path}: expected the record of a run, got {type(table).__name__}")
         return table
+
+    def _missing(self) -> OutputError:
+        return OutputError(f"{self.folder}: no results here{f' ({self.error})' if self.error else ''}")
 
     @property
     def status(self) -> str:
@@ -141,6 +144,8 @@ class Result:
         import pyarrow.parquet as pq
 
         path = self.folder / "cells.parquet"
+        if not path.exists():
+            raise self._missing()
         try:
             return pq.read_table(path, columns=columns, filters=None if box_l0 is None else _meets(box_l0))
         except (OSError, ValueError, LookupError, pa.ArrowException) as error:
