@@ -205,13 +205,14 @@ def train(
     WsipsmError
         Nothing to learn from, or a folder or checkpoint that cannot be used.
     """
+    loaded = _config(config, settings)  # before PyTorch is imported: a mistake shows at once
     from wsipsm.training.pipeline import TrainRequest
     from wsipsm.training.pipeline import train as train_pipeline
 
     request = TrainRequest(
         inputs=_listed(inputs),
         out=Path(out),
-        config=_config(config, settings),
+        config=loaded,
         stage=stage,
         init=_path(init),
         slide_mpp=slide_mpp,

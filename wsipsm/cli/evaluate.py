@@ -76,30 +76,30 @@ def evaluate(
 
       wsipsm evaluate cells.geojson truth.xml --picture pictures --images images/
     """
+    from wsipsm import api
     from wsipsm.core.files import write_json
-    from wsipsm.evaluation import report as reports
-    from wsipsm.evaluation.evaluate import Settings
-    from wsipsm.evaluation.evaluate import evaluate as score
+    from wsipsm.evaluation.report import table_rows
 
-    table = None if groups is None else reports.read_groups(groups)
-    settings = Settings(
+    report = api.evaluate(
+        predictions,
+        truth,
+        images=images,
+        pictures=picture,
+        groups=groups,
         outlines=outlines,
         downsample=downsample,
         xml_convention=xml_convention.value,
         allow_missing=allow_missing,
         paper=protocol is Protocol.paper,
-        images=images,
-        picture=picture,
     )
-    scored, pairs = score(predictions, truth, settings)
-    report = reports.make_report(scored, pairs, settings, groups=table, command=["wsipsm", *sys.argv[1:]])
+    report["command"] = ["wsipsm", *sys.argv[1:]]
     if out is not None:
         write_json(out, report)
     if as_json:
         print_json(report)
     else:
-        _print_table(*reports.table_rows(report))
-    _print_notes(pairs.missing, pairs.unused)
+        _print_table(*table_rows(report))
+    _print_notes(report["missing"], report["unused"])
 
 
 def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -13,7 +13,7 @@ import typer
 from wsipsm.cli.common import CONFIG, DEVICE, INPUTS, MPP, OUT, SETTINGS, SLIDE_MPP, Device, as_settings
 
 if TYPE_CHECKING:
-    from wsipsm.training.pipeline import TrainRequest
+    pass
 
 PAPER = "paper"
 
@@ -89,22 +89,15 @@ def train(
 
     Then use it: wsipsm run slide.svs -o out --checkpoint model/model.pt
     """
-    from wsipsm.config import load_config
-
     if config == PAPER:
         if stage is not Stage.all or init is not None or mpp is not None:
             raise typer.BadParameter("--config paper trains as a whole: wsipsm train without --stage, --init and --mpp")
         overrides = [*as_settings({"training.seed": seed}), *(settings or [])]
         _train_paper(inputs, out, overrides, slide_mpp=slide_mpp, device=device, fresh=fresh)
         return
-    options = {"encoder.seed": seed, "training.seed": seed, "grid.mpp": mpp}
-    loaded = load_config(config, (*as_settings(options), *(settings or [])))
-    from wsipsm.training.pipeline import TrainRequest  # takes seconds: a mistake in the configuration shows at once
-
-    request = TrainRequest(
-        inputs, out, loaded, stage=stage.value, init=init, slide_mpp=slide_mpp, device=device.value, fresh=fresh
-    )
-    _train(request)
+    seeds = {"encoder.seed": seed, "training.seed": seed, "grid.mpp": mpp}
+    asked = {"config": config, "settings": [*as_settings(seeds), *(settings or [])], "stage": stage.value, "init": init}
+    _train(inputs, out, asked | {"slide_mpp": slide_mpp, "device": device.value, "fresh": fresh})
 
 
 def _command_up_to(stage: Stage) -> Callable[..., None]:
@@ -137,15 +130,15 @@ def _command_up_to(stage: Stage) -> Callable[..., None]:
     return command
 
 
-def _train(request: TrainRequest) -> None:
+def _train(inputs: list[str], out: Path, asked: dict[str, Any]) -> None:
     from rich.console import Console
 
+    from wsipsm import api
     from wsipsm.cli.progress import progress
-    from wsipsm.training.pipeline import train as run_training
 
     with progress(Console(stderr=True)) as on_event:
-        made = run_training(request, on_event)
-    print(_next_step(made, request.stage))
+        made = api.train(inputs, out, **asked, on_event=on_event)
+    print(_next_step(made, asked["stage"]))
 
 
 def _next_step(made: Path, stage: str) -> str:

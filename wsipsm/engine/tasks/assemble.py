@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
@@ -172,23 +173,8 @@ def _record(job: Job, slide: Slide, tally: Tally, *, classes: dict[str, int], ow
         "digest": job.digest,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
-        "slide": {
-            "path": str(job.task.slide),
-            "file_mark": file_mark(slide.path),  # of a staged copy too, which keeps the time of change
-            "fingerprint": slide.fingerprint(),
-            "vendor": slide.vendor,
-            "reader": slide.reader,
-            "width_l0": slide.width_l0,
-            "height_l0": slide.height_l0,
-            "mpp_l0": slide.mpp_l0,
-            "mpp_source": slide.mpp_source,
-        },
-        "grid": {
-            "width": job.grid.width,
-            "height": job.grid.height,
-            "mpp": job.grid.mpp,
-            "downsample": job.grid.downsample,
-        },
+        "slide": _slide_facts(job, slide),
+        "grid": asdict(job.grid),
         "origin_l0": {
             "written": list(job.origin_l0),
             "level0": [0, 0],
@@ -215,6 +201,16 @@ def _record(job: Job, slide: Slide, tally: Tally, *, classes: dict[str, int], ow
         },
         "failed_tiles": tally.failed,
         "config": job.config.model_dump(mode="json"),
+    }
+
+
+def _slide_facts(job: Job, slide: Slide) -> dict[str, Any]:
+    known = ("vendor", "reader", "width_l0", "height_l0", "mpp_l0", "mpp_source")
+    return {
+        "path": str(job.task.slide),
+        "file_mark": file_mark(slide.path),  # of a staged copy too, which keeps the time of change
+        "fingerprint": slide.fingerprint(),
+        **{name: getattr(slide, name) for name in known},
     }
 
 
