@@ -6,14 +6,11 @@ import sys
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
 from wsipsm.cli.common import CONFIG, DEVICE, INPUTS, MPP, OUT, SETTINGS, SLIDE_MPP, Device, as_settings
-
-if TYPE_CHECKING:
-    pass
 
 PAPER = "paper"
 
