@@ -39,6 +39,11 @@ def die(diary: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def note(diary: str) -> None:
+    """Note that the task was done."""
+    Path(diary).touch()
+
+
 def visible_gpu() -> tuple[str | None, int, int]:
     time.sleep(0.1)
     return os.environ.get("CUDA_VISIBLE_DEVICES"), os.getpid(), cv2.getNumThreads()
@@ -153,20 +158,22 @@ def test_a_result_that_is_lost_with_its_last_worker_keeps_nobody_from_stopping(
 ) -> None:
     file, processes = scheduler
     processes.append(start_worker(file, PYTHONPATH=HERE))
-    stopping = Stop()
+    stopping, diary = Stop(), tmp_path / "diary"
 
     class Losing(Numbers):
-        """Ends the worker after the last task is done and before its result is fetched."""
+        """Kills the worker when its task is done and the result is not yet fetched."""
 
-        def tick(self) -> None:
-            if len(self.results) == 1 and len(processes) == 2:
-                stop([processes.pop()], signal.SIGTERM)
+        def next_task(self) -> Task | None:
+            if not self.tasks and not stopping.asked:
+                wait_until(diary.exists)
+                time.sleep(1)  # the client has heard of the result
+                stop([processes.pop()], signal.SIGKILL)
                 wait_until(lambda: not pool.client.nthreads())
                 stopping.ask("enough")
+            return super().next_task()
 
-    source = Losing([Task(f"square-{n}", SQUARE, (n,)) for n in range(2)])
-    one = ScheduleConfig(workers=1, in_flight_per_worker=1)
-    with connect(one, scheduler=str(file)) as pool:
+    source = Losing([Task("note", f"{__name__}:note", (str(diary),))])
+    with connect(ScheduleConfig(workers=1, in_flight_per_worker=2), scheduler=str(file)) as pool:
         ended = threading.Thread(target=run_stream, args=(pool, source, stopping), daemon=True)
         ended.start()
         ended.join(60)
