@@ -57,8 +57,8 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# In as many processes, a file in one: make test WORKERS=2
-WORKERS ?= 0
+# In as many processes, each takes whole files: make test WORKERS=1
+WORKERS ?= 2
 test: $(READY) lint
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 

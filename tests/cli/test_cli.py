@@ -152,7 +152,10 @@ def test_a_checkpoint_of_another_kind_is_refused(white_slide: Path, tmp_path: Pa
 
 
 def test_a_device_that_is_not_there_is_refused(white_slide: Path, tmp_path: Path) -> None:
-    assert_refused(wsipsm("run", white_slide, "-o", tmp_path / "out", "--device", "tpu"), "auto, cpu or cuda")
+    assert_refused(
+        wsipsm("run", white_slide, "-o", tmp_path / "out", "--device", "tpu"),
+        "'tpu' is not one of 'auto', 'cpu', 'cuda'",
+    )
 
 
 def test_a_dry_run_writes_nothing(white_slide: Path, tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ TINY_PAPER = (
     "points.name=test_resnet",
     "points.epochs=1",
     "points.threshold=0.4",
-    "training.name=test_resnet",
-    "training.epochs=1",
+    "segmenter.name=test_resnet",
+    "segmenter.epochs=1",
 )
 
 

@@ -122,7 +122,7 @@ def test_a_recipe_is_saved_to_be_edited_and_found_again(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("kind: pbs\n", "kind"),
-        ("kind: slurm\njobz: 3\n", "unknown key 'jobz', did you mean 'jobs'"),
+        ("kind: slurm\njobz: 3\n", "unknown key jobz, did you mean 'jobs'"),
         ("kind: slurm\njobs: 0\n", "jobs"),
         ("jobs: 3\n", "kind"),
     ],

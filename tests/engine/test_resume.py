@@ -62,7 +62,7 @@ def test_a_finished_slide_is_not_begun_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "slide_mpp", "why"),
     [
-        (("labels.split_depth=0.3",), 0.25, "the configuration changed since the last run (labels.split_depth)"),
+        (("labels.split_height=0.3",), 0.25, "the configuration changed since the last run (labels.split_height)"),
         ((), 0.3, "the resolution or the version changed"),
     ],
 )

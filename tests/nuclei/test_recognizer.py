@@ -162,7 +162,7 @@ def test_a_fit_without_clusters_is_refused(recognizer: PsmRecognizer, tmp_path: 
     table = {key: value for key, value in whole.table.items() if key != "clusters"}
     save_checkpoint(tmp_path / "calibration.pt", Checkpoint("fit", table, whole.tensors))
 
-    with pytest.raises(CheckpointError, match=r"fit\.pt: the constants of the slide are missing"):
+    with pytest.raises(CheckpointError, match=r"calibration\.pt: the constants of the slide are missing"):
         load_recognizer(tmp_path / "calibration.pt", device=CPU)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import shapely
 from PIL import Image
 
-from wsipsm.cells.table import COLUMNS, Cells
+from wsipsm.cells.measurements import COLUMNS
+from wsipsm.cells.table import Cells
 from wsipsm.core.geometry import Box
 from wsipsm.results.draw import CELL_COLOR
 from wsipsm.results.overview.gather import Density, save_overview

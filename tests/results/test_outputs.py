@@ -65,9 +65,9 @@ def test_the_overview_is_a_picture_and_nothing_half_written_is_left(whole: Path)
     with Image.open(whole / "overview.png") as picture:
         assert picture.width > 1000
     assert sorted(path.name for path in whole.iterdir()) == [
+        "calibration.pt",
         "cells.geojson.gz",
         "cells.parquet",
-        "calibration.pt",
         "labels.ome.zarr",
         "overview.png",
         "run.json",

@@ -93,8 +93,9 @@ def _slurm_cluster(recipe: RecipeConfig) -> Any:
         from dask_jobqueue.slurm import SLURMCluster
     except ImportError:
         raise ExtraError("slurm", "dask-jobqueue") from None
+    any_port = {"scheduler_options": {"dashboard_address": ":0"}}  # another run on this machine may have Dask's own
     try:
-        return SLURMCluster(silence_logs=logging.CRITICAL, **recipe.options)
+        return SLURMCluster(silence_logs=logging.CRITICAL, **any_port | recipe.options)
     except (TypeError, ValueError) as error:
         raise _refused(recipe, error) from None
 
