@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from wsipsm.config import Config, load_config, load_recipe
-from wsipsm.core.errors import ConfigError, WsipsmError
+from wsipsm.core.errors import ConfigError, InputError, StoppedError, WsipsmError
 from wsipsm.core.events import Event, Observer, ignore
 from wsipsm.core.geometry import Box
 from wsipsm.engine.cluster.stop import Stop
@@ -29,6 +29,7 @@ __all__ = [
     "Result",
     "Slide",
     "Stop",
+    "StoppedError",
     "WsipsmError",
     "evaluate",
     "load_config",
@@ -47,7 +48,7 @@ def run(
     slides: PathLike | Sequence[PathLike],
     out: PathLike,
     *,
-    config: str | Config = "he",
+    config: PathLike | Config = "he",
     settings: Sequence[str] = (),
     slide_mpp: float | None = None,
     roi: PathLike | None = None,
@@ -69,7 +70,7 @@ def run(
         Slides, folders (searched to any depth), glob patterns, or manifests.
     out : path
         Output folder; a folder for each slide is made in it. What an earlier call finished is not computed again.
-    config : str or Config
+    config : str, path or Config
         Name of a packaged configuration, a YAML file, or a configuration.
     settings : sequence of str
         ``section.key=value``, as ``--set``.
@@ -138,7 +139,7 @@ def request_of(
     slides: PathLike | Sequence[PathLike],
     out: PathLike,
     *,
-    config: str | Config = "he",
+    config: PathLike | Config = "he",
     settings: Sequence[str] = (),
     roi: PathLike | None = None,
     checkpoint: PathLike | None = None,
@@ -149,6 +150,9 @@ def request_of(
     """Request of the engine for what `run` was asked; parameters and errors as there."""
     from wsipsm.engine.request import Request
 
+    if options.get("scheduler") and cluster:
+        raise ConfigError("scheduler joins a running cluster, cluster starts one: give one of them")
+    _refuse_other("device", options.get("device", "auto"), get_args(Device))
     return Request(
         inputs=_listed(slides),
         out=Path(out),
@@ -166,7 +170,7 @@ def train(
     inputs: PathLike | Sequence[PathLike],
     out: PathLike,
     *,
-    config: str | Config = "he",
+    config: PathLike | Config = "he",
     settings: Sequence[str] = (),
     stage: Stage = "all",
     init: PathLike | None = None,
@@ -205,6 +209,8 @@ def train(
     WsipsmError
         Nothing to learn from, or a folder or checkpoint that cannot be used.
     """
+    _refuse_other("stage", stage, get_args(Stage))
+    _refuse_other("device", device, get_args(Device))
     loaded = _config(config, settings)  # before PyTorch is imported: a mistake shows at once
     from wsipsm.training.pipeline import TrainRequest
     from wsipsm.training.pipeline import train as train_pipeline
@@ -286,16 +292,24 @@ def evaluate(
 
 
 def _listed(paths: PathLike | Sequence[PathLike]) -> list[str]:
-    return [os.fspath(paths)] if isinstance(paths, str | os.PathLike) else [os.fspath(path) for path in paths]
+    listed = [os.fspath(paths)] if isinstance(paths, str | os.PathLike) else [os.fspath(path) for path in paths]
+    if not listed:
+        raise InputError("no slide was given: expected files, folders, patterns or manifests")
+    return listed
+
+
+def _refuse_other(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ConfigError(f"{name} {value!r}: expected one of {', '.join(known)}")
 
 
 def _path(path: PathLike | None) -> Path | None:
     return None if path is None else Path(path)
 
 
-def _config(config: str | Config, settings: Sequence[str]) -> Config:
-    if isinstance(config, str):
-        return load_config(config, tuple(settings))
+def _config(config: PathLike | Config, settings: Sequence[str]) -> Config:
+    if not isinstance(config, Config):
+        return load_config(os.fspath(config), tuple(settings))
     if settings:
         raise ConfigError("settings go with the name of a configuration: change a Config itself, with model_copy")
     return config

@@ -134,7 +134,8 @@ def _parse(model: type[AnySection], table: dict[str, Any], where: str) -> AnySec
         return model.model_validate(table)
     except ValidationError as error:
         found = _problems(error, model)
-    more = f"; and {len(found) - _SHOWN} more (wsipsm config check {where})" if len(found) > _SHOWN else ""
+    advice = f" (wsipsm config check {where})" if Path(where).suffix in {".yaml", ".yml"} else ""
+    more = f"; and {len(found) - _SHOWN} more{advice}" if len(found) > _SHOWN else ""
     raise ConfigError(f"{where}: {'; '.join(found[:_SHOWN])}{more}")
 
 

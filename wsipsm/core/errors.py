@@ -20,6 +20,7 @@
     ├── StoppedError              run stopped by a signal or its caller
     ├── UnsupportedSystemError    operating system without POSIX file locks
     └── OutputError               results that cannot be written or read
+        ├── StoredResultsError    stored results that cannot be read
         ├── DiskFullError         no space or quota left
         ├── LockedError           output folder locked by another run
         ├── UnseenError           output folder that this machine does not see
@@ -123,7 +124,7 @@ class WorkerLostError(ScheduleError):
 
 
 class StoppedError(WsipsmError):
-    """A run stopped by a signal.
+    """A run stopped by a signal or by its caller.
 
     Attributes
     ----------
@@ -145,6 +146,10 @@ class UnsupportedSystemError(WsipsmError):
 
 class OutputError(WsipsmError):
     """Results that cannot be written or read."""
+
+
+class StoredResultsError(OutputError):
+    """Results of an earlier run that cannot be read, so that they must be computed again."""
 
 
 class DiskFullError(OutputError):

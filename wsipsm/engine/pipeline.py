@@ -70,7 +70,8 @@ def run(request: Request, on_event: Observer = ignore, stop: Stop | None = None)
         Nothing can be done at all: no slide, a bad manifest or checkpoint, an output folder that cannot be written, no
         scheduler.
     """
-    tasks, stop = slide_tasks(request), stop or Stop()
+    tasks, stop, on_event = slide_tasks(request), stop or Stop(), combine(on_event)
+    stop.awaited = True
     states = [SlideState(task.slide, task.slide_id, task.out) for task in tasks]
     name = uuid.uuid4().hex[:12]
     with locked_trees(_folders(request, tasks), run=name, wait_seconds=LOCK_SECONDS) as roots:

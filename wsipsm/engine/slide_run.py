@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from wsipsm.core.errors import OutputError, UnreadableSlideError, describe_error
+from wsipsm.core.errors import StoredResultsError, UnreadableSlideError, describe_error
 from wsipsm.core.events import SlideState, Status
 from wsipsm.engine.cluster import Failure, Task
 from wsipsm.engine.job import JobRef, SlideTask
@@ -106,7 +106,7 @@ class SlideRun:
         Where stored cells cannot be read, they are found again.
         """
         reason = describe_error(failure.error)
-        if task.kind == "export" and type(failure.error) is OutputError:  # not one of a folder that another has
+        if task.kind == "export" and isinstance(failure.error, StoredResultsError):
             self._begin_afresh(f"outputs cannot be made from stored cells ({reason}): begun afresh")
             return
         self.state.error, self.state.traceback = reason, failure.traceback

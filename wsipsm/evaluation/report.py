@@ -61,7 +61,6 @@ def make_report(
     settings: Settings,
     *,
     groups: Mapping[str, str] | None = None,
-    command: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Report of scored images, ready for JSON, in the schema above.
 
@@ -73,8 +72,6 @@ def make_report(
         Files compared, and options.
     groups : mapping or None
         Group (such as the organ) of each image by name; images without an entry are in no group.
-    command : sequence of str or None
-        The command line.
     """
     rows = [asdict(image.scores) for image in images]
     names = list(rows[0])
@@ -82,7 +79,7 @@ def make_report(
     interval = bootstrap.mean_interval(values)
     report: dict[str, Any] = {
         "schema": SCHEMA,
-        "command": None if command is None else list(command),
+        "command": None,
         "versions": versions(),
         "settings": {name: str(v) if isinstance(v, Path) else v for name, v in asdict(settings).items()},
         "images": [_image_entry(image, groups or {}) for image in images],

@@ -10,7 +10,6 @@ from typing import Any
 
 import orjson
 
-from wsipsm import __version__
 from wsipsm.config import TrainingConfig, with_new_names
 from wsipsm.core.errors import OutputError
 from wsipsm.core.files import make_folder, write_json
@@ -69,7 +68,10 @@ class Folder:
 
     def states(self, *, rounds: int, members: int) -> set[Path]:
         """States of all rounds and members."""
-        return {self.state(n, m) for n in range(rounds + 1) for m in range(members)}
+        states = {self.state(n, m) for n in range(rounds + 1) for m in range(members)}
+        return states | {
+            state.with_suffix(".pair") for state in states
+        }  # as earlier versions called the end of a round
 
     def rounds_done(self, config: TrainingConfig) -> int:
         """Number of rounds whose segmenter and states are complete."""
@@ -94,6 +96,10 @@ class Folder:
         return {self.record}.union(*(by_stage[stage] for stage in stages))
 
 
+TRAINING_VERSION = 1
+"""Raised by hand whenever the same slides and settings train another segmenter than before."""
+
+
 def stage_digests(config: Mapping[str, Any], inputs: list[Any], init: str | None) -> dict[str, str]:
     """Digest of each stage, 16 hexadecimal digits, that changes when the result of the stage could.
 
@@ -110,7 +116,7 @@ def stage_digests(config: Mapping[str, Any], inputs: list[Any], init: str | None
     sampled = [encoder[key] for key in ("seed", "patches", "patch_px")]
     sampled += [training[key] for key in ("seed", "fields", "field_px", "patch_px")]
     facts = {
-        "fields": [__version__, inputs, config["grid"], config["tissue"], config["recognizer"], sampled],
+        "fields": [TRAINING_VERSION, inputs, config["grid"], config["tissue"], config["recognizer"], sampled],
         "encoder": [encoder],
         "pseudolabels": [config["pseudomask"], config["pseudolabels"]],
         "segmenter": [training, config["segmenter"], config["labels"], init],

@@ -145,7 +145,7 @@ def learn(
     # LambdaLR multiplies the optimiser's rate: with 1 the rates have the bits of `Schedule.rate`.
     optimiser = torch.optim.AdamW(networks.student.parameters(), lr=1.0, weight_decay=1e-4)
     rates = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: schedule.rate(step))
-    plan = Plan("segmenter", schedule.steps, state_file, schedule.save_every)
+    plan = Plan("training", schedule.steps, state_file, schedule.save_every)
 
     def follow(step: int) -> None:
         networks.update_teacher(schedule.decay_at(step))

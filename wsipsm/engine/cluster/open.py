@@ -76,6 +76,7 @@ def connect(
         if scheduler is not None:
             client = remote_client(scheduler, seconds=CONNECT_SECONDS)
         elif recipe is not None:
+            stack.enter_context(_without_main())  # GPU workers of this machine are processes of ours too
             managed = stack.enter_context(started(recipe))
             client = Client(managed)
         else:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from wsipsm.core.errors import StoppedError
+
 GRACE_SECONDS = 20.0
 """Grace period of the tasks under way after a stop; what does not end is done again by the next run. Ending the workers
 takes some seconds more."""
@@ -25,18 +27,22 @@ class Stop:
         Why, for people; empty while nobody asked.
     disk_full : bool
         Whether the run asked by itself, as no space is left for results.
+    awaited : bool
+        Whether a run is under way that looks at this; until then a signal ends what goes on at once.
     """
 
     def __init__(self) -> None:
         self.signal = 0
         self.reason = ""
         self.disk_full = False
+        self.awaited = False
         self._since = 0.0
 
     def ask(self, reason: str, *, disk_full: bool = False) -> None:
         """Ask to stop; the first reason stays."""
         if not self.reason:
-            self.reason, self.disk_full, self._since = reason, disk_full, time.monotonic()
+            # The reason last: other threads look at it first.
+            self.disk_full, self._since, self.reason = disk_full, time.monotonic(), reason
 
     @property
     def asked(self) -> bool:
@@ -62,6 +68,8 @@ class Stop:
                 signal.signal(number, handler)
 
     def _caught(self, number: int, _: FrameType | None) -> None:
+        if not self.awaited:
+            raise StoppedError(f"stopped by {signal.Signals(number).name} before anything was begun", number)
         if self.signal == number == signal.SIGINT:  # SIGTERM may come twice, of a batch system and of its shell
             raise KeyboardInterrupt
         self.signal = self.signal or number

@@ -107,7 +107,8 @@ def _write_cells(job: Job, draft: Path, density: Density, *, fingerprint: str) -
         arrays = stack.enter_context(
             LabelsWriter(draft / "labels.ome.zarr", config.arrays, grid=job.grid, tiles=job.config.tiles)
         )
-        maps = store.open_maps(job.maps_folder) if set(config.arrays) - {"instances"} else None
+        wanted = set(config.arrays) - {"instances"} and job.maps_folder.exists()  # no tissue, no maps
+        maps = store.open_maps(job.maps_folder) if wanted else None
         for tile, cells, numbers, labels in _numbered(job):
             uuids = cell_uuids(fingerprint, job.grid, cells.anchor)
             geojson.write(cells, numbers, uuids)

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from wsipsm.core.errors import OutputError
+from wsipsm.core.errors import StoredResultsError
 from wsipsm.core.files import flush_tree, make_folder, write_json
 from wsipsm.core.lock import locked
 from wsipsm.engine.job import SlideTask
@@ -33,7 +33,7 @@ def export(task: SlideTask) -> OutputReport:
 
     Raises
     ------
-    OutputError
+    StoredResultsError
         What is stored cannot be read.
     StaleError
         Another run works on the output folder by now.
@@ -59,7 +59,7 @@ def _read_record(path: Path) -> dict[str, Any]:
         record: dict[str, Any] = orjson.loads(path.read_bytes())
         record["origin_l0"], record["config"]["output"]["arrays"]
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise OutputError(f"{path}: cannot be read as the record of a run: {error}") from None
+        raise StoredResultsError(f"{path}: cannot be read as the record of a run: {error}") from None
     return record
 
 

@@ -17,7 +17,7 @@ import shapely
 from wsipsm.cells.classes import CLASSES
 from wsipsm.cells.measurements import measurements
 from wsipsm.cells.table import Cells
-from wsipsm.core.errors import OutputError, short_reason
+from wsipsm.core.errors import StoredResultsError, short_reason
 
 GROUP_CELLS = 20_000
 """Batches are collected into row groups of at least this many cells."""
@@ -130,14 +130,14 @@ def read_outlines(path: Path) -> npt.NDArray[np.object_]:
 
     Raises
     ------
-    OutputError
+    StoredResultsError
         The file cannot be read or has no geometry.
     """
     try:
         column = pq.read_table(path, columns=["geometry"]).column("geometry")
         polygons: npt.NDArray[np.object_] = shapely.from_wkb(column.to_numpy())
     except (OSError, LookupError, ValueError, shapely.errors.ShapelyError) as error:
-        raise OutputError(f"{path}: outlines cannot be read: {short_reason(error)}") from None
+        raise StoredResultsError(f"{path}: outlines cannot be read: {short_reason(error)}") from None
     return polygons
 
 
@@ -148,7 +148,7 @@ def read_cells(path: Path, *, stain: str) -> Iterator[tuple[Cells, npt.NDArray[n
 
     Raises
     ------
-    OutputError
+    StoredResultsError
         The file cannot be read or has other columns.
     """
     try:
@@ -157,7 +157,7 @@ def read_cells(path: Path, *, stain: str) -> Iterator[tuple[Cells, npt.NDArray[n
                 table = file.read_row_group(group)
                 yield _cells(table, stain), table["label"].to_numpy(), table["uuid"].to_pylist()
     except (OSError, LookupError, ValueError, shapely.errors.ShapelyError) as error:
-        raise OutputError(f"{path}: cells cannot be read: {short_reason(error)}") from None
+        raise StoredResultsError(f"{path}: cells cannot be read: {short_reason(error)}") from None
 
 
 def _cells(table: pa.Table, stain: str) -> Cells:
