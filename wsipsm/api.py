@@ -107,12 +107,6 @@ def run(
         Nothing can be done at all: no slide, a bad configuration, a folder that cannot be written, no scheduler.
     StoppedError
         ``stop`` asked for it.
-
-    Examples
-    --------
-    >>> (result,) = wsipsm.run("slide.svs", "out")  # doctest: +SKIP
-    >>> result.cells.area_um2.median()  # doctest: +SKIP
-    34.6
     """
     from wsipsm.engine.pipeline import run as run_pipeline
 
@@ -249,20 +243,10 @@ def evaluate(
         Output folder of a run, label images or GeoJSON.
     truth : path
         MoNuSeg XML, label images or GeoJSON; a file or a folder. Files are paired by name.
-    images, pictures : path, optional
-        Folder of the images; folder that a picture of hits and misses for each is written to.
-    groups : path, optional
-        CSV of ``name,group``: means for each group too.
-    outlines : bool
-        Of a run compare the outlines instead of the label image.
-    downsample : float
-        Truth pixels per pixel of predicted label images; a run knows its own.
-    xml_convention : {'vertex', 'centre'}
-        Which pixels an outline of an XML truth covers.
-    allow_missing : bool
-        Leave out truths without a prediction, and list them, instead of raising.
-    paper : bool
-        Add the scorer of the authors' code.
+    images, pictures, groups : path, optional
+        Folder of the images; folder for pictures of hits and misses; CSV of ``name,group`` for means of each group.
+    outlines, downsample, xml_convention, allow_missing, paper
+        As in :class:`wsipsm.evaluation.evaluate.Settings`.
 
     Returns
     -------
