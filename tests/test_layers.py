@@ -14,7 +14,8 @@ LAYERS = (
     ("api",),
     ("engine", "training", "evaluation"),
     ("results",),
-    ("nuclei", "cells", "tissue"),
+    ("nuclei", "tissue"),
+    ("cells",),
     ("stain", "config", "slide"),
     ("core",),
 )

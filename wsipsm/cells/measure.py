@@ -10,6 +10,7 @@ import numpy.typing as npt
 import shapely
 
 from wsipsm.cells import outlines
+from wsipsm.cells.confidence import confidences
 from wsipsm.cells.measurements import COLUMNS
 from wsipsm.cells.outlines import Rings
 from wsipsm.cells.regions import Components, largest_components
@@ -27,6 +28,8 @@ class Measured:
     ----------
     cells : Cells
         In scan order of their anchors.
+    ellipse_fills : (N,) float32
+        Share of its moment ellipse that each fills; what neighbourhoods are judged by.
     unsimplified : int
         Outlines that simplification would have made invalid, kept with all their vertices.
     dropped : int
@@ -34,6 +37,7 @@ class Measured:
     """
 
     cells: Cells
+    ellipse_fills: npt.NDArray[np.float32]
     unsimplified: int
     dropped: int
 
@@ -57,7 +61,7 @@ def measure_cells(
         Labels 1 to N, 0 is background.
     maps : dict of (y, x) uint8
         ``nuclear_stain`` and ``counterstain``, whose bytes are int8 steps of ``OD_PER_STEP`` optical density;
-        ``evidence``, 255 is surely nucleus.
+        ``activation``, 255 is 1; ``evidence``, 255 is surely nucleus.
     window : Box
         Where the arrays lie in the grid; it may reach beyond it.
     grid : Grid
@@ -82,6 +86,7 @@ def measure_cells(
     order = order[~illegal[order]]
     rings = legal.take(order)
     columns = _shapes(components, exact, grid) | _means(components, maps)
+    columns["confidence"] = confidences(components, maps["activation"], maps["evidence"], mpp=grid.mpp)
     columns = {name: values[order] for name, values in columns.items()}
     columns["perimeter_um"] = shapely.length(rings.polygons()) * (grid.mpp / grid.downsample)
     cells = Cells(
@@ -92,7 +97,8 @@ def measure_cells(
         columns={name: columns[name].astype(np.float32) for name in COLUMNS},
         class_=np.zeros(len(order), np.uint8),
     )
-    return Measured(cells, int((replaced & ~illegal).sum()), int(illegal.sum()))
+    fills = components.ellipse_fills()[order].astype(np.float32)
+    return Measured(cells, fills, int((replaced & ~illegal).sum()), int(illegal.sum()))
 
 
 def _shapes(components: Components, exact: Rings, grid: Grid) -> dict[str, npt.NDArray[np.float64]]:
@@ -107,5 +113,4 @@ def _means(components: Components, maps: Mapping[str, npt.NDArray[np.uint8]]) ->
     return {
         "nuclear_od_mean": components.mean(maps["nuclear_stain"].view(np.int8)) * OD_PER_STEP,
         "counterstain_od_mean": components.mean(maps["counterstain"].view(np.int8)) * OD_PER_STEP,
-        "confidence": components.mean(maps["evidence"]) / 255,
     }

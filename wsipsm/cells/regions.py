@@ -72,18 +72,38 @@ class Components:
         centre_y = self.total(y) / self.area + (first_y + y0 + 0.5)
         return np.stack([centre_x, centre_y], axis=1)
 
+    def maximum(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Largest value of a (y, x) image in each component."""
+        values = image.ravel()[self.pixels]
+        if not len(self.area):
+            return values
+        order = np.argsort(self.owner, kind="stable")
+        return np.maximum.reduceat(values[order], np.cumsum(self.area) - self.area)
+
     def eccentricities(self) -> _Floats:
         """Eccentricity of the ellipse of the same second moments; 0 is a circle (or one pixel), towards 1 a line."""
-        x, y = self._own_frame()
-        n, sx, sy = self.area, self.total(x), self.total(y)
-        # Times n squared: whole numbers, hence exact, as long as a cell is far below a million pixels.
-        xx, yy = n * self.total(x * x) - sx * sx, n * self.total(y * y) - sy * sy
-        xy = n * self.total(x * y) - sx * sy
+        xx, yy, xy = self._spread()
         half_trace, spread = (xx + yy) / 2, np.sqrt(((xx - yy) / 2) ** 2 + xy**2)
         long = half_trace + spread
         ratio = np.divide(half_trace - spread, long, out=np.ones_like(long), where=long > 0)
         eccentricities: _Floats = np.sqrt(np.clip(1 - ratio, 0, 1))
         return eccentricities
+
+    def ellipse_fills(self) -> _Floats:
+        """Area over that of the ellipse with the same second moments, at most 1; an ellipse has 1."""
+        xx, yy, xy = self._spread()
+        square = self.area.astype(np.float64) ** 2
+        var_x, var_y, covariance = xx / square + 1 / 12, yy / square + 1 / 12, xy / square  # 1/12: that of a pixel
+        ellipse = 4 * np.pi * np.sqrt(var_x * var_y - covariance * covariance)
+        return np.minimum(self.area / ellipse, 1.0)
+
+    def _spread(self) -> tuple[_Floats, _Floats, _Floats]:
+        """Second moments xx, yy, xy about the centre, times the area squared."""
+        x, y = self._own_frame()
+        n, sx, sy = self.area, self.total(x), self.total(y)
+        # Whole numbers, hence exact, as long as a cell is far below a million pixels.
+        xx, yy = n * self.total(x * x) - sx * sx, n * self.total(y * y) - sy * sy
+        return xx, yy, n * self.total(x * y) - sx * sy
 
     def _own_frame(self) -> tuple[_Ints, _Ints]:
         """Count x and y from the first pixel of each component: the same wherever the window lies."""

@@ -44,6 +44,12 @@ def run(
         Path | None,
         typer.Option(help="GeoJSON polygons as exported from QuPath; only cells inside them are found."),
     ] = None,
+    min_confidence: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Refuse cells of a lower confidence; 0.15 by default.")
+    ] = None,
+    keep_doubtful: Annotated[
+        bool, typer.Option("--keep-doubtful", help="Write refused cells too, with the class Doubtful.")
+    ] = False,
     objects: Annotated[str | None, typer.Option(help="GeoJSON geometry: polygons or points.")] = None,
     origin: Annotated[
         str | None, typer.Option(help="GeoJSON frame: qupath (cropped to the slide's bounds as QuPath does) or level0.")
@@ -110,6 +116,8 @@ def run(
     options = {
         "recognizer.method": recognizer or ("psm" if encoder is not None else None),
         "grid.mpp": mpp,
+        "cells.min_confidence": min_confidence,
+        "cells.keep_doubtful": keep_doubtful or None,
         "schedule.workers": workers,
         "output.objects": objects,
         "output.origin": origin,

@@ -143,8 +143,12 @@ class SegmenterConfig(Section):
 
     purposes = frozenset({"segmenter", "training"})
 
-    threshold: float = Field(default=0.1, ge=0, lt=1)
-    """Distance from which on a pixel can belong to a cell, 0 to 1."""
+    threshold: float | None = Field(default=None, ge=0, lt=1)
+    """Distance from which on a pixel can belong to a cell, 0 to 1; null: on each slide, the one at which the nuclear
+    stain has fallen half way from nuclei to their surroundings."""
+    input_scale: float | None = Field(default=None, gt=0, le=10)
+    """Factor on the slide's 99th percentiles of density, by which the network's input is divided; null: on each slide,
+    1 where nuclei are as dark as the darkest tissue, up to 2 where they are darker, being few."""
     distance_smoothing_um: float = Field(default=0.5, ge=0, le=2)
     """Standard deviation of the Gaussian on the distance map before cells are sought, micrometres."""
 
@@ -199,6 +203,13 @@ class CellsConfig(Section):
 
     min_area_um2: float = Field(default=6, ge=0)
     """Smaller cells are dropped, square micrometres."""
+    min_confidence: float = Field(default=0.15, ge=0, le=1)
+    """Cells of a lower confidence are refused, 0 to 1."""
+    min_neighbourhood_fill: float = Field(default=0.918, ge=0, le=1)
+    """Where cells fill a smaller share of their moment ellipses, mean over about 100 micrometres, all are refused:
+    keratin, debris, dye and folds break up into pieces of any shape."""
+    keep_doubtful: bool = False
+    """Write refused cells too, with the class Doubtful."""
     outline_tolerance_px: float = Field(default=0.2, ge=0, le=4)
     """Most by which outlines are simplified, grid pixels; 0 keeps every pixel corner."""
 

@@ -35,11 +35,14 @@ class TileResult:
         Identity of each label of the window on the slide: its anchor's linear grid index; ``ids[0]`` is label 1.
     cells : Cells
         The cells that the tile owns.
+    ellipse_fills : (N,) float32
+        Of the cells, see `Measured`.
     """
 
     labels: npt.NDArray[np.int32]
     ids: npt.NDArray[np.int64]
     cells: Cells
+    ellipse_fills: npt.NDArray[np.float32]
 
 
 def save_tile(path: Path, measured: Measured, *, labels: Labels, ids: npt.NDArray[np.int64]) -> Counts:
@@ -68,6 +71,7 @@ def save_tile(path: Path, measured: Measured, *, labels: Labels, ids: npt.NDArra
         "centroid_l0": cells.centroid_l0,
         "columns": np.stack([cells.columns[name] for name in COLUMNS]),
         "class_": cells.class_,
+        "ellipse_fills": measured.ellipse_fills,
     }
     # Not .npz: what a killed worker leaves must not pass for a result.
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.part")
@@ -89,7 +93,7 @@ def load_tile(path: Path) -> TileResult:
         The file is absent or damaged.
     """
     with _opened(path) as arrays:
-        return TileResult(arrays["labels"], arrays["ids"], _cells(arrays))
+        return TileResult(arrays["labels"], arrays["ids"], _cells(arrays), arrays["ellipse_fills"])
 
 
 def load_counts(path: Path) -> Counts:

@@ -13,6 +13,7 @@ from wsipsm.core.geometry import crop
 from wsipsm.core.stains import Stain
 from wsipsm.nuclei.activation import ActivationNet
 from wsipsm.nuclei.learning import Progress
+from wsipsm.nuclei.levels import find_levels
 from wsipsm.nuclei.models import fits_resolution
 from wsipsm.nuclei.nets.checkpoint import load_checkpoint
 from wsipsm.nuclei.pretrain import Patches, pretrain
@@ -68,19 +69,23 @@ def calibrate_psm(
     return PsmRecognizer(net, stats, clusters)
 
 
-def calibrate_segmenter(patches: Patches, config: Config, *, model: Path, device: torch.device) -> SegmenterRecognizer:
-    """Recogniser of one slide by a trained segmenter, calibrated to the staining of the slide.
+def calibrate_segmenter(
+    patches: Patches, config: Config, *, model: Path, device: torch.device, windows: Patches | None = None
+) -> SegmenterRecognizer:
+    """Recogniser of one slide by a trained segmenter, calibrated to the staining and the outlines of the slide.
 
     Parameters
     ----------
     patches : (n, p, p, 3) uint8
         RGB at ``config.grid.mpp``.
     config : Config
-        Sections ``grid``, ``recognizer`` and ``segmenter`` are used.
+        Sections ``grid``, ``recognizer``, ``segmenter`` and ``labels`` are used.
     model : Path
         Checkpoint of kind ``segmenter`` or ``segmenter-fit``.
     device : torch.device
         Where to compute.
+    windows : (m, w, w, 3) uint8, optional
+        In which cells are sought to find the levels of the slide; larger than ``patches``, which serve by default.
 
     Raises
     ------
@@ -89,9 +94,12 @@ def calibrate_segmenter(patches: Patches, config: Config, *, model: Path, device
     CheckpointError
         ``model`` is no such checkpoint, or was trained at another resolution or for other stains.
     """
-    stain = config.recognizer.stain
+    stain, own = config.recognizer.stain, config.segmenter
     net = load_segmenter(model, mpp=config.grid.mpp, stain=stain, device=device)
-    return SegmenterRecognizer(net, measure_slide(patches, stain), config.segmenter)
+    stats = measure_slide(patches, stain)
+    seen = patches if windows is None else windows
+    levels = find_levels(seen, net, stats, config=own, rules=config.labels)
+    return SegmenterRecognizer(net, stats.scaled(levels.input_scale), own, levels)
 
 
 def load_encoder(file: Path, *, stain: Stain, device: torch.device) -> ActivationNet:

@@ -17,6 +17,7 @@ from wsipsm.core.geometry import Image, Map, crop
 from wsipsm.core.maps import OD_PER_STEP
 from wsipsm.nuclei.activation import ActivationNet, Device
 from wsipsm.nuclei.frozen import FrozenNet
+from wsipsm.nuclei.levels import Levels
 from wsipsm.nuclei.nets.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from wsipsm.nuclei.pseudomask import Clusters, evidence, features
 from wsipsm.nuclei.segmentation import SegmentationNet, evidence_of
@@ -107,31 +108,35 @@ class SegmenterRecognizer(Recognizer):
     net, stats, fitted_on
         As of :class:`Recognizer`.
     config : SegmenterConfig
-        Threshold and smoothing of the distance map.
+        Smoothing of the distance map.
+    levels : Levels
+        Of the slide: threshold of the distance map; the scale of the input is in ``stats`` already.
     """
 
     kind = "segmenter-fit"
     net: SegmentationNet
 
-    def __init__(self, net: SegmentationNet, stats: SlideStats, config: SegmenterConfig, fitted_on: str = "") -> None:
+    def __init__(
+        self, net: SegmentationNet, stats: SlideStats, config: SegmenterConfig, levels: Levels, fitted_on: str = ""
+    ) -> None:
         super().__init__(net, stats, fitted_on)
-        self.config = config
+        self.config, self.levels = config, levels
 
     def _evidence(self, image: Image, maps: tuple[Map, Map]) -> tuple[Map, npt.NDArray[np.uint8]]:
         probability, distance = maps
         smoothing_px = self.config.distance_smoothing_um / self.net.mpp
-        evidence = evidence_of(distance, threshold=self.config.threshold, smoothing_px=smoothing_px)
+        evidence = evidence_of(distance, threshold=self.levels.threshold, smoothing_px=smoothing_px)
         return crop(probability, self.halo_px), crop(evidence, self.halo_px)
 
     def _constants(self) -> dict[str, Any]:
-        return {"settings": self.config.model_dump(mode="json")}
+        return {"settings": self.config.model_dump(mode="json"), "levels": self.levels.to_dict()}
 
     @classmethod
     def of_checkpoint(cls, checkpoint: Checkpoint, stats: SlideStats, fitted_on: str, *, device: Device) -> Self:
         """Recogniser of a checkpoint of kind ``segmenter-fit``."""
         net = SegmentationNet.of_checkpoint(checkpoint, device=device)
         settings = with_new_names({"segmenter": checkpoint.table["settings"]})["segmenter"]
-        return cls(net, stats, SegmenterConfig(**settings), fitted_on)
+        return cls(net, stats, SegmenterConfig(**settings), Levels(**checkpoint.table["levels"]), fitted_on)
 
 
 class PsmRecognizer(Recognizer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -42,6 +42,11 @@ class SlideStats:
     od_p99: Vector
     nuclear_od: float
     vectors: Vectors | None = None
+
+    def scaled(self, factor: float) -> SlideStats:
+        """Percentiles times a factor: what networks see becomes that much weaker."""
+        first, second, third = self.od_p99
+        return replace(self, od_p99=(first * factor, second * factor, third * factor))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
@@ -23,10 +23,11 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from wsipsm.cells.classes import CLASSES
+from wsipsm.cells.classes import CLASSES, DOUBTFUL
+from wsipsm.cells.refusal import Refusals, Verdict
 from wsipsm.cells.table import Cells, cell_uuids
 from wsipsm.core.files import file_hash, file_mark, flush_tree, make_folder, write_json
-from wsipsm.core.geometry import Box
+from wsipsm.core.geometry import Box, Mask
 from wsipsm.core.lock import locked
 from wsipsm.core.maps import CHANNELS, DECISION
 from wsipsm.core.versions import versions
@@ -34,6 +35,7 @@ from wsipsm.engine import maps as store
 from wsipsm.engine import scratch
 from wsipsm.engine.job import Job, JobRef
 from wsipsm.engine.reports import OutputReport, Tally
+from wsipsm.nuclei.nets.checkpoint import load_checkpoint
 from wsipsm.results.folder import replace_outputs
 from wsipsm.results.formats.geojson import GeoJsonWriter
 from wsipsm.results.formats.geoparquet import GeoParquetWriter
@@ -55,8 +57,8 @@ def assemble(ref: JobRef, tally: Tally) -> OutputReport:
     draft = make_folder(job.task.out / f"{job.drafts}{uuid.uuid4().hex[:8]}")
     try:
         with job.task.open() as slide:
-            density = Density.over(job.grid)
-            classes = _write_cells(job, draft, density, fingerprint=slide.fingerprint())
+            density, refusals = Density.over(job.grid), _refusals(job)
+            classes = _write_cells(job, draft, density, refusals, fingerprint=slide.fingerprint())
             write_regions(
                 job.region.polygons.geoms,
                 draft / "tissue.geojson",
@@ -70,12 +72,15 @@ def assemble(ref: JobRef, tally: Tally) -> OutputReport:
                 grid=job.grid,
                 region=job.region,
                 density=density,
-                cells_in=partial(_cells_in, job),
+                cells_in=partial(_cells_in, job, refusals),
             )
-            if job.calibration_file.exists():
+            calibration = _calibration(job)
+            if calibration:
                 shutil.copyfile(job.calibration_file, draft / "calibration.pt")
             seconds = time.perf_counter() - start
             record = _record(job, slide, tally, classes=classes, own_seconds=seconds)
+            record["counts"]["refused"] = refusals.counts()
+            record["calibration"] = calibration
             record["warnings"] = [warning] if warning else []
         write_json(draft / "run.json", record)
         _publish(draft, ref)
@@ -89,15 +94,31 @@ def _done_tiles(job: Job) -> list[Tile]:
     return sorted(Tile.parse(path.stem) for path in (job.work / "tiles").glob("*.npz"))
 
 
-def _cells_in(job: Job, box: Box) -> Iterator[Cells]:
-    """Cells of every tile that may own one in a box of grid px."""
+def _refusals(job: Job) -> Refusals:
+    """Verdicts on all cells of the slide."""
+    refusals = Refusals(job.grid, job.config.cells)
+    for tile in _done_tiles(job):
+        result = scratch.load_tile(job.tile_file(tile))
+        refusals.add(tile, result.cells, result.ellipse_fills)
+    return refusals
+
+
+def _judged(cells: Cells, verdict: Verdict) -> Cells:
+    """Cells of which the refused ones have the class Doubtful."""
+    return replace(cells, class_=np.where(verdict > 0, DOUBTFUL, cells.class_).astype(np.uint8))
+
+
+def _cells_in(job: Job, refusals: Refusals, box: Box) -> Iterator[Cells]:
+    """Cells, refused ones too, of every tile that may own one in a box of grid px."""
     near = box.expand(job.halo_px)
     for tile in _done_tiles(job):
         if not near.intersect(job.lattice.core(tile)).empty:
-            yield scratch.load_tile(job.tile_file(tile)).cells
+            yield _judged(scratch.load_tile(job.tile_file(tile)).cells, refusals.of(tile))
 
 
-def _write_cells(job: Job, draft: Path, density: Density, *, fingerprint: str) -> dict[str, int]:
+def _write_cells(
+    job: Job, draft: Path, density: Density, refusals: Refusals, *, fingerprint: str
+) -> dict[str, int]:
     """Write GeoJSON, GeoParquet and labels in one walk; returns cells by class."""
     config, stain = job.config.output, job.config.recognizer.stain
     classes = np.zeros(len(CLASSES.names), np.int64)
@@ -109,7 +130,7 @@ def _write_cells(job: Job, draft: Path, density: Density, *, fingerprint: str) -
         )
         wanted = set(config.arrays) - {"instances"} and job.maps_folder.exists()  # no tissue, no maps
         maps = store.open_maps(job.maps_folder) if wanted else None
-        for tile, cells, numbers, labels in _numbered(job):
+        for tile, cells, numbers, labels in _numbered(job, refusals):
             uuids = cell_uuids(fingerprint, job.grid, cells.anchor)
             geojson.write(cells, numbers, uuids)
             table.write(cells, numbers, uuids)
@@ -125,8 +146,8 @@ def _write_cells(job: Job, draft: Path, density: Density, *, fingerprint: str) -
 Numbered = tuple[Tile, Cells, npt.NDArray[np.int64], npt.NDArray[np.int32]]
 
 
-def _numbered(job: Job) -> Iterator[Numbered]:
-    """Tiles in row-major order with their cells, the cells' final labels, and the final labels of the core.
+def _numbered(job: Job, refusals: Refusals) -> Iterator[Numbered]:
+    """Tiles in row-major order with the cells that are written, the cells' final labels, and the final labels of the core.
 
     A label is the rank of the cell's anchor in scan order over the slide, from 1: it does not depend on the tiles. A
     core holds cells of its own band and ones that hang over from the band above, so two bands of anchors are enough.
@@ -134,13 +155,20 @@ def _numbered(job: Job) -> Iterator[Numbered]:
     above, count = np.zeros(0, np.int64), 0
     for _, band in groupby(_done_tiles(job), key=lambda tile: tile.row):
         tiles = list(band)
-        anchors = np.sort(np.concatenate([scratch.load_anchors(job.tile_file(tile)) for tile in tiles]))
+        written = {tile: _written(job, refusals.of(tile)) for tile in tiles}
+        anchors = np.sort(np.concatenate([scratch.load_anchors(job.tile_file(tile))[written[tile]] for tile in tiles]))
         known, first = np.concatenate([above, anchors]), count - len(above) + 1
         for tile in tiles:
             result = scratch.load_tile(job.tile_file(tile))
-            numbers = np.searchsorted(known, result.cells.anchor) + first
-            yield tile, result.cells, numbers, _relabel(result, known, first)
+            cells = _judged(result.cells, refusals.of(tile)).take(written[tile])
+            numbers = np.searchsorted(known, cells.anchor) + first
+            yield tile, cells, numbers, _relabel(result, known, first)
         above, count = anchors, count + len(anchors)
+
+
+def _written(job: Job, verdict: Verdict) -> Mask:
+    """Which cells are written: all, or those that are not refused."""
+    return (verdict == 0) | job.config.cells.keep_doubtful
 
 
 def _relabel(result: scratch.TileResult, known: npt.NDArray[np.int64], first: int) -> npt.NDArray[np.int32]:
@@ -158,6 +186,14 @@ def _copy_maps(arrays: LabelsWriter, maps: Any, core: Box, wanted: tuple[str, ..
         arrays.write("pseudo_mask", core, (planes["evidence"] >= DECISION).astype(np.uint8))
     if "activation" in wanted:
         arrays.write("activation", core, planes["activation"])
+
+
+def _calibration(job: Job) -> dict[str, Any]:
+    """Constants of the slide as its calibration holds them; empty for a slide without tissue."""
+    if not job.calibration_file.exists():
+        return {}
+    table = load_checkpoint(job.calibration_file).table
+    return {name: table[name] for name in ("stats", "levels") if name in table}
 
 
 def _checkpoint_hash(job: Job) -> str | None:

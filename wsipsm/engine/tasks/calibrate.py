@@ -6,8 +6,6 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import orjson
 
 from wsipsm.core.errors import UnreadableSlideError
@@ -22,6 +20,10 @@ from wsipsm.nuclei.nets.device import limited_threads, pick_device
 from wsipsm.nuclei.recognizer import Recognizer, fits
 from wsipsm.slide import Slide
 from wsipsm.tissue.sampling import Images, patch_boxes, read_boxes
+
+
+WINDOWS, WINDOW_PX = 16, 256
+"""Number and side, grid px, of the windows in which a segmenter's levels are found."""
 
 
 def calibrate(ref: JobRef, *, progress: Callable[[dict[str, Any]], None]) -> Seconds:
@@ -40,9 +42,11 @@ def calibrate(ref: JobRef, *, progress: Callable[[dict[str, Any]], None]) -> Sec
             write_once(job.calibration_file, lambda draft: write_bytes(draft, content))
             return watch.seconds
         patches = _read_patches(slide, patch_boxes(job.region, job.grid, job.config.encoder), job)
+        windows = _read_patches(slide, _windows(job), job) if job.config.recognizer.method == "segmenter" else None
         watch.lap("read")
         recognizer = _calibrated(
             patches,
+            windows,
             job,
             lambda record: progress({"token": job.task.token, "step": record.step, "steps": record.steps}),
         )
@@ -52,11 +56,17 @@ def calibrate(ref: JobRef, *, progress: Callable[[dict[str, Any]], None]) -> Sec
     return watch.seconds
 
 
-def _calibrated(patches: npt.NDArray[np.uint8], job: Job, progress: Progress) -> Recognizer:
+def _windows(job: Job) -> list[Box]:
+    """Boxes in which a segmenter's levels are found; a small slide has few different ones."""
+    wanted = job.config.encoder.model_copy(update={"patches": WINDOWS, "patch_px": WINDOW_PX})
+    return sorted(set(patch_boxes(job.region, job.grid, wanted)), key=lambda box: (box.y0, box.x0))
+
+
+def _calibrated(patches: Images, windows: Images | None, job: Job, progress: Progress) -> Recognizer:
     """Recogniser of the slide by the configured method."""
     device = pick_device(job.task.device)
     if job.config.recognizer.method == "segmenter":
-        return calibrate_segmenter(patches, job.config, model=job.model, device=device)
+        return calibrate_segmenter(patches, job.config, model=job.model, device=device, windows=windows)
     return calibrate_psm(patches, job.config, encoder=job.task.checkpoint, device=device, progress=progress)
 
 
