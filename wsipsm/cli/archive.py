@@ -122,13 +122,14 @@ def _table(found: Any) -> Any:
         f"{found.mm2:,.2f} mm²{left}"
     )
     table = Table(title=title, title_justify="left", title_style="bold")
-    for name in ("slide", "status", "tiles", "cells", "mm²", "seconds", "error"):
+    for name in ("slide", "status", "tiles", "cells", "mm²", "seconds", "error", "warnings"):
         table.add_column(name, justify="right" if name in {"tiles", "cells", "mm²", "seconds"} else "left")
     first = {"running": 0, "partial": 1, "failed": 1, "stopped": 2, "waiting": 3}
     rows = sorted(found.rows, key=lambda row: first.get(row["status"], 4))
     for row in rows[:SHOWN_ROWS]:
         numbers = (f"{row['tiles_done']}/{row['tiles_total']}", f"{row['cells']:,}", f"{row['mm2']:.2f}")
-        table.add_row(row["slide_id"], row["status"], *numbers, f"{row['seconds']:.0f}", row["error"])
+        texts = row["error"], row["warnings"]
+        table.add_row(row["slide_id"], row["status"], *numbers, f"{row['seconds']:.0f}", *texts)
     if len(rows) > SHOWN_ROWS:
         table.caption = f"and {len(rows) - SHOWN_ROWS} more, see slides.csv or --json"
     return table

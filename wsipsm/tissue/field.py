@@ -22,8 +22,9 @@ _DETAIL_UM, _AROUND_UM = 10.0, 24.0
 _TOP_OD = 0.5
 _GLASS_UM = 100.0
 """Narrower glass belongs to the tissue: vessels, fat cells, cracks."""
+_THERE_OD = 0.04
 _ONLY_INK = 0.9
-"""Share of ink among all that is no glass from which on there is nothing but ink."""
+"""What is denser is no glass; share of ink in it from which on there is nothing but ink."""
 _BLUR_PX = 4
 """Ink takes this much more, as its edges mix with the glass; diameter."""
 _PIECE_SHARE = 0.1
@@ -32,7 +33,7 @@ _PIECE_SHARE = 0.1
 
 def is_field(thumbnail: Image, *, mpp: float, config: TissueConfig) -> bool:
     """Whether a picture is so small that it is a field of view."""
-    return thumbnail.shape[0] * thumbnail.shape[1] * mpp**2 <= config.field_mm2 * 1e6
+    return bool(thumbnail[..., 0].size * mpp**2 <= config.field_mm2 * 1e6)
 
 
 def field_mask(thumbnail: Image, *, mpp: float, config: TissueConfig) -> Mask:
@@ -75,7 +76,8 @@ def is_plain(thumbnail: Image, *, mpp: float) -> bool:
 def is_only_ink(thumbnail: Image) -> bool:
     """Whether nearly all that is no glass has the colour of ink."""
     background = background_of(thumbnail)
-    there = stain_of(density_above(thumbnail, background), np.ones(thumbnail.shape[:2], bool), sigma_px=0) > PLAIN_OD * 10
+    seen = np.ones(thumbnail.shape[:2], bool)
+    there = stain_of(density_above(thumbnail, background), seen, sigma_px=0) > _THERE_OD
     ink = dilated(ink_coloured(thumbnail, background).astype(np.uint8), _BLUR_PX).astype(bool)
     return bool(there.any() and (ink & there).sum() > _ONLY_INK * there.sum())
 

@@ -26,7 +26,7 @@ def why_empty(thumbnail: Image, *, mpp: float, config: TissueConfig) -> str:
     config : TissueConfig
         Thresholds and sizes that it was looked at with.
     """
-    return f"no tissue: {_cause(thumbnail, mpp=mpp, config=config)}; {_WAY_OUT}"
+    return f"no tissue: {_cause(thumbnail, mpp=mpp, config=config)} ({_WAY_OUT})"
 
 
 def _cause(thumbnail: Image, *, mpp: float, config: TissueConfig) -> str:
@@ -34,13 +34,13 @@ def _cause(thumbnail: Image, *, mpp: float, config: TissueConfig) -> str:
     if is_dark(thumbnail) and np.percentile(thumbnail.max(axis=2), 95) < _BRIGHT:
         return "the picture is dark all over, not a bright-field image"
     if config.exclude_pen and is_only_ink(thumbnail):
-        return "only pen or black borders (--set tissue.exclude_pen=false takes them for tissue)"
+        return "only pen or black borders, which --set tissue.exclude_pen=false takes for tissue"
     if is_plain(thumbnail, mpp=mpp):
         if (typical >= PALEST_BACKGROUND).all():
             return "the picture is glass all over"
         red, green, blue = (round(value) for value in typical)
         return f"the picture has one colour all over, RGB {red} {green} {blue}"
     return (
-        f"what is there is smaller than tissue.min_area_um2={config.min_area_um2:g} or too pale (try --set "
-        f"tissue.min_area_um2={config.min_area_um2 / 10:g} or --set tissue.min_density={config.min_density / 2:g})"
+        f"what is there is smaller than tissue.min_area_um2={config.min_area_um2:.15g} or too pale, try --set "
+        f"tissue.min_area_um2={config.min_area_um2 / 10:.15g} or --set tissue.min_density={config.min_density / 2:g}"
     )

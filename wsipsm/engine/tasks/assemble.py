@@ -33,6 +33,7 @@ from wsipsm.core.versions import versions
 from wsipsm.engine import maps as store
 from wsipsm.engine import scratch
 from wsipsm.engine.job import Job, JobRef
+from wsipsm.engine.no_cells import why_no_cells
 from wsipsm.engine.reports import OutputReport, Tally
 from wsipsm.results.folder import replace_outputs
 from wsipsm.results.formats.geojson import GeoJsonWriter
@@ -64,24 +65,27 @@ def assemble(ref: JobRef, tally: Tally) -> OutputReport:
                 color=TISSUE_COLOR,
                 offset_l0=qupath_origin(slide),
             )
-            warning = save_overview(
+            warnings = why_no_cells(job, cells=sum(classes.values()), failed=bool(tally.failed))
+            blank = save_overview(
                 draft / "overview.png",
                 slide=slide,
                 grid=job.grid,
                 region=job.region,
                 density=density,
                 cells_in=partial(_cells_in, job),
+                warnings=warnings,
             )
+            warnings = (*warnings, blank) if blank else warnings
             if job.calibration_file.exists():
                 shutil.copyfile(job.calibration_file, draft / "calibration.pt")
             seconds = time.perf_counter() - start
             record = _record(job, slide, tally, classes=classes, own_seconds=seconds)
-            record["warnings"] = [warning] if warning else []
+            record["warnings"] = list(warnings)
         write_json(draft / "run.json", record)
         _publish(draft, ref)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return OutputReport(sum(classes.values()), seconds, warning)
+    return OutputReport(sum(classes.values()), seconds, warnings)
 
 
 def _done_tiles(job: Job) -> list[Tile]:
