@@ -113,7 +113,9 @@ def cluster(
 
 
 def _table(found: Any) -> Any:
+    from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
     left = f", about {_duration(found.seconds_left)} left" if found.seconds_left is not None else ""
     counts = ", ".join(f"{number} {name}" for name, number in sorted(found.slides.items()))
@@ -122,17 +124,18 @@ def _table(found: Any) -> Any:
         f"{found.mm2:,.2f} mm²{left}"
     )
     table = Table(title=title, title_justify="left", title_style="bold")
-    for name in ("slide", "status", "tiles", "cells", "mm²", "seconds", "error", "warnings"):
+    for name in ("slide", "status", "tiles", "cells", "mm²", "seconds", "error"):
         table.add_column(name, justify="right" if name in {"tiles", "cells", "mm²", "seconds"} else "left")
     first = {"running": 0, "partial": 1, "failed": 1, "stopped": 2, "waiting": 3}
     rows = sorted(found.rows, key=lambda row: first.get(row["status"], 4))
     for row in rows[:SHOWN_ROWS]:
         numbers = (f"{row['tiles_done']}/{row['tiles_total']}", f"{row['cells']:,}", f"{row['mm2']:.2f}")
-        texts = row["error"], row["warnings"]
-        table.add_row(row["slide_id"], row["status"], *numbers, f"{row['seconds']:.0f}", *texts)
+        table.add_row(row["slide_id"], row["status"], *numbers, f"{row['seconds']:.0f}", row["error"])
     if len(rows) > SHOWN_ROWS:
         table.caption = f"and {len(rows) - SHOWN_ROWS} more, see slides.csv or --json"
-    return table
+    warned = [f"{row['slide_id']}: warning: {row['warnings']}" for row in rows if row["warnings"]]
+    more = [f"and {len(warned) - SHOWN_ROWS} more slides with warnings"] if len(warned) > SHOWN_ROWS else []
+    return Group(table, *map(Text, [*warned[:SHOWN_ROWS], *more]))
 
 
 def _duration(seconds: float) -> str:
