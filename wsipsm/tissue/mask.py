@@ -21,7 +21,7 @@ import shapely
 from wsipsm.config import TissueConfig
 from wsipsm.core.geometry import Image, Map, Mask
 from wsipsm.tissue.colour import background_of, density_above, ink_strokes, is_dark, stain_of
-from wsipsm.tissue.field import field_mask, is_field
+from wsipsm.tissue.field import PLAIN_OD, field_mask, is_field
 from wsipsm.tissue.morphology import dilated, eroded, opened, smooth, without_small
 from wsipsm.tissue.region import polygon_parts
 
@@ -31,6 +31,13 @@ _TEXTURE_OPEN_UM = 100.0
 _TEXTURE_CAP_OD = 0.15
 """Texture: sigma of the local deviation; diameters of what it spills over an edge and of lone specks of dust; and the
 density above which darker is not rougher, so that dust and edges count little."""
+_FAINT_SHARE = 0.5
+_FAINT_OPEN_UM = 300.0
+_FAINT_AWAY_UM = 60.0
+"""Fat, and faint tissue without glass beside it: share of ``min_texture`` that is enough, diameter of its smallest part,
+and how far from other tissue that part is sought, as the texture of an edge spreads that far."""
+_NO_GLASS = 0.01
+"""A picture with a smaller share of plain pixels shows no glass."""
 _OPEN_UM = 24.0
 _CLOSE_UM = 40.0
 """Diameters: thinner tissue (edges of the cover slip, fibres) is dropped, thinner gaps are closed."""
@@ -66,8 +73,13 @@ def tissue_mask(thumbnail: Image, *, mpp: float, config: TissueConfig) -> Mask:
     ink = ink_strokes(thumbnail, background, mpp=mpp, config=config) if config.exclude_pen else nothing
     density = density_above(thumbnail, background)
     stain = stain_of(density, ~ink, sigma_px=config.smooth_um / mpp)
-    found = (stain > _threshold(stain, config)) | _textured(density, ~ink, mpp=mpp, config=config)
-    tissue: Mask = _clean(found & ~ink, mpp=mpp, config=config) & ~ink
+    texture = _texture(density, ~ink, mpp=mpp)
+    found = (stain > _threshold(stain, config)) | _broad(texture > config.min_texture, mpp=mpp)
+    tissue = _clean(found & ~ink, mpp=mpp, config=config)
+    faint = _faint(tissue, texture, mpp=mpp, config=config)
+    if faint.any():
+        tissue = _clean((found | faint) & ~ink, mpp=mpp, config=config)
+    tissue &= ~ink
     return tissue
 
 
@@ -106,14 +118,30 @@ def tissue_polygons(mask: Mask, downsample_l0: float) -> list[shapely.Polygon]:
     return polygon_parts(shapely.transform(straight, lambda xy: np.round(xy * downsample_l0, 1)))
 
 
-def _textured(density: tuple[Map, Map, Map], seen: Mask, *, mpp: float, config: TissueConfig) -> Mask:
-    """Broad areas as rough as tissue, however faint: nuclei on a colour that may be that of the background."""
+def _texture(density: tuple[Map, Map, Map], seen: Mask, *, mpp: float) -> Map:
+    """Local deviation of the density; nuclei show on a colour that may be that of the background."""
     mean = np.minimum((density[0] + density[1] + density[2]) / 3, np.float32(_TEXTURE_CAP_OD))
     sigma_px = _TEXTURE_UM / mpp
     variance = smooth(mean**2, seen, sigma_px) - smooth(mean, seen, sigma_px) ** 2
-    rough = (variance > config.min_texture**2).astype(np.uint8)
-    broad = opened(eroded(rough, _TEXTURE_REACH_UM / mpp), _TEXTURE_OPEN_UM / mpp)
-    return broad.astype(bool)
+    texture: Map = np.sqrt(variance.clip(0))
+    return texture
+
+
+def _broad(rough: Mask, *, mpp: float) -> Mask:
+    """Rough areas without what spills over an edge and without specks of dust."""
+    eroded_px = eroded(rough.astype(np.uint8), _TEXTURE_REACH_UM / mpp)
+    return opened(eroded_px, _TEXTURE_OPEN_UM / mpp).astype(bool)
+
+
+def _faint(found: Mask, texture: Map, *, mpp: float, config: TissueConfig) -> Mask:
+    """Broad faint parts away from found tissue, and what lies between; everywhere on a picture without glass."""
+    rough = _broad(texture > _FAINT_SHARE * config.min_texture, mpp=mpp)
+    if np.mean(texture < PLAIN_OD) < _NO_GLASS:
+        return rough
+    reach_px = 2 * _FAINT_AWAY_UM / mpp
+    near = dilated(found.astype(np.uint8), reach_px).astype(bool)
+    away = opened((rough & ~near).astype(np.uint8), _FAINT_OPEN_UM / mpp)
+    return dilated(away, reach_px).astype(bool) & rough
 
 
 def _threshold(stain: Map, config: TissueConfig) -> float:
