@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import subprocess
@@ -63,6 +64,27 @@ def test_a_slide_without_tissue_is_a_success_that_says_so(white_slide: Path, tmp
     assert record["counts"]["cells"] == 0
     assert (results / "cells.geojson.gz").exists()
     assert (results / "cells.parquet").exists()
+    (reason,) = record["warnings"]
+    assert "the picture is glass all over" in reason
+    assert f"white: warning: {reason}" in done.stderr
+    again = wsipsm("run", white_slide, "-o", tmp_path / "out", "--workers", "1")
+    assert f"white: warning: {reason}" in again.stderr, "found done, it still says why"
+    with (tmp_path / "out" / "slides.csv").open(newline="") as table:
+        assert [row["warnings"] for row in csv.DictReader(table)] == [reason]
+    assert f"white: warning: {reason}" in " ".join(wsipsm("status", tmp_path / "out").stdout.split())
+
+
+def test_tissue_without_cells_says_so_and_where_to_look(tmp_path: Path) -> None:
+    light = np.random.default_rng(0).normal(0, 6, (60, 60, 1)).repeat(10, axis=0).repeat(10, axis=1)
+    fibres = np.clip(light + np.array([245, 225, 235]), 0, 255).astype(np.uint8)
+
+    slide = write_slide(tmp_path / "fibres.tiff", fibres, mpp=0.25)
+    done = wsipsm("run", slide, "-o", tmp_path / "out", "--workers", "1", "--set", "cells.min_area_um2=5000")
+
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "out" / "fibres" / "run.json").read_text())
+    assert (record["status"], record["counts"]["cells"]) == ("done", 0)
+    assert "fibres: warning: no cells found in 0.0225 mm² (is 0.25 µm/px right, see --slide-mpp" in done.stderr
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

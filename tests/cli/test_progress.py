@@ -23,7 +23,8 @@ def test_lines_of_a_slide_follow_it_from_start_to_end() -> None:
         for tile in range(2, 5):
             on_event(Event("tile", replace(state, tiles_done=tile, cells=1000 * tile)))
         on_event(Event("assembling", replace(state, cells=4000)))
-        on_event(Event("ended", replace(state, status="done", cells=4000, seconds=7.0)))
+        ended = replace(state, status="done", cells=4000, seconds=7.0, warnings=("blurred [here]", "thick"))
+        on_event(Event("ended", ended))
 
     assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
         "s: the slide changed",
@@ -32,6 +33,8 @@ def test_lines_of_a_slide_follow_it_from_start_to_end() -> None:
         "s: 4 of 4 tiles, 4,000 cells",
         "s: writing the results of 4000 cells",
         "s: 4,000 cells in 1.50 mm², 7 s",
+        "s: warning: blurred [here]",
+        "s: warning: thick",
     ]
 
 

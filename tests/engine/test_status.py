@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -105,13 +106,24 @@ def test_the_event_log_has_messages_and_the_steps_of_a_calibration(tmp_path: Pat
     with event_log(tmp_path / "logs" / "run.json") as on_event:
         on_event(Event("message", text="connected"))
         on_event(Event("calibrating", state, step=3, steps=20))
+        on_event(Event("ended", replace(state, warnings=("blurred",))))
 
-    message, step = [json.loads(line) for line in (tmp_path / "logs" / "run.json").read_text().splitlines()]
+    message, step, ended = [json.loads(line) for line in (tmp_path / "logs" / "run.json").read_text().splitlines()]
     assert (message["event"], message["text"]) == ("message", "connected")
     assert step | {"time": ""} == {
         "time": "", "event": "calibrating", "slide": "a.svs", "slide_id": "a", "status": "running", "tiles_done": 1,
         "tiles_total": 4, "cells": 90, "mm2": 0.1235, "seconds": 3.14, "error": "", "step": 3, "steps": 20,
     }  # fmt: skip
+    assert ended["warnings"] == ["blurred"]
+
+
+def test_warnings_of_slides_are_a_column_before_the_folder(tmp_path: Path) -> None:
+    state = SlideState(Path("a.svs"), "a", tmp_path / "a", "done", warnings=("blurred", "thick"))
+    TableWriter(tmp_path, [state], ignore).write()
+
+    (row,) = read_status(tmp_path).rows
+    assert row["warnings"] == "blurred; thick"
+    assert list(row)[-2:] == ["warnings", "out"]
 
 
 def test_an_event_log_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

@@ -215,3 +215,17 @@ def test_letters_that_the_font_lacks_are_not_boxes() -> None:
     line = np.s_[80:125, 40:200]
     assert cv2.absdiff(with_micro[line], with_plain[line]).mean() < 25
     assert (with_micro[line] != with_plain[line]).any()
+
+
+def test_warnings_stand_in_lines_of_their_own_under_the_facts() -> None:
+    plain, short = draw_overview(overview()), draw_overview(overview(warnings=("blurred",)))
+    long = draw_overview(overview(warnings=("blurred", "many refused cells, " * 20)))
+
+    line = short.shape[0] - plain.shape[0]
+    assert line > 20
+    assert long.shape[0] - plain.shape[0] == line * 5
+    amber = np.abs(long.astype(int) - (176, 96, 0)).max(axis=2) < 40
+    x = np.flatnonzero(amber.any(axis=0))
+    assert x.min() >= 40
+    assert x.max() < 1560
+    assert np.array_equal(short[-200:], plain[-200:])

@@ -30,7 +30,7 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_cannot_be_read_may_be_tissue(cut: Path) -> None:
     with open_slide(cut) as slide:
-        region = find_tissue(slide, CONFIG.tissue)
+        region = find_tissue(slide, CONFIG.tissue).region
 
     assert region.polygons.covers(shapely.box(0, 1800, 2000, 2000))
     assert region.area_l0 > 0.8 * 2000**2

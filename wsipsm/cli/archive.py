@@ -113,7 +113,9 @@ def cluster(
 
 
 def _table(found: Any) -> Any:
+    from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
     left = f", about {_duration(found.seconds_left)} left" if found.seconds_left is not None else ""
     counts = ", ".join(f"{number} {name}" for name, number in sorted(found.slides.items()))
@@ -131,7 +133,9 @@ def _table(found: Any) -> Any:
         table.add_row(row["slide_id"], row["status"], *numbers, f"{row['seconds']:.0f}", row["error"])
     if len(rows) > SHOWN_ROWS:
         table.caption = f"and {len(rows) - SHOWN_ROWS} more, see slides.csv or --json"
-    return table
+    warned = [f"{row['slide_id']}: warning: {row['warnings']}" for row in rows if row["warnings"]]
+    more = [f"and {len(warned) - SHOWN_ROWS} more slides with warnings"] if len(warned) > SHOWN_ROWS else []
+    return Group(table, *map(Text, [*warned[:SHOWN_ROWS], *more]))
 
 
 def _duration(seconds: float) -> str:

@@ -134,6 +134,7 @@ def _lasting(event: Event) -> Iterator[str]:
         yield f"{event.slide.slide_id}: {event.slide.note}"
     if event.kind == "ended" and event.slide:
         yield summary(event.slide)
+        yield from (f"{event.slide.slide_id}: warning: {warning}" for warning in event.slide.warnings)
 
 
 def _bar(event: Event, pace: _Pace) -> dict[str, Any]:

@@ -23,6 +23,9 @@ class TissueConfig(Section):
 
     mpp: float = Field(default=8.0, ge=1, le=64)
     """Micrometres per pixel of the plane on which tissue is found."""
+    field_mm2: float = Field(default=1.0, ge=0)
+    """A picture of up to this area is a field of view: searched whole but for plain glass and pen, square
+    millimetres."""
     min_area_um2: float = Field(default=20_000, ge=0)
     """Smaller connected components are dropped, square micrometres."""
     max_hole_um2: float = Field(default=50_000, ge=0)

@@ -42,6 +42,8 @@ class SlideState:
         Why the slide or some of its tiles failed, on one line; else empty.
     traceback : str
         Traceback of that error.
+    warnings : tuple of str
+        What a reader of the results must know, a sentence each.
     note : str
         Why results of an earlier run are made again; else empty.
     found_done : bool
@@ -59,6 +61,7 @@ class SlideState:
     seconds: float = 0.0
     error: str = ""
     traceback: str = ""
+    warnings: tuple[str, ...] = ()
     note: str = ""
     found_done: bool = False
 

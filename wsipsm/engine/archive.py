@@ -17,7 +17,7 @@ from wsipsm.core.events import Event, Observer, SlideState
 from wsipsm.core.files import is_disk_full
 from wsipsm.engine.cluster import Failure, Stop, Task
 from wsipsm.engine.job import SlideTask
-from wsipsm.engine.reports import OutputReport, Prepared, TileReport
+from wsipsm.engine.reports import Prepared, TileReport
 from wsipsm.engine.resume import has_tiles, put_aside, remove
 from wsipsm.engine.slide_run import TILE_KINDS, SlideRun
 from wsipsm.slide.staging import Stager
@@ -77,8 +77,6 @@ class Archive:
             run.done(task, result)
             if isinstance(result, Prepared):
                 self.on_event(Event("started", run.state))
-            if isinstance(result, OutputReport) and result.warning:
-                self.said(f"{run.state.slide_id}: {result.warning}")
             self._after(run, tile=isinstance(result, TileReport))
 
     def failed(self, task: Task, failure: Failure) -> None:

@@ -20,7 +20,7 @@ def event_log(path: Path) -> Iterator[Observer]:
 
     Every line has ``time`` (UTC, ISO 8601) and ``event`` (`Event.kind`). Messages have ``text``; the others ``slide``,
     ``slide_id``, ``status``, ``tiles_done``, ``tiles_total``, ``cells``, ``mm2``, ``seconds`` and ``error``,
-    ``calibrating`` also ``step`` and ``steps``, and ``ended`` also ``note``.
+    ``calibrating`` also ``step`` and ``steps``, and ``ended`` also ``note`` and ``warnings`` (a list).
 
     Raises
     ------
@@ -48,7 +48,8 @@ def _facts(event: Event) -> dict[str, Any]:
     facts = _slide_facts(event.slide)
     if event.kind == "calibrating":
         return facts | {"step": event.step, "steps": event.steps}
-    return facts | {"note": event.slide.note} if event.kind == "ended" else facts
+    ending = {"note": event.slide.note, "warnings": event.slide.warnings}
+    return facts | ending if event.kind == "ended" else facts
 
 
 def _slide_facts(state: SlideState) -> dict[str, Any]:

@@ -140,6 +140,8 @@ class Job:
         Origin (x, y) of the GeoJSON frame in level-0 px.
     digest : str
         Hash of all that the cells depend on; empty for a plan that is not run.
+    why_empty : str
+        Why the region is empty; else empty.
     """
 
     task: SlideTask
@@ -147,6 +149,7 @@ class Job:
     region: WkbRegion
     origin_l0: tuple[int, int]
     digest: str = ""
+    why_empty: str = ""
 
     @property
     def config(self) -> Config:

@@ -103,8 +103,8 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class OutputReport:
-    """Cells written, how long it took, and what of the outputs is not as it should be."""
+    """Cells written, how long it took, and what a reader of the results must know."""
 
     cells: int
     seconds: float
-    warning: str = ""
+    warnings: tuple[str, ...] = ()

@@ -104,6 +104,7 @@ class Finished:
     cells: int
     mm2: float
     seconds: float
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +182,16 @@ def _fingerprint(task: SlideTask, record: dict[str, Any] | None) -> str:
 def _finished(record: dict[str, Any]) -> Finished | None:
     try:
         counts = record["counts"]
-        found = Finished(record["status"], counts["tiles"], counts["cells"], counts["mm2"], record["seconds"]["wall"])
+        seconds, warnings = record["seconds"]["wall"], warnings_of(record)
+        found = Finished(record["status"], counts["tiles"], counts["cells"], counts["mm2"], seconds, warnings)
     except (KeyError, TypeError):  # somebody changed it
         return None
     return found if found.status in {"done", "empty"} else None
+
+
+def warnings_of(record: dict[str, Any]) -> tuple[str, ...]:
+    """Warnings in the record of a run."""
+    return tuple(str(warning) for warning in record.get("warnings", []))
 
 
 def _why_afresh(record: dict[str, Any], fingerprint: str, task: SlideTask) -> str:

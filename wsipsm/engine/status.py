@@ -23,6 +23,8 @@ SILENT_SECONDS = 60
 UNKNOWN = "unknown"
 """Status of an incomplete row, or one without numbers where they belong: the table was edited by hand."""
 
+_NEW = ("warnings",)
+"""Columns that tables of earlier versions lack."""
 _NUMBERS = {"tiles_done": int, "tiles_total": int, "cells": int, "mm2": float, "seconds": float}
 
 
@@ -108,7 +110,7 @@ def _rows_of(table: Path) -> list[dict[str, Any]]:
     if not table.is_file():
         raise InputError(f"{table.parent}: no {table.name} here: expected the output folder of wsipsm run")
     rows = read_rows(table)
-    if not rows or (missing := [name for name in SLIDE_COLUMNS if name not in rows[0]]):
+    if not rows or (missing := [name for name in SLIDE_COLUMNS if name not in {*rows[0], *_NEW}]):
         got = f"no column {', '.join(missing)}" if rows else "no row"
         raise InputError(f"{table}: {got}: somebody changed the table; delete it, and wsipsm run writes it again")
     return rows
@@ -116,7 +118,7 @@ def _rows_of(table: Path) -> list[dict[str, Any]]:
 
 def _typed(row: dict[str, Any]) -> dict[str, Any]:
     """Row with numbers as numbers; a row that cannot be read has zeros and the status ``unknown``."""
-    texts = {name: row[name] or "" for name in SLIDE_COLUMNS}
+    texts = {name: row.get(name) or "" for name in SLIDE_COLUMNS}
     try:
         numbers = {name: kind(texts[name] or 0) for name, kind in _NUMBERS.items()}
         whole = None not in row.values() and all(map(math.isfinite, numbers.values()))

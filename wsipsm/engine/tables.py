@@ -17,7 +17,10 @@ from wsipsm.core.events import Event, Observer, SlideState
 from wsipsm.core.files import write_csv, write_json
 
 SLIDES_FILE, FAILED_FILE, RUN_FILE = "slides.csv", "failed.csv", ".wsipsm.run.json"
-SLIDE_COLUMNS = ("slide", "slide_id", "status", "tiles_done", "tiles_total", "cells", "mm2", "seconds", "error", "out")
+SLIDE_COLUMNS = (
+    *("slide", "slide_id", "status", "tiles_done", "tiles_total", "cells", "mm2", "seconds"),
+    *("error", "warnings", "out"),
+)
 FAILED_COLUMNS = ("slide", "slide_id", "error", "traceback", "out")
 
 WRITE_SECONDS = 2.0
@@ -99,8 +102,12 @@ class TableWriter:
 
 
 def _row(state: SlideState) -> dict[str, Any]:
-    numbers = {"mm2": round(state.mm2, 4), "seconds": round(state.seconds, 2)}
-    return {name: getattr(state, name) for name in (*SLIDE_COLUMNS, "traceback")} | numbers
+    changed = {
+        "mm2": round(state.mm2, 4),
+        "seconds": round(state.seconds, 2),
+        "warnings": "; ".join(state.warnings),
+    }
+    return {name: getattr(state, name) for name in (*SLIDE_COLUMNS, "traceback")} | changed
 
 
 def _now() -> str:

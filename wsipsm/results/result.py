@@ -117,7 +117,7 @@ class Result:
         if self.status == "failed":
             return (self.error,)
         counts, said = self.record["counts"], [str(warning) for warning in self.record.get("warnings", [])]
-        if self.status == "empty":
+        if self.status == "empty" and not said:
             said.append("no tissue was found: no cells")
         if failed := self.record.get("failed_tiles"):
             said.append(f"{len(failed)} of {counts['tiles']} tiles failed in part or whole: cells are missing there")

@@ -95,9 +95,9 @@ def sample_slide(slide: Slide, config: Config, *, fingerprint: str) -> tuple[Ima
             f"{slide.path}: {grid.width} x {grid.height} px at {grid.mpp:g} um/px, expected at least {smallest} each: "
             "learn from more tissue"
         )
-    region = find_tissue(slide, config.tissue)
-    if region.empty:
-        raise FitError(f"{slide.path}: no tissue found, learn from a slide with tissue")
+    tissue = find_tissue(slide, config.tissue)
+    if (region := tissue.region).empty:
+        raise FitError(f"{slide.path}: {tissue.why_empty}; learn from a slide with tissue")
     patches = read_boxes(slide, patch_boxes(region, grid, config.encoder), grid)
     rng = np.random.default_rng((config.training.seed, int(fingerprint[:16], 16)))
     return patches, read_boxes(slide, field_boxes(region, grid, config.training, rng), grid)

@@ -33,7 +33,9 @@ from wsipsm.core.maps import CHANNELS, DECISION
 from wsipsm.core.versions import versions
 from wsipsm.engine import maps as store
 from wsipsm.engine import scratch
+from wsipsm.engine.doubts import doubts
 from wsipsm.engine.job import Job, JobRef
+from wsipsm.engine.no_cells import why_no_cells
 from wsipsm.engine.reports import OutputReport, Tally
 from wsipsm.nuclei.nets.checkpoint import load_checkpoint
 from wsipsm.results.folder import replace_outputs
@@ -66,27 +68,31 @@ def assemble(ref: JobRef, tally: Tally) -> OutputReport:
                 color=TISSUE_COLOR,
                 offset_l0=qupath_origin(slide),
             )
-            warning = save_overview(
+            calibration, cells = _calibration(job), sum(classes.values())
+            warnings = why_no_cells(job, cells=cells, failed=bool(tally.failed))
+            warnings += doubts(job, calibration, written=cells, refused=refusals.counts())
+            blank = save_overview(
                 draft / "overview.png",
                 slide=slide,
                 grid=job.grid,
                 region=job.region,
                 density=density,
                 cells_in=partial(_cells_in, job, refusals),
+                warnings=warnings,
             )
-            calibration = _calibration(job)
+            warnings = (*warnings, blank) if blank else warnings
             if calibration:
                 shutil.copyfile(job.calibration_file, draft / "calibration.pt")
             seconds = time.perf_counter() - start
             record = _record(job, slide, tally, classes=classes, own_seconds=seconds)
             record["counts"]["refused"] = refusals.counts()
             record["calibration"] = calibration
-            record["warnings"] = [warning] if warning else []
+            record["warnings"] = list(warnings)
         write_json(draft / "run.json", record)
         _publish(draft, ref)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return OutputReport(sum(classes.values()), seconds, warning)
+    return OutputReport(sum(classes.values()), seconds, warnings)
 
 
 def _done_tiles(job: Job) -> list[Tile]:

@@ -16,8 +16,8 @@ from wsipsm.engine.reports import Counts, Prepared
 from wsipsm.engine.resume import make_room, require_folder
 from wsipsm.slide import Slide, qupath_origin
 from wsipsm.slide.annotations import read_regions
-from wsipsm.tissue.find import find_tissue
-from wsipsm.tissue.region import Region, region_from_roi
+from wsipsm.tissue.find import Tissue, find_tissue
+from wsipsm.tissue.region import region_from_roi
 from wsipsm.tissue.tiles import Tile, TilePlan, plan_tiles
 
 
@@ -48,16 +48,17 @@ def plan_slide(slide: Slide, task: SlideTask) -> tuple[Job, TilePlan]:
     """Job of an open slide, without a digest yet, and the tiles that its region needs."""
     config = task.config
     origin_l0 = qupath_origin(slide) if config.output.origin == "qupath" else (0, 0)
-    job = Job(task, slide.grid(config.grid.mpp), _region(slide, task), origin_l0)
+    tissue = _tissue(slide, task)
+    job = Job(task, slide.grid(config.grid.mpp), tissue.region, origin_l0, why_empty=tissue.why_empty)
     return job, plan_tiles(job.lattice, job.region, config.tiles, halo_px=job.halo_px, seed=config.encoder.seed)
 
 
-def _region(slide: Slide, task: SlideTask) -> Region:
+def _tissue(slide: Slide, task: SlideTask) -> Tissue:
     if task.roi is None:
         return find_tissue(slide, task.config.tissue)
     origin = qupath_origin(slide)  # regions are drawn in QuPath, whatever frame the cells are written in
     drawn = [shapely.affinity.translate(polygon, *origin) for polygon in read_regions(task.roi)]
-    return region_from_roi(drawn, Box(0, 0, slide.width_l0, slide.height_l0))
+    return Tissue(region_from_roi(drawn, Box(0, 0, slide.width_l0, slide.height_l0)))
 
 
 def _mapped(job: Job, plan: TilePlan) -> frozenset[Tile]:

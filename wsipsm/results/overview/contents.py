@@ -65,6 +65,8 @@ class Overview:
         Side of a bin, level-0 px.
     closeups : tuple of CloseUp
         Up to two.
+    warnings : tuple of str
+        What a reader of the results must know, under the facts.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Overview:
     counts: npt.NDArray[np.integer[Any]]
     bin_l0: float
     closeups: tuple[CloseUp, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def thumbnail_mpp(region_l0: Box, slide_l0: Box, mpp_l0: float) -> float:

@@ -62,7 +62,16 @@ class Density:
         np.add.at(self.counts, (row, col), 1)
 
 
-def save_overview(path: Path, *, slide: Slide, grid: Grid, region: Region, density: Density, cells_in: CellsIn) -> str:
+def save_overview(  # noqa: PLR0913
+    path: Path,
+    *,
+    slide: Slide,
+    grid: Grid,
+    region: Region,
+    density: Density,
+    cells_in: CellsIn,
+    warnings: tuple[str, ...] = (),
+) -> str:
     """Draw the overview of a slide and write it as PNG; a slide that cannot be read is left blank.
 
     Parameters
@@ -79,6 +88,8 @@ def save_overview(path: Path, *, slide: Slide, grid: Grid, region: Region, densi
         Counts of all cells.
     cells_in : callable
         Gives the cells of a box.
+    warnings : tuple of str
+        Written under the facts.
 
     Returns
     -------
@@ -98,6 +109,7 @@ def save_overview(path: Path, *, slide: Slide, grid: Grid, region: Region, densi
             counts=density.counts,
             bin_l0=density.bin_l0,
             closeups=_closeups(slide, grid, region, density, cells_in),
+            warnings=warnings,
         )
     )
     write_bytes(path, png(picture))

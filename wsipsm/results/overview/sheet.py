@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 
 import cv2
 import numpy as np
@@ -21,6 +22,8 @@ _TITLE_HEIGHT = 34
 _INK: Color = (28, 32, 38)
 _FAINT: Color = (105, 112, 122)
 _TISSUE: Color = (0, 130, 85)
+_AMBER: Color = (176, 96, 0)
+_WARNING_LETTERS, _WARNING_HEIGHT = 130, 29
 _LETTERS = "AB"
 
 
@@ -39,12 +42,15 @@ def draw_overview(overview: Overview) -> Image:
     """
     panel, frame = crop_panel(overview, width=_PANEL - _BAR_SPACE)
     closeups = [_magnified(closeup) for closeup in overview.closeups[:2]]
-    top = _MARGIN + 104
+    warnings = [line for warning in overview.warnings for line in textwrap.wrap(warning, _WARNING_LETTERS)]
+    top = _MARGIN + 104 + _WARNING_HEIGHT * len(warnings)
     below = top + _TITLE_HEIGHT + frame.height + _GAP
     height = below + (_TITLE_HEIGHT + max(image.shape[0] for image in closeups) if closeups else 0) + _MARGIN
     sheet = _Sheet(height)
     sheet.text((_MARGIN, _MARGIN - 8), _shortened(overview.name), size=40)
     sheet.text((_MARGIN, _MARGIN + 48), "  ·  ".join(overview.facts), size=23, color=_FAINT)
+    for number, line in enumerate(warnings):
+        sheet.text((_MARGIN, _MARGIN + 86 + _WARNING_HEIGHT * number), line, size=21, color=_AMBER)
     left, right = _MARGIN, _MARGIN + _PANEL + _GAP
     sheet.panel((left, top), _tissue_title(overview), _tissue_panel(overview, panel, frame))
     sheet.scale_bar((left, top), frame.width, frame.height, um_per_px=overview.mpp_l0 / frame.scale)

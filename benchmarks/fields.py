@@ -1,0 +1,151 @@
+"""Fields that nobody picked, through the product: ``python -m benchmarks.fields --data ../shared/data``.
+
+Every labelled H&E field goes through ``wsipsm run`` and ``wsipsm evaluate`` with shipped models; so does each cut to its
+middle of 256 px, and the CMU slide, whose places without nuclei and marked nuclei are counted. Ten lines of
+scikit-image stand in the same table. Labels score and do nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import shapely
+from scipy.stats import rankdata
+from skimage.io import imread, imsave
+
+from benchmarks.psm_monuseg import baseline
+from tests.helpers.slidegen import read_rgb
+from wsipsm.evaluation import score_labels
+from wsipsm.results.result import Result
+
+WSIPSM = [sys.executable, "-c", "from wsipsm.cli.main import main; main()"]
+SETS = ("tnbc", "cryonuseg", "monuseg")
+MPP = ["--slide-mpp", "0.25"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="passed on to wsipsm run")
+    parser.add_argument("--checkpoint", type=Path, help="segmenter instead of the shipped one")
+    parser.add_argument("--keep", type=Path, help="folder that keeps the results")
+    parser.add_argument("--sets", nargs="+", default=list(SETS))
+    options = parser.parse_args()
+    extra = [word for setting in options.set for word in ("--set", setting)]
+    extra += ["--checkpoint", str(options.checkpoint)] if options.checkpoint else []
+    with tempfile.TemporaryDirectory() as name:
+        folder = options.keep or Path(name)
+        print("| | AJI / PQ / pixel F1 | ten lines | AUC | top fifth right | bottom fifth right | middles without cells |")
+        print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
+        for one in options.sets:
+            report_set(options.data / one, folder / one, extra)
+        report_cmu(options.data / "slides", folder / "cmu", extra)
+
+
+def run(slides: Path, out: Path, *options: str) -> None:
+    subprocess.run([*WSIPSM, "run", str(slides), "-o", str(out), *options], check=False, capture_output=True)
+
+
+def report_set(data: Path, out: Path, extra: list[str]) -> None:
+    """One row, and one more for the 7 images of MoNuSeg that chose nothing."""
+    files = sorted((data / "images").iterdir())
+    run(data / "images", out / "whole", *MPP, *extra)
+    truths = {file.stem: imread(data / "labels" / f"{file.stem}.png").astype(np.int64) for file in files}
+    found = {file.stem: Labelled(out / "whole" / file.stem, truths[file.stem].shape) for file in files}
+    empty = middles_without_cells(files, out, extra) if data.name != "monuseg" else "-"
+    ours = {name: score_labels(truth, found[name].labels) for name, truth in truths.items()}
+    ten = {file.stem: score_labels(truths[file.stem], baseline(read_rgb(file))) for file in files}
+    groups = {data.name: files}
+    if data.name == "monuseg":
+        groups["the 7 .png of it"] = [file for file in files if file.suffix == ".png"]
+    for title, group in groups.items():
+        names = [file.stem for file in group]
+        right = np.concatenate([found[name].right(truths[name]) for name in names])
+        confidence = np.concatenate([found[name].confidence for name in names])
+        top, bottom = fifths(right, confidence)
+        print(
+            f"| {title} | {means([ours[n] for n in names])} | {means([ten[n] for n in names])} | "
+            f"{auc(right, confidence):.3f} | {top:.2f} | {bottom:.2f} | {empty} |",
+            flush=True,
+        )
+
+
+class Labelled:
+    """Labels of a result at the resolution of the truth, and the confidence of each."""
+
+    def __init__(self, folder: Path, shape: tuple[int, ...]) -> None:
+        self.labels, self.confidence = np.zeros(shape, np.int64), np.zeros(0)
+        if not (folder / "cells.parquet").exists():
+            return
+        table = geopandas.read_parquet(folder / "cells.parquet")
+        grid = np.asarray(Result(folder).labels)
+        index = [((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(shape, grid.shape, strict=True)]
+        number = np.zeros(int(grid.max(initial=0)) + 1, np.int64)
+        number[table["label"].to_numpy()] = np.arange(1, len(table) + 1)
+        self.labels = number[grid[np.ix_(*index)]]
+        self.confidence = table["confidence"].to_numpy()
+
+    def right(self, truth: np.ndarray) -> np.ndarray:
+        """Which cells share more than half of their union with a true nucleus."""
+        truth = np.unique(np.append(truth.ravel(), 0), return_inverse=True)[1][:-1]
+        n, m = len(self.confidence) + 1, int(truth.max()) + 1
+        table = np.bincount(self.labels.ravel() * m + truth, minlength=n * m).reshape(n, m)
+        union = table.sum(1)[:, None] + table.sum(0)[None] - table
+        return np.asarray((table / np.maximum(union, 1))[1:, 1:].max(axis=1, initial=0) > 0.5)
+
+
+def middles_without_cells(files: list[Path], out: Path, extra: list[str]) -> str:
+    """How many fields have no cell in their middle of 256 px."""
+    middles = out / "middles"
+    middles.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        image = read_rgb(file)
+        y, x = (side // 2 - 128 for side in image.shape[:2])
+        imsave(middles / f"{file.stem}.png", image[y : y + 256, x : x + 256], check_contrast=False)
+    run(middles, out / "of-middles", *MPP, *extra)
+    cells = [json.loads((out / "of-middles" / f.stem / "run.json").read_bytes())["counts"]["cells"] for f in files]
+    return f"{sum(not count for count in cells)} of {len(files)}"
+
+
+def report_cmu(slides: Path, out: Path, extra: list[str]) -> None:
+    """False cells in places without nuclei, marked nuclei found, cells elsewhere."""
+    run(slides / "CMU-1-Small-Region.svs", out, *extra)
+    outlines = geopandas.read_parquet(out / "CMU-1-Small-Region" / "cells.parquet").geometry.to_numpy()
+    free, nuclei = (
+        shapely.union_all([shapely.geometry.shape(f["geometry"]) for f in json.loads(path.read_bytes())["features"]])
+        for path in (slides / f"CMU-1-Small-Region.{name}.geojson" for name in ("nucleus_free", "nuclei"))
+    )
+    false = int(shapely.contains(free, shapely.centroid(outlines)).sum())
+    marked = shapely.get_parts(nuclei)
+    hit = len(np.unique(shapely.STRtree(outlines).query(marked, predicate="intersects")[0]))
+    mm2 = free.area * 0.499**2 / 1e6
+    print(
+        f"\nCMU-1-Small-Region: {false / mm2:,.0f} cells/mm2 in {mm2:.3f} mm2 without nuclei, {hit} of {len(marked)} "
+        f"marked nuclei found, {len(outlines) - false:,} cells elsewhere"
+    )
+
+
+def means(scores: list) -> str:
+    return " / ".join(f"{np.mean([getattr(s, key) for s in scores]):.3f}" for key in ("aji", "pq", "pixel_dice"))
+
+
+def auc(right: np.ndarray, confidence: np.ndarray) -> float:
+    ranks, n = rankdata(confidence)[right], int(right.sum())
+    return (ranks.sum() - n * (n + 1) / 2) / max(1, n * (len(right) - n))
+
+
+def fifths(right: np.ndarray, confidence: np.ndarray) -> tuple[float, float]:
+    """Share of right cells in the most and the least confident fifth."""
+    order, count = np.argsort(confidence, kind="stable"), max(1, len(right) // 5)
+    return float(right[order[-count:]].mean()), float(right[order[:count]].mean())
+
+
+if __name__ == "__main__":
+    main()

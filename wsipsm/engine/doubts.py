@@ -1,0 +1,63 @@
+"""What in a slide's results a reader should doubt, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wsipsm.engine.job import Job
+from wsipsm.nuclei.levels import LEAST_CELLS
+from wsipsm.stain.normalise import FOREIGN_SHARE
+
+MANY_SHARE, MANY_CELLS = 0.3, 50
+"""Share of all cells, and number, from which on refused cells are many."""
+
+
+def doubts(job: Job, calibration: Mapping[str, Any], *, written: int, refused: Mapping[str, int]) -> tuple[str, ...]:
+    """Warnings of a slide on which cells were sought.
+
+    Parameters
+    ----------
+    job : Job
+        Its job.
+    calibration : dict
+        Constants of the slide, as in ``run.json``; empty where there was no tissue.
+    written : int
+        Cells that are written.
+    refused : dict
+        Refused cells by reason.
+    """
+    found = (_of_stain(job, calibration), _of_levels(job, calibration), _of_refused(job, written, refused))
+    return tuple(text for text in found if text)
+
+
+def _of_stain(job: Job, calibration: Mapping[str, Any]) -> str:
+    share = calibration.get("stats", {}).get("foreign_colour", 0.0)
+    if job.config.recognizer.stain != "he" or share <= FOREIGN_SHARE:
+        return ""
+    return (
+        f"{share:.0%} of the stained tissue has a colour that haematoxylin and eosin do not give, brown or yellow (more "
+        f"than {FOREIGN_SHARE:.0%} is unusual): for another stain use --set recognizer.stain=unknown"
+    )
+
+
+def _of_levels(job: Job, calibration: Mapping[str, Any]) -> str:
+    levels = calibration.get("levels")
+    if levels is None or levels["cells"] >= LEAST_CELLS:
+        return ""
+    return (
+        f"only {levels['cells']} clear nuclei were seen to calibrate on, {LEAST_CELLS} are needed: the slide is pale, "
+        f"out of focus or poor in nuclei, or {job.grid.mpp / job.grid.downsample:.3g} µm/px is wrong (--slide-mpp)"
+    )
+
+
+def _of_refused(job: Job, written: int, refused: Mapping[str, int]) -> str:
+    many = sum(refused.values())
+    total = many + (0 if job.config.cells.keep_doubtful else written)
+    if many < max(MANY_CELLS, MANY_SHARE * total):
+        return ""
+    reasons = " and ".join(f"{count:,} of {reason.replace('_', ' ')}" for reason, count in refused.items() if count)
+    return (
+        f"{many:,} of {max(total, many):,} cells were refused ({reasons}): keratin, debris, folds, dye or blur; "
+        "--keep-doubtful writes them, with the class Doubtful"
+    )
