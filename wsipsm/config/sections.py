@@ -199,8 +199,8 @@ class CellsConfig(Section):
 
     min_area_um2: float = Field(default=6, ge=0)
     """Smaller cells are dropped, square micrometres."""
-    outline_tolerance_px: float = Field(default=0.2, ge=0, le=4)
-    """Most by which outlines are simplified, grid pixels; 0 keeps every pixel corner."""
+    outline_tolerance_px: float = Field(default=0.15, ge=0, le=4)
+    """Most by which smoothed outlines are simplified, grid pixels; 0 keeps every pixel corner, unsmoothed."""
 
 
 class OutputConfig(Section):
