@@ -22,6 +22,9 @@ class ClassScheme:
 
 
 CLASSES = ClassScheme(
-    names=("Nucleus", "Positive", "Negative"),
-    colors=((60, 140, 255), (200, 60, 50), (60, 90, 200)),
+    names=("Nucleus", "Positive", "Negative", "Doubtful"),
+    colors=((60, 140, 255), (200, 60, 50), (60, 90, 200), (230, 160, 0)),
 )
+
+DOUBTFUL = CLASSES.names.index("Doubtful")
+"""Class of what was found but is refused as no nucleus."""
