@@ -16,7 +16,7 @@ from skimage.draw import disk
 from skimage.measure import label, regionprops
 from skimage.morphology import convex_hull_image
 
-from wsipsm.cells import outlines
+from wsipsm.cells import outlines, smoothing
 from wsipsm.cells.measure import Measured, measure_cells
 from wsipsm.cells.measurements import COLUMNS
 from wsipsm.cells.regions import largest_components
@@ -63,7 +63,7 @@ def test_a_block_of_pixels_has_the_area_of_its_pixels() -> None:
     labels = np.zeros((10, 12), np.int32)
     labels[2:5, 3:9] = 1
 
-    cells = measure(labels).cells
+    cells = measure(labels, EVERY_PIXEL).cells
 
     assert cells.polygons()[0].equals(shapely.box(3, 2, 9, 5))
     assert shapely.area(cells.polygons()[0]) == 18
@@ -88,7 +88,7 @@ def test_holes_are_filled_and_the_cell_in_the_hole_keeps_its_own_outline() -> No
     labels[1:4, 1:4] = 0
     labels[2, 2] = 2
 
-    measured = measure(labels)
+    measured = measure(labels, EVERY_PIXEL)
 
     assert shapely.area(measured.cells.polygons()).tolist() == [25.0, 1.0]
     assert measured.cells.columns["area_um2"].tolist() == [16 * 0.25, 0.25]
@@ -100,7 +100,7 @@ def test_of_several_parts_the_largest_is_kept_and_the_cut_is_counted() -> None:
     labels[2:5, 4:9] = 1
     labels[5, 0] = 2
 
-    measured = measure(labels)
+    measured = measure(labels, EVERY_PIXEL)
 
     assert measured.cells.polygons()[0].equals(shapely.box(4, 2, 9, 5))
     assert measured.cells.anchor.tolist() == [0, 50], "the anchor stays that of the whole label"
@@ -193,6 +193,52 @@ def test_the_outline_of_a_disk_keeps_its_area_and_length_with_few_vertices() -> 
     assert len(cells.vertices_l0) <= 32
 
 
+def test_an_outline_encloses_the_area_of_its_pixels_and_their_holes() -> None:
+    components = largest_components(blobs(), np.ones(blobs().max(), bool))
+    corners = outlines.trace(components.labels, components.first)
+
+    smooth = smoothing.smooth(corners, tolerance_px=0.15)
+    written, _, _ = outlines.to_legal(smooth, corners, downsample=2.0)
+
+    pixels = shapely.area(corners.polygons())
+    assert len(pixels) > 50
+    np.testing.assert_allclose(shapely.area(smooth.polygons()), pixels, rtol=1e-9)
+    large = pixels >= 24
+    np.testing.assert_allclose(shapely.area(written.polygons())[large] / 4, pixels[large], rtol=0.015)
+
+
+def test_an_outline_has_no_stairs() -> None:
+    labels = np.zeros((60, 60), np.int32)
+    y, x = np.mgrid[:60, :60] - 29.7
+    labels[((0.9 * x + 0.44 * y) / 16) ** 2 + ((0.9 * y - 0.44 * x) / 9) ** 2 < 1] = 1
+
+    drawn, stairs = (measure(labels, config, downsample=4.0).cells for config in (ANY_SIZE, EVERY_PIXEL))
+
+    assert sharpest_turn(stairs.vertices_l0) == pytest.approx(90)
+    assert sharpest_turn(drawn.vertices_l0) < 45
+    assert drawn.columns["perimeter_um"] < 0.85 * stairs.columns["perimeter_um"]
+    assert shapely.hausdorff_distance(drawn.polygons()[0], stairs.polygons()[0]) < 4 * 1.0
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 2), (1, 4), (2, 3)])
+def test_a_cell_of_a_few_pixels_keeps_their_corners(shape: tuple[int, int]) -> None:
+    labels = np.zeros((6, 6), np.int32)
+    labels[1 : 1 + shape[0], 1 : 1 + shape[1]] = 1
+
+    assert measure(labels).cells.polygons()[0].equals(shapely.box(1, 1, 1 + shape[1], 1 + shape[0]))
+
+
+@settings(max_examples=100, deadline=None)
+@given(hnp.arrays(np.int32, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 2)))
+def test_smoothing_moves_no_cell_and_loses_none(labels: npt.NDArray[np.int32]) -> None:
+    measured, exact = measure(labels, downsample=2.0), measure(labels, EVERY_PIXEL, downsample=2.0)
+
+    assert measured.dropped == 0
+    assert measured.cells.anchor.tolist() == exact.cells.anchor.tolist()
+    far = shapely.hausdorff_distance(measured.cells.polygons(), exact.cells.polygons())
+    assert (far < 2 * 3).all()
+
+
 def test_a_cell_is_the_same_to_the_bit_in_every_window() -> None:
     labels = blobs(400, seed=3)
     height, width = labels.shape
@@ -283,6 +329,12 @@ def test_the_traced_ring_is_the_filled_largest_part(labels: npt.NDArray[np.int32
         squares = [shapely.box(x, y, x + 1, y + 1) for y, x in np.argwhere(largest)]
         assert polygon.is_valid
         assert polygon.equals(shapely.union_all(squares))
+
+
+def sharpest_turn(ring: npt.NDArray[np.float64]) -> float:
+    """Largest angle between neighbouring sides of a closed ring, degrees."""
+    sides = np.diff(ring, axis=0) @ np.array([1, 1j])
+    return float(np.degrees(np.abs(np.angle(sides / np.roll(sides, 1)))).max())
 
 
 def assert_equal(one: Cells, other: Cells) -> None:

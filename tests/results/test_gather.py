@@ -8,9 +8,10 @@ import numpy as np
 import shapely
 from PIL import Image
 
+from wsipsm.cells.classes import CLASSES, DOUBTFUL
 from wsipsm.cells.measurements import COLUMNS
 from wsipsm.cells.table import Cells
-from wsipsm.core.geometry import Box
+from wsipsm.core.geometry import Box, Grid
 from wsipsm.results.draw import CELL_COLOR
 from wsipsm.results.overview.gather import Density, save_overview
 from wsipsm.slide import open_slide
@@ -19,7 +20,7 @@ from wsipsm.tissue.region import Region
 WHOLE = Region(shapely.MultiPolygon([shapely.box(0, 0, 1000, 800)]))
 
 
-def squares(*corners: tuple[int, int]) -> Cells:
+def squares(*corners: tuple[int, int], class_: int = 0) -> Cells:
     """Cells of 20 x 20 level-0 px by their upper left corners."""
     rings = [np.asarray(shapely.box(x, y, x + 20, y + 20).exterior.coords) for x, y in corners]
     return Cells(
@@ -28,7 +29,7 @@ def squares(*corners: tuple[int, int]) -> Cells:
         ring_offsets=np.arange(len(corners) + 1) * 5,
         centroid_l0=np.reshape(corners, (-1, 2)) + 10.0,
         columns={name: np.ones(len(corners), np.float32) for name in COLUMNS},
-        class_=np.zeros(len(corners), np.uint8),
+        class_=np.full(len(corners), class_, np.uint8),
     )
 
 
@@ -61,6 +62,36 @@ def test_close_ups_show_the_cells_that_they_hold_and_no_others(tmp_path: Path) -
     shown = (both == CELL_COLOR).all(axis=2).sum() / (alone == CELL_COLOR).all(axis=2).sum()
     assert (alone == CELL_COLOR).all(axis=2).sum() > 300
     assert 1 <= shown < 3
+
+
+def test_doubtful_cells_are_drawn_in_their_colour_in_a_close_up_of_their_own(tmp_path: Path) -> None:
+    near = squares((100, 100), (150, 110))
+    heap = [(800 + 30 * (i % 4), 600 + 30 * (i // 4)) for i in range(12)]
+
+    _, asked_few = picture_of(tmp_path, near, squares(*heap[:9], class_=DOUBTFUL))
+    many, asked_many = picture_of(tmp_path, near, squares(*heap, class_=DOUBTFUL))
+
+    color = CLASSES.colors[DOUBTFUL]
+    assert len(asked_many) == len(asked_few) + 1
+    assert (many == color).all(axis=2).sum() > 300
+    assert (many == CELL_COLOR).all(axis=2).any()
+    alone, asked = picture_of(tmp_path, squares(*heap, class_=DOUBTFUL))
+    assert len(asked) == 1
+    assert (alone == color).all(axis=2).sum() > 300
+
+
+def test_doubtful_cells_are_counted_apart() -> None:
+    density = Density.over(Grid(500, 400, 2.0, 0.5))
+    cells = squares((100, 100), (110, 100))
+    cells.columns["confidence"][:] = 0.25, 0.5
+
+    density.add(cells)
+    density.add(squares((100, 100), (900, 700), class_=DOUBTFUL))
+
+    assert density.counts.sum() == density.counts[0, 0] == 2
+    assert density.confidence.sum() == density.confidence[0, 0] == 0.75
+    assert density.doubtful.sum() == 2
+    assert density.doubtful[0, 0] == 1
 
 
 def test_without_cells_none_are_asked_for(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from wsipsm.core.geometry import Box, Image
 from wsipsm.results.draw import fill
-from wsipsm.results.overview import CloseUp, Overview, draw_overview, pick_closeups, thumbnail_mpp
+from wsipsm.results.overview import Bins, CloseUp, Overview, draw_overview, pick_closeups, thumbnail_mpp
 from wsipsm.results.overview.maps import crop_panel, density_per_mm2, nice_number, on_panel
 
 PLANE = Box(0, 0, 1000, 800)
@@ -48,17 +48,67 @@ def coloured(image: Image) -> int:
     return int((np.ptp(image.astype(int), axis=2) > 60).sum())
 
 
+def pick(
+    counts: np.ndarray, *, bin_px: float = 100, side_px: int = 100, plane: Box = PLANE, **planes: np.ndarray
+) -> dict[str, Box]:
+    """Close-ups where nothing is doubtful, the region is everywhere and all confidences are 1, unless given."""
+    usual = {"confidence": counts, "doubtful": np.zeros_like(counts), "covered": np.ones(counts.shape)}
+    return pick_closeups(Bins(counts, **(usual | planes)), bin_px=bin_px, side_px=side_px, plane=plane)
+
+
 def test_the_densest_and_the_median_place_are_picked() -> None:
     counts = np.zeros((8, 10), int)
-    counts[1:3, 1:3] = 9
-    counts[5, 2], counts[6, 7], counts[3, 8] = 4, 5, 6
+    counts[1, 1:3] = 9
+    counts[5, 2], counts[6, 7], counts[3, 8], counts[7, 9], counts[4, 4] = 4, 5, 6, 7, 8
 
-    densest, typical = pick_closeups(counts, bin_px=100, side_px=100, plane=PLANE)
+    boxes = pick(counts)
 
-    assert densest == Box(100, 100, 200, 200)
-    assert typical == Box(800, 300, 900, 400) or counts[typical.y0 // 100, typical.x0 // 100] == np.median(
-        counts[counts > 0]
-    )
+    assert boxes == {"Densest place": Box(100, 100, 200, 200), "Typical place": Box(900, 700, 1000, 800)}
+    assert np.median(counts[counts > 0]) == 7
+
+
+def test_the_typical_place_lies_inside_the_region_where_there_is_one() -> None:
+    counts, covered = np.full((8, 10), 5), np.ones((8, 10))
+    counts[0, 0] = 50
+    counts[2:7, 2:9] = 9
+    counts[2, 2], counts[6, 8] = 40, 1
+    covered[:2], covered[:, :2] = 0, 0.5
+
+    typical = pick(counts, covered=covered)["Typical place"]
+    at_the_rim = pick(np.where(covered < 1, counts, 0), covered=covered)["Typical place"]
+
+    assert typical.intersect(Box(300, 300, 1000, 800)) == typical
+    assert counts[typical.y0 // 100, typical.x0 // 100] == 9
+    assert at_the_rim.x0 < 200 or at_the_rim.y0 < 200
+
+
+def test_the_typical_place_has_the_median_confidence() -> None:
+    counts = np.full((8, 10), 10)
+    confidence = np.full((8, 10), 9.0)
+    confidence[:, 5:] = 3.0
+    confidence[6, 4:6] = 6.0
+    counts[0, 0] = 11
+
+    assert pick(counts, confidence=confidence)["Typical place"] == Box(400, 600, 500, 700)
+
+
+def test_the_typical_place_is_free_of_doubtful_cells_where_half_of_the_places_are() -> None:
+    counts, doubtful = np.full((8, 10), 10), np.zeros((8, 10), int)
+    counts[0, 0] = 11
+    doubtful[2:6, 2:8] = 4
+
+    typical = pick(counts, doubtful=doubtful)["Typical place"]
+
+    assert doubtful[typical.y0 // 100, typical.x0 // 100] == 0
+
+
+def test_the_most_doubtful_place_needs_ten_cells_in_one_close_up() -> None:
+    counts, doubtful = np.zeros((8, 10), int), np.zeros((8, 10), int)
+    doubtful[4, 6], doubtful[0, 0] = 10, 9
+
+    assert list(pick(counts, doubtful=doubtful).values()) == [Box(600, 400, 700, 500)]
+    assert pick(counts, doubtful=np.minimum(doubtful, 9)) == {}
+    assert len(pick(counts + 1, doubtful=doubtful)) == 3
 
 
 def test_a_close_up_larger_than_a_bin_sums_its_bins() -> None:
@@ -66,30 +116,37 @@ def test_a_close_up_larger_than_a_bin_sums_its_bins() -> None:
     counts[0, 0] = 10
     counts[4:6, 4:6] = 3
 
-    boxes = pick_closeups(counts, bin_px=100, side_px=200, plane=PLANE)
-
-    assert boxes[0] == Box(400, 400, 600, 600)
+    assert pick(counts, side_px=200)["Densest place"] == Box(400, 400, 600, 600)
 
 
 def test_without_cells_there_is_no_close_up_and_with_one_place_one() -> None:
-    assert pick_closeups(np.zeros((3, 3), int), bin_px=64, side_px=256, plane=PLANE) == []
-    assert pick_closeups(np.ones((1, 1), int), bin_px=64, side_px=256, plane=Box(0, 0, 60, 50)) == [Box(0, 0, 60, 50)]
+    assert pick(np.zeros((3, 3), int)) == {}
+    assert list(pick(np.ones((1, 1), int), plane=Box(0, 0, 60, 50)).values()) == [Box(0, 0, 60, 50)]
 
 
 @given(
     counts=arrays(np.int64, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 5)),
+    doubtful=st.integers(0, 6),
+    inside=st.integers(0, 12),
     side_px=st.integers(16, 400),
 )
-def test_close_ups_lie_in_the_plane_and_the_first_holds_the_most(counts: np.ndarray, side_px: int) -> None:
+def test_close_ups_lie_in_the_plane_and_the_first_holds_the_most(
+    counts: np.ndarray, doubtful: int, inside: int, side_px: int
+) -> None:
     plane = Box(0, 0, counts.shape[1] * 64 - 7, counts.shape[0] * 64 - 30)
+    covered = np.ones(counts.shape)
+    covered[inside:] = 0
 
-    boxes = pick_closeups(counts, bin_px=64, side_px=side_px, plane=plane)
+    boxes = list(
+        pick(
+            counts, bin_px=64, side_px=side_px, plane=plane, doubtful=np.roll(counts, 1) * doubtful, covered=covered
+        ).values()
+    )
 
-    assert boxes == pick_closeups(counts, bin_px=64, side_px=side_px, plane=plane)
-    assert len(boxes) == len(set(boxes)) <= 2
+    assert len(boxes) == len(set(boxes)) <= 3
     assert all(box.intersect(plane) == box and not box.empty for box in boxes)
     bins = max(1, round(side_px / 64))
-    if boxes and bins == 1:
+    if counts.any() and bins == 1:
         assert counts.max() in counts[boxes[0].y0 // 64 :, boxes[0].x0 // 64 :][:2, :2]
 
 
@@ -173,6 +230,19 @@ def test_each_outline_takes_its_own_colour() -> None:
     picture = draw_overview(overview(closeups=(closeup,)))
 
     assert (picture == (255, 0, 0)).all(axis=2).sum() > 50
+
+
+def test_three_close_ups_stand_side_by_side() -> None:
+    colors = (255, 0, 0), (0, 0, 255), (230, 160, 0)
+    place = overview().closeups[0]
+    three = tuple(dataclasses.replace(place, colors=(color,)) for color in colors)
+
+    picture = draw_overview(overview(closeups=three))
+
+    columns = [np.nonzero((picture == color).all(axis=2))[1] for color in colors]
+    assert all(len(column) > 50 for column in columns)
+    assert [int(column.mean() // (1600 / 3)) for column in columns] == [0, 1, 2]
+    assert picture.shape[0] < draw_overview(overview()).shape[0]
 
 
 def test_a_slide_without_cells_or_tissue_gives_a_picture_that_is_plain() -> None:

@@ -14,6 +14,7 @@ from wsipsm.cells.confidence import confidences
 from wsipsm.cells.measurements import COLUMNS
 from wsipsm.cells.outlines import Rings
 from wsipsm.cells.regions import Components, largest_components
+from wsipsm.cells.smoothing import smooth
 from wsipsm.cells.table import Cells
 from wsipsm.config import CellsConfig
 from wsipsm.core.geometry import Box, Grid, Labels, Mask
@@ -31,7 +32,7 @@ class Measured:
     ellipse_fills : (N,) float32
         Share of its moment ellipse that each fills; what neighbourhoods are judged by.
     unsimplified : int
-        Outlines that simplification would have made invalid, kept with all their vertices.
+        Outlines that smoothing would have made invalid, kept along their pixel corners.
     dropped : int
         Cells left out because no valid outline exists at 1 decimal of a level-0 pixel.
     """
@@ -78,7 +79,7 @@ def measure_cells(
     """
     components = largest_components(labels, keep).drop_smaller(config.min_area_um2 / grid.mpp**2)
     exact = outlines.trace(components.labels, components.first).shifted(window.x0, window.y0)
-    slim = outlines.simplify(exact, tolerance_px=config.outline_tolerance_px)
+    slim = smooth(exact, tolerance_px=config.outline_tolerance_px)
     legal, replaced, illegal = outlines.to_legal(slim, exact, downsample=grid.downsample)
     anchor_y, anchor_x = np.divmod(components.anchor, labels.shape[1])
     anchor = (anchor_y + window.y0) * grid.width + anchor_x + window.x0

@@ -110,39 +110,15 @@ def trace(labels: Labels, first: npt.NDArray[np.int64]) -> Rings:
     return Rings(np.stack([at % stride - 1, at // stride - 1], axis=1), offsets)
 
 
-def simplify(rings: Rings, *, tolerance_px: float) -> Rings:
-    """Rings with fewer vertices.
-
-    Stairs become slopes, then Douglas-Peucker drops what is nearer to the outline than the tolerance. Each ring is
-    treated in its own frame from its first vertex on, so the result does not depend on where in a window it lies. A
-    ring may cross itself afterwards.
-
-    Parameters
-    ----------
-    rings : Rings
-        Traced rings.
-    tolerance_px : float
-        Pixels of the rings' frame; 0 keeps the rings as they are.
-    """
-    if tolerance_px == 0 or len(rings) == 0:
-        return rings
-    origin = rings.vertices[rings.offsets[:-1]]
-    slopes = _slopes(Rings(rings.vertices - np.repeat(origin, rings.lengths, axis=0), rings.offsets))
-    lines = shapely.from_ragged_array(shapely.GeometryType.LINESTRING, slopes.vertices, (slopes.offsets,))
-    _, vertices, (offsets,) = shapely.to_ragged_array(shapely.simplify(lines, tolerance_px, preserve_topology=False))
-    starts = np.asarray(offsets, np.int64)
-    return Rings(vertices + np.repeat(origin, np.diff(starts), axis=0), starts)
-
-
 def to_legal(rings: Rings, spare: Rings, *, downsample: float) -> tuple[Rings, Mask, Mask]:
     """Rings in level-0 pixels as QuPath accepts them: rounded to 1 decimal and valid after that.
 
     Parameters
     ----------
     rings : Rings
-        Simplified rings in grid pixels.
+        Smoothed rings in grid pixels.
     spare : Rings
-        The same cells unsimplified, used where the simplified ring is not legal.
+        The same cells along their pixel corners, used where the smoothed ring is not legal.
     downsample : float
         Level-0 pixels per grid pixel.
 
@@ -162,9 +138,7 @@ def to_legal(rings: Rings, spare: Rings, *, downsample: float) -> tuple[Rings, M
     illegal = replaced.copy()
     unsimplified = _scale(spare.take(replaced), downsample)
     illegal[replaced] = ~are_legal(unsimplified)
-    order = np.arange(len(legal))
-    order[replaced] = len(legal) + np.arange(len(unsimplified))
-    return concatenate([legal, unsimplified]).take(order), replaced, illegal
+    return replace(legal, unsimplified, replaced), replaced, illegal
 
 
 def are_legal(rings: Rings) -> Mask:
@@ -198,6 +172,15 @@ def concatenate(parts: list[Rings]) -> Rings:
     return Rings(np.concatenate([np.empty((0, 2)), *(rings.vertices for rings in parts)]), np.cumsum(lengths))
 
 
+def replace(rings: Rings, spare: Rings, where: Mask) -> Rings:
+    """Rings with the spare ones at the places (N,) where they are wanted."""
+    if not where.any():
+        return rings
+    order = np.arange(len(rings))
+    order[where] = len(rings) + np.arange(len(spare))
+    return concatenate([rings, spare]).take(order)
+
+
 def _survive_snapping(polygons: npt.NDArray[np.object_]) -> Mask:
     try:
         snapped = shapely.set_precision(polygons, QUPATH_PRECISION, mode="valid_output")
@@ -208,27 +191,6 @@ def _survive_snapping(polygons: npt.NDArray[np.object_]) -> Mask:
         return np.concatenate([_survive_snapping(polygons[i : i + 1]) for i in range(len(polygons))])
     kept: Mask = (shapely.get_type_id(snapped) == shapely.GeometryType.POLYGON) & ~shapely.is_empty(snapped)
     return kept
-
-
-def _slopes(rings: Rings) -> Rings:
-    """Traced rings with slopes for stairs; what juts out or in, as any corner of a block, stays.
-
-    A straight run whose ends turn opposite ways is a step of a stair: its ends move inwards, by 1 px at most and to the
-    middle of a short run. Two cells that share a border move it alike.
-    """
-    end = np.arange(1, len(rings.vertices) + 1)
-    last = rings.offsets[1:] - 1
-    end[last] = rings.offsets[:-1] + 1  # the repeated last vertex stands for the first, so it runs to the second
-    run = rings.vertices[end] - rings.vertices
-    length = np.abs(run).sum(axis=1)
-    before = np.arange(-1, len(run) - 1)
-    before[rings.offsets[:-1]] = last - 1
-    turn = np.sign(run[before, 0] * run[:, 1] - run[before, 1] * run[:, 0])
-    step = turn != turn[end]
-    inwards = np.where(step, np.minimum(length / 2, 1.0), 0.0)[:, None] * (run / length[:, None])
-    points = np.stack([rings.vertices + inwards, rings.vertices[end] - inwards], axis=1)
-    points[last, 1] = points[last, 0]
-    return _merge(Rings(points.reshape(-1, 2), 2 * rings.offsets))
 
 
 def _scale(rings: Rings, downsample: float) -> Rings:

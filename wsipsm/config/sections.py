@@ -213,8 +213,8 @@ class CellsConfig(Section):
     keratin, debris, dye and folds break up into pieces of any shape."""
     keep_doubtful: bool = False
     """Write refused cells too, with the class Doubtful."""
-    outline_tolerance_px: float = Field(default=0.2, ge=0, le=4)
-    """Most by which outlines are simplified, grid pixels; 0 keeps every pixel corner."""
+    outline_tolerance_px: float = Field(default=0.15, ge=0, le=4)
+    """Most by which smoothed outlines are simplified, grid pixels; 0 keeps every pixel corner, unsmoothed."""
 
 
 class OutputConfig(Section):

@@ -6,8 +6,8 @@ cells. It is drawn from a thumbnail, a coarse histogram and small crops, whateve
 
 from __future__ import annotations
 
-from wsipsm.results.overview.closeups import pick_closeups
+from wsipsm.results.overview.closeups import Bins, pick_closeups
 from wsipsm.results.overview.contents import CloseUp, Overview, thumbnail_mpp
 from wsipsm.results.overview.sheet import draw_overview
 
-__all__ = ["CloseUp", "Overview", "draw_overview", "pick_closeups", "thumbnail_mpp"]
+__all__ = ["Bins", "CloseUp", "Overview", "draw_overview", "pick_closeups", "thumbnail_mpp"]

@@ -60,11 +60,11 @@ class Overview:
     region : shapely.MultiPolygon
         Where cells were searched, level-0 px.
     counts : (rows, cols) int
-        Number of cells in square bins; bin (0, 0) starts at level-0 (0, 0).
+        Number of cells, without doubtful ones, in square bins; bin (0, 0) starts at level-0 (0, 0).
     bin_l0 : float
         Side of a bin, level-0 px.
     closeups : tuple of CloseUp
-        Up to two.
+        Up to three.
     warnings : tuple of str
         What a reader of the results must know, under the facts.
     """

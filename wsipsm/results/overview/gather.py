@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from wsipsm.cells.classes import CLASSES, DOUBTFUL
 from wsipsm.cells.table import Cells
 from wsipsm.core.errors import UnreadableSlideError
 from wsipsm.core.files import write_bytes
 from wsipsm.core.geometry import Box, Grid
-from wsipsm.results.draw import Points, png
-from wsipsm.results.overview.closeups import pick_closeups
+from wsipsm.results.draw import CELL_COLOR, Color, Points, png
+from wsipsm.results.overview.closeups import Bins, pick_closeups
 from wsipsm.results.overview.contents import CloseUp, Overview, thumbnail_mpp
+from wsipsm.results.overview.maps import coverage
 from wsipsm.results.overview.sheet import draw_overview
 from wsipsm.slide import Slide, Thumbnail
 from wsipsm.tissue.region import Region
@@ -36,30 +38,41 @@ CellsIn = Callable[[Box], Iterable[Cells]]
 
 @dataclass(frozen=True, eq=False)
 class Density:
-    """Number of cells in square bins over the slide.
+    """Number and confidence of cells in square bins over the slide.
 
     Attributes
     ----------
     counts : (rows, cols) int64
-        Cells in square bins; bin (0, 0) starts at level-0 (0, 0).
+        Cells that are not doubtful in square bins; bin (0, 0) starts at level-0 (0, 0).
+    confidence : (rows, cols) float64
+        Sum of their confidences.
+    doubtful : (rows, cols) int64
+        Doubtful cells.
     bin_l0 : float
         Side of a bin, level-0 px.
     """
 
     counts: npt.NDArray[np.int64]
+    confidence: npt.NDArray[np.float64]
+    doubtful: npt.NDArray[np.int64]
     bin_l0: float
 
     @classmethod
     def over(cls, grid: Grid) -> Density:
         """Empty bins over a whole grid."""
         side = max(BIN_UM / grid.mpp, max(grid.width, grid.height) / MAX_BINS)
-        rows, cols = (int(-(-size // side)) for size in grid.shape)
-        return cls(np.zeros((rows, cols), np.int64), side * grid.downsample)
+        shape = tuple(int(-(-size // side)) for size in grid.shape)
+        return cls(np.zeros(shape, np.int64), np.zeros(shape), np.zeros(shape, np.int64), side * grid.downsample)
 
     def add(self, cells: Cells) -> None:
         """Count cells by their centroids."""
         col, row = (cells.centroid_l0 / self.bin_l0).astype(np.int64).T
-        np.add.at(self.counts, (row, col), 1)
+        doubtful = cells.class_ == DOUBTFUL
+        known = row[~doubtful], col[~doubtful]
+        np.add.at(self.counts, known, 1)
+        np.add.at(self.doubtful, (row[doubtful], col[doubtful]), 1)
+        # Whole 65536ths: their sum is the same in whatever order the tiles come.
+        np.add.at(self.confidence, known, np.rint(cells.columns["confidence"][~doubtful] * 65536.0) / 65536)
 
 
 def save_overview(  # noqa: PLR0913
@@ -132,16 +145,17 @@ def _thumbnail(slide: Slide, mpp: float) -> tuple[Thumbnail, str]:
 
 
 def _closeups(slide: Slide, grid: Grid, region: Region, density: Density, cells_in: CellsIn) -> tuple[CloseUp, ...]:
-    if not density.counts.any():
-        return ()
+    covered = coverage(region, density.counts.shape, bin_l0=density.bin_l0, mpp_l0=slide.mpp_l0)
+    bins = Bins(density.counts, density.confidence, density.doubtful, covered)
     bin_px, plane = density.bin_l0 / grid.downsample, _bounds(region, grid)
-    boxes = pick_closeups(density.counts, bin_px=bin_px, side_px=CLOSEUP_PX, plane=plane)
+    boxes = pick_closeups(bins, bin_px=bin_px, side_px=CLOSEUP_PX, plane=plane)
     shown = []
-    for box, title in zip(boxes, ("Densest place", "Typical place"), strict=False):
-        outlines = [ring for cells in cells_in(box) for ring in _rings(cells, box, grid.downsample)]
+    for title, box in boxes.items():
+        drawn = [one for cells in cells_in(box) for one in _rings(cells, box, grid.downsample)]
+        outlines, colors = tuple(ring for ring, _ in drawn), tuple(color for _, color in drawn)
         x0, y0, x1, y1 = (float(side * grid.downsample) for side in (box.x0, box.y0, box.x1, box.y1))
         with contextlib.suppress(UnreadableSlideError):
-            shown.append(CloseUp(slide.read(box, grid), (x0, y0, x1, y1), tuple(outlines), title))
+            shown.append(CloseUp(slide.read(box, grid), (x0, y0, x1, y1), outlines, title, colors))
     return tuple(shown)
 
 
@@ -152,10 +166,11 @@ def _bounds(region: Region, grid: Grid) -> Box:
     return Box(math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1)).intersect(grid.box)
 
 
-def _rings(cells: Cells, box: Box, downsample: float) -> Iterator[Points]:
-    """Outlines of the cells that meet a box, in pixels of the box."""
+def _rings(cells: Cells, box: Box, downsample: float) -> Iterator[tuple[Points, Color]]:
+    """Outlines of the cells that meet a box, in pixels of the box, and their colours."""
     vertices = cells.vertices_l0 / downsample - (box.x0, box.y0)
-    for start, stop in pairwise(cells.ring_offsets.tolist()):
+    doubtful = (cells.class_ == DOUBTFUL).tolist()
+    for (start, stop), refused in zip(pairwise(cells.ring_offsets.tolist()), doubtful, strict=True):
         ring = vertices[start:stop]
         if (ring.max(0) > 0).all() and (ring.min(0) < (box.width, box.height)).all():
-            yield ring
+            yield ring, CLASSES.colors[DOUBTFUL] if refused else CELL_COLOR

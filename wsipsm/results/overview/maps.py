@@ -61,15 +61,21 @@ def rings(region: shapely.MultiPolygon) -> list[Points]:
 
 def density_per_mm2(overview: Overview) -> Map:
     """Cells per square millimetre of region in every bin, slightly smoothed; 0 outside the region."""
-    rows, cols = overview.counts.shape
-    fine = Grid(cols * _FINE, rows * _FINE, overview.bin_l0 / _FINE, overview.bin_l0 / _FINE * overview.mpp_l0)
-    covered = Region(overview.region).mask(fine.box, fine)
-    share: Map = covered.reshape(rows, _FINE, cols, _FINE).mean(axis=(1, 3), dtype=np.float32)
+    share = coverage(Region(overview.region), overview.counts.shape, bin_l0=overview.bin_l0, mpp_l0=overview.mpp_l0)
     bin_mm2 = (overview.bin_l0 * overview.mpp_l0 / 1000) ** 2
     cells = _soften(overview.counts.astype(np.float32))
     area = np.maximum(_soften(share), 0.15) * np.float32(bin_mm2)
     density: Map = np.where(share > 0, cells / area, 0).astype(np.float32)
     return density
+
+
+def coverage(region: Region, shape: tuple[int, ...], *, bin_l0: float, mpp_l0: float) -> Map:
+    """Share of every bin that the region covers; (rows, cols), the first bin at level-0 (0, 0)."""
+    rows, cols = shape
+    fine = Grid(cols * _FINE, rows * _FINE, bin_l0 / _FINE, bin_l0 / _FINE * mpp_l0)
+    inside = region.mask(fine.box, fine)
+    share: Map = inside.reshape(rows, _FINE, cols, _FINE).mean(axis=(1, 3), dtype=np.float32)
+    return share
 
 
 def on_panel(plane: Map, frame: Frame, bin_l0: float) -> Map:

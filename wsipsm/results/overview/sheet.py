@@ -24,7 +24,7 @@ _FAINT: Color = (105, 112, 122)
 _TISSUE: Color = (0, 130, 85)
 _AMBER: Color = (176, 96, 0)
 _WARNING_LETTERS, _WARNING_HEIGHT = 130, 29
-_LETTERS = "AB"
+_LETTERS = "ABC"
 
 
 def draw_overview(overview: Overview) -> Image:
@@ -41,7 +41,9 @@ def draw_overview(overview: Overview) -> Image:
         RGB.
     """
     panel, frame = crop_panel(overview, width=_PANEL - _BAR_SPACE)
-    closeups = [_magnified(closeup) for closeup in overview.closeups[:2]]
+    columns = max(2, len(overview.closeups))
+    column = (_WIDTH - 2 * _MARGIN - (columns - 1) * _GAP) // columns
+    closeups = [_magnified(closeup, column) for closeup in overview.closeups]
     warnings = [line for warning in overview.warnings for line in textwrap.wrap(warning, _WARNING_LETTERS)]
     top = _MARGIN + 104 + _WARNING_HEIGHT * len(warnings)
     below = top + _TITLE_HEIGHT + frame.height + _GAP
@@ -58,7 +60,8 @@ def draw_overview(overview: Overview) -> Image:
     sheet.panel((right, top), "Density of cells" if scale_top else "No cells", density)
     if scale_top:
         sheet.color_bar((right + frame.width + 14, top + _TITLE_HEIGHT), min(frame.height, MAP_PX // 2), scale_top)
-    for letter, x, closeup, image in zip(_LETTERS, (left, right), overview.closeups, closeups, strict=False):
+    for i, (letter, closeup, image) in enumerate(zip(_LETTERS, overview.closeups, closeups, strict=False)):
+        x = _MARGIN + i * (column + _GAP)
         sheet.panel((x, below), f"{letter}   {closeup.title}", image)
         um_per_px = (closeup.box_l0[2] - closeup.box_l0[0]) * overview.mpp_l0 / image.shape[1]
         sheet.scale_bar((x, below), image.shape[1], image.shape[0], um_per_px=um_per_px)
@@ -163,10 +166,10 @@ def _density_panel(overview: Overview, panel: Image, frame: Frame) -> tuple[Imag
     return np.where(inside[..., None], mixed, pale), top
 
 
-def _magnified(closeup: CloseUp) -> Image:
-    """Crop enlarged to the panel, with outlines."""
+def _magnified(closeup: CloseUp, side: int) -> Image:
+    """Crop enlarged to a panel, with outlines."""
     height, width = closeup.image.shape[:2]
-    scale = _PANEL / max(height, width)
+    scale = side / max(height, width)
     size = round(width * scale), round(height * scale)
     image = np.ascontiguousarray(cv2.resize(closeup.image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     colors = closeup.colors or (CELL_COLOR,) * len(closeup.outlines)
