@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -11,10 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.helpers.command import WSIPSM, wsipsm
 from wsipsm.slide.sample import he_field
 from wsipsm.training.paper.inputs import paper_images
 
-WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
 TINY_PAPER = (
     "data.crop_px=96",
     "encoder.name=test_resnet",
@@ -25,11 +24,6 @@ TINY_PAPER = (
     "segmenter.name=test_resnet",
     "segmenter.epochs=1",
 )
-
-
-def wsipsm(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run([WSIPSM, *arguments], capture_output=True, text=True, check=False, env=environment)
 
 
 @pytest.fixture(scope="module")
