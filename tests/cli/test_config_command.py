@@ -48,6 +48,18 @@ def test_check_lists_all_that_is_wrong(tmp_path: Path) -> None:
     assert missing.stderr.endswith("none.yaml: cannot be read: No such file or directory\n")
 
 
+def test_a_configuration_of_the_paper_is_checked_as_one(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(config("show", "paper").stdout)
+    good, shown = config("check", str(mine)), config("show", str(mine))
+    mine.write_text("segmenter: {voronoi_weight: 2, epochz: 1}\n")
+    bad = config("check", str(mine))
+
+    assert (good.returncode, good.stdout) == (0, f"{mine}: OK\n")
+    assert "  voronoi_weight: 1.5\n" in shown.stdout
+    assert (bad.returncode, bad.stdout) == (1, f"{mine}: unknown key segmenter.epochz, did you mean 'epochs'?\n")
+
+
 def test_list_names_what_comes_with_wsipsm() -> None:
     lines = config("list").stdout.splitlines()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -43,7 +44,12 @@ def test_the_paper_is_trained_by_the_same_command(field: Path, tmp_path: Path) -
     assert (tmp_path / "paper" / "segmenter.pt").is_file()
     assert done.stdout.startswith(str(tmp_path / "paper" / "segmenter.pt"))
     assert "segmenter: 1/1, loss" in done.stderr
-    assert wsipsm(*command, "--seed", "5", "--fresh").returncode == 0
+    copy = tmp_path / "mine.yaml"
+    copy.write_text(wsipsm("config", "show", "paper", *settings).stdout)
+    command = ["train", str(field), "-o", str(tmp_path), "--config", str(copy), "--slide-mpp", "0.25"]
+    again = wsipsm(*command, "--seed", "5", "--fresh")
+    assert again.returncode == 0, again.stderr
+    assert json.loads((tmp_path / "paper" / "training.json").read_text())["settings"]["training"]["seed"] == 5
 
 
 def test_the_paper_without_timm_names_the_extra_and_writes_nothing(field: Path, tmp_path: Path) -> None:
