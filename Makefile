@@ -13,6 +13,9 @@ ifdef PIP_INDEX_URL
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
+# Where a container keeps Python from storing bytecode, every process compiles all that it imports, PyTorch too.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup lock demo test lint bench model clean
 
 setup: $(READY)
@@ -57,10 +60,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# In as many processes, each takes whole files: make test WORKERS=1
+# In as many processes, which take over each other's files at the end: make test WORKERS=1
 WORKERS ?= 2
 test: $(READY) lint
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.startup

@@ -1,7 +1,7 @@
 """Fields that nobody picked, through the product: ``python -m benchmarks.fields --data ../shared/data``.
 
-Every labelled H&E field goes through ``wsipsm run`` and ``wsipsm evaluate`` with shipped models; so does each cut to its
-middle of 256 px, and the CMU slide, whose places without nuclei and marked nuclei are counted. Ten lines of
+Every labelled H&E field goes through ``wsipsm run`` with shipped models and is scored as ``wsipsm evaluate`` does; so
+is each cut to its middle of 256 px, and the CMU slide, whose places without nuclei and marked nuclei are counted. Ten lines of
 scikit-image stand in the same table. Labels score and do nothing else.
 """
 
@@ -42,7 +42,9 @@ def main() -> None:
     extra += ["--checkpoint", str(options.checkpoint)] if options.checkpoint else []
     with tempfile.TemporaryDirectory() as name:
         folder = options.keep or Path(name)
-        print("| | AJI / PQ / pixel F1 | ten lines | AUC | top fifth right | bottom fifth right | middles without cells |")
+        print(
+            "| | AJI / PQ / pixel F1 | ten lines | AUC | top fifth right | bottom fifth right | middles without cells |"
+        )
         print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
         for one in options.sets:
             report_set(options.data / one, folder / one, extra)

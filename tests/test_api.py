@@ -158,19 +158,6 @@ def test_a_run_in_a_coroutine(field: Path, result: wsipsm.Result, tmp_path: Path
     assert found.count == result.count
 
 
-def test_a_script_without_a_main_guard_uses_processes(field: Path, result: wsipsm.Result, tmp_path: Path) -> None:
-    code = f"""
-import wsipsm
-
-(result,) = wsipsm.run({str(field)!r}, "out", slide_mpp={HE_FIELD_MPP}, settings=["schedule.workers=2"])
-print(result.count)
-"""
-
-    done = python(code, tmp_path)
-
-    assert (done.stdout, done.stderr) == (f"{result.count}\n", "")
-
-
 def test_a_notebook_shows_cells_and_a_picture(field: Path, result: wsipsm.Result, tmp_path: Path) -> None:
     cells = [
         f"import wsipsm\n(result,) = wsipsm.run({str(field)!r}, 'out', slide_mpp={HE_FIELD_MPP}, "
@@ -186,7 +173,9 @@ def test_a_notebook_shows_cells_and_a_picture(field: Path, result: wsipsm.Result
     assert counted["text/plain"] == str(result.count)
 
 
-def test_the_example_of_the_readme(field: Path, tmp_path: Path) -> None:
+def test_the_example_of_the_readme_runs_on_processes_without_a_main_guard(
+    field: Path, result: wsipsm.Result, tmp_path: Path
+) -> None:
     text = README.read_text(encoding="utf-8")
     (example,) = [part.split("```")[0] for part in text.split("```python\n")[1:]]
     ast.parse(example)
@@ -195,7 +184,10 @@ def test_the_example_of_the_readme(field: Path, tmp_path: Path) -> None:
 
     done = python(example.replace("slide.svs", "slide.tiff"), tmp_path)
 
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
+    assert wsipsm.open_result(tmp_path / "out" / "slide").count == result.count
+    assert done.stdout.split()[:3] == ["area_um2", "confidence", "count"], "printed once"
+    assert done.stdout.count("count") == 1
 
 
 def test_training_and_scoring(field: Path, result: wsipsm.Result, tmp_path: Path) -> None:

@@ -1,12 +1,10 @@
-"""The command line as a user meets it: a real process, its exit code and what it prints."""
+"""The command line as a user meets it: its exit code and what it prints."""
 
 from __future__ import annotations
 
 import csv
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +12,13 @@ import pytest
 from PIL import Image
 
 from tests.engine.test_damage import damage
+from tests.helpers.command import Done, wsipsm, wsipsm_process
 from tests.helpers.slidegen import write_slide
 
-WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
+THREADS = ("--set", "schedule.workers=1", "--set", "schedule.processes=false")
 
 
-def wsipsm(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([WSIPSM, *map(str, arguments)], capture_output=True, text=True, timeout=300, check=False)
-
-
-def assert_refused(done: subprocess.CompletedProcess[str], *expected: str) -> None:
+def assert_refused(done: Done, *expected: str) -> None:
     """One line beside the dashboard's, exit code 1, no traceback."""
     assert done.returncode == 1, done
     assert "Traceback" not in done.stderr
@@ -54,7 +49,7 @@ def test_help_teaches(command: str) -> None:
 
 
 def test_a_slide_without_tissue_is_a_success_that_says_so(white_slide: Path, tmp_path: Path) -> None:
-    done = wsipsm("run", white_slide, "-o", tmp_path / "out", "--workers", "1")
+    done = wsipsm("run", white_slide, "-o", tmp_path / "out", *THREADS)
 
     assert done.returncode == 0, done.stderr
     assert "no tissue" in done.stderr
@@ -88,7 +83,7 @@ def test_tissue_without_cells_says_so_and_where_to_look(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    assert_refused(wsipsm("run", tmp_path / "none.svs", "-o", tmp_path / "out"), "none.svs")
+    assert_refused(wsipsm_process("run", tmp_path / "none.svs", "-o", tmp_path / "out"), "none.svs")
     assert not (tmp_path / "out").exists()
 
 
@@ -106,7 +101,7 @@ def test_a_text_stub_with_a_slide_s_name_is_refused_and_listed(tmp_path: Path) -
     stub = tmp_path / "stub.ndpi"
     stub.write_text("version https://git-lfs.github.com/spec/v1\n")
 
-    done = wsipsm("run", stub, "-o", tmp_path / "out", "--workers", "1")
+    done = wsipsm("run", stub, "-o", tmp_path / "out", *THREADS)
 
     assert_refused(done, "stub.ndpi")
     assert "stub.ndpi" in (tmp_path / "out" / "failed.csv").read_text()
@@ -116,9 +111,7 @@ def test_a_text_stub_with_a_slide_s_name_is_refused_and_listed(tmp_path: Path) -
 def test_a_slide_without_resolution_says_how_to_give_it(tmp_path: Path) -> None:
     Image.fromarray(np.full((300, 300, 3), 200, np.uint8)).save(tmp_path / "plain.png")
 
-    assert_refused(
-        wsipsm("run", tmp_path / "plain.png", "-o", tmp_path / "out", "--workers", "1"), "plain.png", "--slide-mpp"
-    )
+    assert_refused(wsipsm("run", tmp_path / "plain.png", "-o", tmp_path / "out", *THREADS), "plain.png", "--slide-mpp")
 
 
 def test_info_describes_a_slide_without_resolution_too(tmp_path: Path) -> None:
@@ -134,7 +127,7 @@ def test_info_describes_a_slide_without_resolution_too(tmp_path: Path) -> None:
 def test_a_slide_coarser_than_the_working_resolution_gets_advice(tmp_path: Path) -> None:
     Image.fromarray(np.full((300, 300, 3), 200, np.uint8)).save(tmp_path / "plain.png")
 
-    done = wsipsm("run", tmp_path / "plain.png", "-o", tmp_path / "out", "--slide-mpp", "1.0", "--workers", "1")
+    done = wsipsm("run", tmp_path / "plain.png", "-o", tmp_path / "out", "--slide-mpp", "1.0", *THREADS)
 
     assert_refused(done, "--mpp")
 
@@ -156,7 +149,7 @@ def test_a_bad_roi_is_refused(white_slide: Path, tmp_path: Path, text: str, expe
 
 
 def test_a_roi_outside_the_slide_is_refused(white_slide: Path, roi: Path, tmp_path: Path) -> None:
-    done = wsipsm("run", white_slide, "-o", tmp_path / "out", "--roi", roi, "--workers", "1")
+    done = wsipsm("run", white_slide, "-o", tmp_path / "out", "--roi", roi, *THREADS)
 
     assert_refused(done, "outside")
 
@@ -192,7 +185,7 @@ def test_a_bad_slide_does_not_stop_the_good_one(white_slide: Path, tmp_path: Pat
     bad = tmp_path / "bad.svs"
     bad.write_bytes(b"II*\0 truncated")
 
-    done = wsipsm("run", bad, white_slide, "-o", tmp_path / "out", "--workers", "1")
+    done = wsipsm("run", bad, white_slide, "-o", tmp_path / "out", *THREADS)
 
     assert done.returncode == 2
     rows = (tmp_path / "out" / "slides.csv").read_text().splitlines()
@@ -212,7 +205,7 @@ def test_a_damaged_slide_ends_incomplete_without_a_traceback(slide: Path, whole:
     damage(damaged, 2400, 2400)
     settings = ["--set", "tiles.core_px=512", "--workers", "1", "--encoder", whole / "calibration.pt"]
 
-    done = wsipsm("run", damaged, "-o", tmp_path / "out", *settings)
+    done = wsipsm_process("run", damaged, "-o", tmp_path / "out", *settings)
 
     assert done.returncode == 2
     assert "Traceback" not in done.stderr

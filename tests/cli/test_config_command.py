@@ -6,34 +6,34 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.helpers.command import Done, wsipsm
 from wsipsm.config import load_config, packaged_configs
 
 
-def wsipsm(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "wsipsm.cli.main", "config", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+def config(*arguments: str) -> Done:
+    return wsipsm("config", *arguments)
 
 
 def test_what_show_prints_is_a_file_for_a_run(tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
 
-    mine.write_text(wsipsm("show", "--set", "grid.mpp=0.25").stdout)
+    mine.write_text(config("show", "--set", "grid.mpp=0.25").stdout)
 
     assert load_config(str(mine)) == load_config("he", ("grid.mpp=0.25",))
-    assert wsipsm("show", str(mine)).stdout.partition("\n")[2] == mine.read_text().partition("\n")[2]
+    assert config("show", str(mine)).stdout.partition("\n")[2] == mine.read_text().partition("\n")[2]
 
 
 def test_show_knows_the_settings_of_the_paper() -> None:
-    assert "  voronoi_weight: 2.5\n" in wsipsm("show", "paper", "--set", "segmenter.voronoi_weight=2.5").stdout
+    assert "  voronoi_weight: 2.5\n" in config("show", "paper", "--set", "segmenter.voronoi_weight=2.5").stdout
 
 
 def test_check_lists_all_that_is_wrong(tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
     mine.write_text("tiles: {core_px: 512}\n")
-    good = wsipsm("check", str(mine))
+    good = config("check", str(mine))
     mine.write_text("tiles: {core_pxx: 512}\nsegmenter: {far_scale: 0.5}\ngrid: {mpp: 0}\n")
-    bad = wsipsm("check", str(mine))
-    missing = wsipsm("check", str(tmp_path / "none.yaml"))
+    bad = config("check", str(mine))
+    missing = config("check", str(tmp_path / "none.yaml"))
 
     assert (good.returncode, good.stdout) == (0, f"{mine}: OK\n")
     assert (bad.returncode, bad.stdout.splitlines()) == (
@@ -48,8 +48,20 @@ def test_check_lists_all_that_is_wrong(tmp_path: Path) -> None:
     assert missing.stderr.endswith("none.yaml: cannot be read: No such file or directory\n")
 
 
+def test_a_configuration_of_the_paper_is_checked_as_one(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(config("show", "paper").stdout)
+    good, shown = config("check", str(mine)), config("show", str(mine))
+    mine.write_text("segmenter: {voronoi_weight: 2, epochz: 1}\n")
+    bad = config("check", str(mine))
+
+    assert (good.returncode, good.stdout) == (0, f"{mine}: OK\n")
+    assert "  voronoi_weight: 1.5\n" in shown.stdout
+    assert (bad.returncode, bad.stdout) == (1, f"{mine}: unknown key segmenter.epochz, did you mean 'epochs'?\n")
+
+
 def test_list_names_what_comes_with_wsipsm() -> None:
-    lines = wsipsm("list").stdout.splitlines()
+    lines = config("list").stdout.splitlines()
 
     assert [line.split()[0] for line in lines] == list(packaged_configs())
     assert all(len(line.split()) > 3 for line in lines)

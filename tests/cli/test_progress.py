@@ -61,6 +61,17 @@ def test_slides_of_one_name_have_a_bar_each() -> None:
     assert console.file.getvalue().count("22 cells in 0.00 mm²") == 1
 
 
+def test_a_slide_that_is_started_twice_has_one_bar() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    state = SlideState(Path("s.svs"), "s", Path("out/s"), "running", 4)
+    with progress(console) as on_event:
+        for _ in range(2):
+            on_event(Event("started", state))
+        assert len(on_event._bars.task_ids) == 1
+        on_event(Event("ended", replace(state, status="done")))
+        assert on_event._bars.task_ids == []
+
+
 def test_lines_of_a_training_have_stage_step_and_loss() -> None:
     console = Console(file=io.StringIO(), force_terminal=False, width=40)
     with progress(console) as on_event:

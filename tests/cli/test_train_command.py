@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import signal
 import subprocess
 import sys
@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.helpers.command import WSIPSM, wsipsm
 from wsipsm.slide.sample import he_field
 from wsipsm.training.paper.inputs import paper_images
 
-WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
 TINY_PAPER = (
     "data.crop_px=96",
     "encoder.name=test_resnet",
@@ -25,11 +25,6 @@ TINY_PAPER = (
     "segmenter.name=test_resnet",
     "segmenter.epochs=1",
 )
-
-
-def wsipsm(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run([WSIPSM, *arguments], capture_output=True, text=True, check=False, env=environment)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +44,12 @@ def test_the_paper_is_trained_by_the_same_command(field: Path, tmp_path: Path) -
     assert (tmp_path / "paper" / "segmenter.pt").is_file()
     assert done.stdout.startswith(str(tmp_path / "paper" / "segmenter.pt"))
     assert "segmenter: 1/1, loss" in done.stderr
-    assert wsipsm(*command, "--seed", "5", "--fresh").returncode == 0
+    copy = tmp_path / "mine.yaml"
+    copy.write_text(wsipsm("config", "show", "paper", *settings).stdout)
+    command = ["train", str(field), "-o", str(tmp_path), "--config", str(copy), "--slide-mpp", "0.25"]
+    again = wsipsm(*command, "--seed", "5", "--fresh")
+    assert again.returncode == 0, again.stderr
+    assert json.loads((tmp_path / "paper" / "training.json").read_text())["settings"]["training"]["seed"] == 5
 
 
 def test_the_paper_without_timm_names_the_extra_and_writes_nothing(field: Path, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def fill_up() -> None:
         raise RuntimeError("the writer gave up") from error
 
 
-def tell_and_return(number: int, *, progress: Any) -> int:
+def report_and_return(number: int, *, progress: Any) -> int:
     progress({"number": number})
     time.sleep(1)  # the client listens until the last task ends
     return number
@@ -77,7 +77,7 @@ class Numbers:
         self.failures: dict[str, Failure] = {}
         self.messages: list[dict[str, Any]] = []
         self.words: list[str] = []
-        self.under_way = self.most_under_way = self.ticks = 0
+        self.under_way = self.most_under_way = self.polls = 0
 
     def next_task(self) -> Task | None:
         if not self.tasks:
@@ -89,8 +89,8 @@ class Numbers:
     def over(self) -> bool:
         return not self.tasks and not self.under_way
 
-    def tick(self) -> None:
-        self.ticks += 1
+    def poll(self) -> None:
+        self.polls += 1
 
     def done(self, task: Task, result: Any) -> None:
         self.under_way -= 1
@@ -100,10 +100,10 @@ class Numbers:
         self.under_way -= 1
         self.failures[task.key] = failure
 
-    def told(self, message: dict[str, Any]) -> None:
+    def progress(self, message: dict[str, Any]) -> None:
         self.messages.append(message)
 
-    def said(self, text: str) -> None:
+    def log(self, text: str) -> None:
         self.words.append(text)
 
 
@@ -159,8 +159,8 @@ def test_what_a_worker_raises_comes_back_as_it_was_raised(pool: Pool) -> None:
     assert "No space left on device" in source.failures["full"].traceback
 
 
-def test_a_task_tells_its_progress_to_the_client(pool: Pool) -> None:
-    source = Numbers([Task("tell", f"{__name__}:tell_and_return", (5,), progress=True)])
+def test_a_task_reports_its_progress_to_the_client(pool: Pool) -> None:
+    source = Numbers([Task("report", f"{__name__}:report_and_return", (5,), progress=True)])
 
     run_stream(pool, source)
 

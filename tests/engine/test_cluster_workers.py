@@ -16,8 +16,10 @@ from typing import Any
 import cv2
 import pytest
 from distributed import Client
+from PIL import Image
 
 from tests.engine.test_cluster import SQUARE, Numbers
+from tests.helpers.command import wsipsm
 from tests.helpers.dask_processes import Process, start_scheduler, start_worker, stop
 from tests.helpers.results import run_slide
 from wsipsm.config import ScheduleConfig, load_config
@@ -26,8 +28,8 @@ from wsipsm.engine.cluster import Stop, Task, connect, run_stream
 from wsipsm.engine.job import SlideTask
 from wsipsm.engine.tasks.export import export
 from wsipsm.engine.tasks.prepare import prepare
+from wsipsm.slide.sample import he_field
 
-WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
 TWO = ScheduleConfig(workers=2, in_flight_per_worker=2, retries=2)
 HERE = os.pathsep.join(sys.path)
 
@@ -54,6 +56,11 @@ def wait_until(is_true: Callable[[], Any], seconds: float = 60) -> None:
     while not is_true():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.05)
+
+
+def wait_for_workers(file: Path, count: int) -> None:
+    with Client(scheduler_file=str(file)) as client:
+        client.wait_for_workers(count, timeout=120)
 
 
 @pytest.fixture
@@ -109,8 +116,7 @@ def test_workers_that_all_have_other_versions_are_refused(
 ) -> None:
     file, processes = scheduler
     processes.append(start_worker(file, PYTHONPATH=other_versions))
-    with Client(scheduler_file=str(file)) as client:
-        client.wait_for_workers(1, timeout=120)
+    wait_for_workers(file, 1)
 
     with (
         pytest.raises(ScheduleError, match=r"workers are left out; worker tcp.*zarr 99\.9 there"),
@@ -206,9 +212,7 @@ def test_a_worker_that_does_not_see_the_output_folder_is_refused_with_both_hosts
     out.mkdir()
     processes.append(start_blind_worker(file, out))
 
-    done = subprocess.run(
-        [WSIPSM, "run", slide, "-o", out, "--scheduler", file], capture_output=True, text=True, check=False
-    )
+    done = wsipsm("run", slide, "-o", out, "--scheduler", file)
 
     assert done.returncode == 1, done
     host = os.uname().nodename
@@ -218,20 +222,19 @@ def test_a_worker_that_does_not_see_the_output_folder_is_refused_with_both_hosts
 
 
 def test_a_run_goes_on_with_the_workers_that_see_the_output_folder(
-    slide: Path, whole: Path, tmp_path: Path, scheduler: tuple[Path, list[Process]]
+    tmp_path: Path, scheduler: tuple[Path, list[Process]]
 ) -> None:
     file, processes = scheduler
     out = tmp_path / "out"
     out.mkdir()
+    Image.open(he_field()).convert("RGB").crop((0, 0, 320, 320)).save(tmp_path / "s.png")
     processes += [start_blind_worker(file, out), start_worker(file, PYTHONPATH=HERE)]
-    command = [WSIPSM, "run", slide, "-o", out, "--scheduler", file, "--recognizer", "psm"]
+    wait_for_workers(file, 2)
 
-    done = subprocess.run(
-        [*command, "--encoder", whole / "calibration.pt"], capture_output=True, text=True, check=False, timeout=300
-    )
+    done = wsipsm("run", tmp_path / "s.png", "-o", out, "--scheduler", file, "--slide-mpp", "0.25")
 
     assert done.returncode == 0, done
-    assert (out / slide.stem / "cells.parquet").exists()
+    assert (out / "s" / "cells.parquet").exists()
 
 
 @pytest.mark.parametrize("call", [prepare, export])
@@ -254,10 +257,9 @@ def test_the_doctor_names_the_worker_that_does_not_see_the_folder(
     out = tmp_path / "out"
     out.mkdir()
     processes += [start_blind_worker(file, out), start_worker(file, PYTHONPATH=HERE)]
+    wait_for_workers(file, 2)
 
-    done = subprocess.run(
-        [WSIPSM, "doctor", "-o", out, "--scheduler", file], capture_output=True, text=True, check=False
-    )
+    done = wsipsm("doctor", "-o", out, "--scheduler", file)
 
     assert done.returncode == 1
     (line,) = [line for line in done.stdout.splitlines() if "shared folder" in line]

@@ -77,7 +77,7 @@ def test_what_a_damaged_part_costs_does_not_depend_on_the_tiles(slide: Path, who
     damage(damaged, 1300, 1300)
 
     cells = []
-    for core in (256, 512, 2048):
+    for core in (256, 2048):
         settings = (*SETTINGS, f"tiles.core_px={core}")
         config = load_config("he", settings)
         (state,) = run(Request([str(damaged)], tmp_path / str(core), config, checkpoint=whole / "calibration.pt"))
@@ -86,7 +86,6 @@ def test_what_a_damaged_part_costs_does_not_depend_on_the_tiles(slide: Path, who
 
     assert len(cells[0]) > 0.5 * len(cells_of(whole))
     assert cells[1].equals(cells[0])
-    assert cells[2].equals(cells[0])
 
 
 def test_a_single_level_with_a_damaged_part_is_not_lost(tmp_path: Path) -> None:
@@ -104,7 +103,7 @@ def test_a_single_level_with_a_damaged_part_is_not_lost(tmp_path: Path) -> None:
     damaged = tmp_path / "flat.tiff"
     damage(damaged, 2300, 2300)
 
-    (state,) = run(Request([str(damaged)], tmp_path / "out", load_config("he", SETTINGS)))
+    (state,) = run(Request([str(damaged)], tmp_path / "out", load_config("he", SETTINGS[2:])))
 
     assert state.status == "partial", state.error
     assert state.cells > 50
@@ -143,7 +142,7 @@ def test_tissue_that_cannot_be_seen_is_not_passed_over(tmp_path: Path) -> None:
     with open_slide(path) as slide:
         damaged = slide.thumbnail(8.0).damaged_l0
 
-    (state,) = run(Request([str(path)], tmp_path / "out", load_config("he", SETTINGS)))
+    (state,) = run(Request([str(path)], tmp_path / "out", load_config("he", SETTINGS[2:])))
 
     lower = shapely.union_all([shapely.box(b.x0, b.y0, b.x1, b.y1) for b in damaged])
     assert lower.covers(shapely.box(0, 1800, 2000, 2000))

@@ -12,7 +12,7 @@ import pytest
 import shapely
 from PIL import Image
 
-from tests.helpers.results import PSM, QUICK_FIT, cells_of
+from tests.helpers.results import PSM, TINY_FIT, cells_of
 from tests.helpers.slidegen import read_rgb
 from wsipsm.config import load_config
 from wsipsm.core.events import SlideState
@@ -24,7 +24,7 @@ from wsipsm.engine.tasks.prepare import plan_slide
 from wsipsm.slide import open_slide, slide_paths
 from wsipsm.slide.sample import he_field
 
-CONFIG = load_config("he", (PSM, QUICK_FIT, "schedule.workers=1", "schedule.processes=false"))
+CONFIG = load_config("he", (PSM, *TINY_FIT, "schedule.workers=1", "schedule.processes=false"))
 
 
 def field(path: Path, x: int) -> Path:
@@ -83,7 +83,7 @@ def uuids_in_roi(folder: Path, *settings: str) -> tuple[geopandas.GeoDataFrame, 
     (whole,) = run_fields(folder / "whole", field(folder / "s.png", 0))
     roi = folder / "roi.geojson"
     roi.write_text(json.dumps(shapely.geometry.mapping(shapely.box(80, 80, 330, 330))))
-    config = load_config("he", (PSM, QUICK_FIT, "schedule.workers=1", "schedule.processes=false", *settings))
+    config = load_config("he", (PSM, *TINY_FIT, "schedule.workers=1", "schedule.processes=false", *settings))
     request = Request(
         [str(whole.slide)], folder / "part", config, slide_mpp=0.25, roi=roi, checkpoint=whole.out / "calibration.pt"
     )

@@ -16,16 +16,11 @@ import yaml
 from dask_kubernetes.operator import make_cluster_spec
 
 from tests.engine.test_resume import finished_tiles
+from tests.helpers.command import WSIPSM, wsipsm, wsipsm_process
 from tests.helpers.results import cells_of
 from wsipsm.config import load_recipe, packaged_recipes
 from wsipsm.core.errors import ConfigError
 from wsipsm.engine.cluster import preview
-
-WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
-
-
-def wsipsm(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([WSIPSM, *map(str, arguments)], capture_output=True, text=True, check=False, cwd=cwd)
 
 
 def changed(tmp_path: Path, name: str, **options: object) -> Path:
@@ -37,8 +32,10 @@ def changed(tmp_path: Path, name: str, **options: object) -> Path:
     return path
 
 
-def test_the_job_script_is_what_slurm_gets(tmp_path: Path) -> None:
-    done = wsipsm("cluster", "slurm", cwd=tmp_path)
+def test_the_job_script_is_what_slurm_gets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    done = wsipsm("cluster", "slurm")
 
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -114,7 +111,7 @@ def test_a_recipe_is_saved_to_be_edited_and_found_again(tmp_path: Path) -> None:
     assert wsipsm("cluster", "slurm", "--save", saved).returncode == 0
     saved.write_text(saved.read_text().replace("queue: null", "queue: long"))
 
-    assert "#SBATCH -p long" in wsipsm("cluster", saved, cwd=tmp_path).stdout
+    assert "#SBATCH -p long" in wsipsm("cluster", saved).stdout
     assert "is there already" in wsipsm("cluster", "slurm", "--save", saved).stderr
 
 
@@ -140,7 +137,7 @@ def test_an_unknown_name_lists_those_that_are_there() -> None:
 
 
 def test_an_option_that_dask_does_not_know_is_named(tmp_path: Path) -> None:
-    done = wsipsm("cluster", changed(tmp_path, "slurm", partition="long"))
+    done = wsipsm_process("cluster", changed(tmp_path, "slurm", partition="long"))
 
     assert done.returncode == 1
     assert "unexpected keyword argument 'partition'" in done.stderr
@@ -157,7 +154,7 @@ def test_an_extra_that_is_not_installed_is_named(slide: Path, tmp_path: Path) ->
 
 
 def test_a_kubernetes_that_is_not_there_is_said(slide: Path, tmp_path: Path) -> None:
-    done = wsipsm("run", slide, "-o", tmp_path / "out", "--cluster", "kubernetes")
+    done = wsipsm_process("run", slide, "-o", tmp_path / "out", "--cluster", "kubernetes")
 
     assert done.returncode == 1
     assert "the kubernetes cluster cannot be started" in done.stderr

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.helpers.results import PSM, QUICK_FIT
+from tests.helpers.results import PSM, TINY_FIT
 from tests.helpers.slidegen import read_rgb
 from wsipsm.config import Config, load_config
 from wsipsm.core.events import Event, SlideState
@@ -19,7 +19,7 @@ from wsipsm.engine.pipeline import run
 from wsipsm.engine.request import Request
 from wsipsm.slide.sample import he_field
 
-THREADS = (PSM, QUICK_FIT, "schedule.workers=1", "schedule.processes=false")
+THREADS = (PSM, *TINY_FIT, "schedule.workers=1", "schedule.processes=false")
 SPLIT = "output.max_objects_per_file=20"
 
 

@@ -16,6 +16,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from tests.helpers.command import WSIPSM
 from tests.helpers.results import QUICK_FIT, cells_of, labels_of, run_slide
 from tests.helpers.slidegen import read_rgb
 from wsipsm.cli.progress import summary
@@ -28,8 +29,7 @@ from wsipsm.engine.status import read_status
 from wsipsm.slide import fingerprint_of
 from wsipsm.slide.sample import he_field
 
-WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
-CUT = "tiles.core_px=128"
+CUT = "tiles.core_px=256"
 THREADS = ("schedule.workers=1", "schedule.processes=false")
 
 
@@ -188,12 +188,12 @@ def test_a_killed_run_goes_on_and_ends_like_an_undisturbed_one(slide: Path, whol
     settings = ["--set", CUT, "--set", QUICK_FIT, "--workers", "2"]
     process = subprocess.Popen([*command, *settings], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while len(finished_tiles(tmp_path)) < 6 and process.poll() is None and time.monotonic() < deadline:
+    while len(finished_tiles(tmp_path)) < 3 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
 
     kill_tree(process)
     before = finished_tiles(tmp_path)
-    assert 6 <= len(before) < 100, "killed midway"
+    assert 3 <= len(before) < 25, "killed midway"
     assert not list(tmp_path.glob("*/cells*")), "nothing under a final name"
     again = run_slide(slide, tmp_path, CUT, QUICK_FIT, encoder=whole / "calibration.pt")
 
@@ -202,19 +202,20 @@ def test_a_killed_run_goes_on_and_ends_like_an_undisturbed_one(slide: Path, whol
     assert not list(again.glob(".*")), "no scratch left"
 
 
-def test_the_client_of_a_run_does_without_pytorch(slide: Path, tmp_path: Path) -> None:
+def test_the_client_of_a_run_does_without_pytorch(tmp_path: Path) -> None:
     """It takes a second to import and half a gigabyte; only workers compute."""
     code = (
         "import sys; from wsipsm.cli.main import main\n"
         "try: main()\n"
         "finally: assert not {'torch', 'sklearn', 'skimage', 'zarr', 'tiatoolbox'} & sys.modules.keys()\n"
     )
-    command = [sys.executable, "-c", code, "run", slide, "-o", tmp_path, "--workers", "1"]
+    slide = field(tmp_path / "s.png", 0)
+    command = [sys.executable, "-c", code, "run", slide, "-o", tmp_path, "--workers", "1", "--slide-mpp", "0.25"]
 
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
-    assert len(cells_of(tmp_path / slide.stem)) > 500
+    assert len(cells_of(tmp_path / "s")) > 10
 
 
 def test_a_record_of_an_earlier_version_is_not_taken_for_another_configuration(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.cli.test_cli import assert_refused, wsipsm
+from tests.cli.test_cli import assert_refused
+from tests.helpers.command import wsipsm
 from wsipsm.cli.evaluate import _fitting
 from wsipsm.evaluation import Scores
 from wsipsm.evaluation.picture import FALSE_ALARM, HIT, MISS, draw

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
+from multiprocessing.synchronize import Event as Signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.helpers import forked
 from wsipsm.cli import train as cli_train
 from wsipsm.config import load_config
 from wsipsm.core.errors import LockedError, OutputError
+from wsipsm.core.events import Event
 from wsipsm.nuclei.nets.device import limited_threads
 from wsipsm.slide.sample import he_field
 from wsipsm.training.pipeline import Stage, TrainRequest, train
@@ -30,20 +32,17 @@ TINY_PAPER = [
 ]
 FOREIGN = ("fields/notes.txt", "model.pt", "metrics.csv", "round-1.csv", "masks/a.png")
 
-HOLD = """
-import sys
-from pathlib import Path
-from wsipsm.config import load_config
-from wsipsm.training.pipeline import TrainRequest, train
 
-def wait(event):
-    if event.kind == "stage":
-        print("under way", flush=True)
-        sys.exit(sys.stdin.read())
+def hold(image: Path, out: Path, under_way: Signal, enough: Signal) -> None:
+    """Start to learn in a folder, and stop once it is enough."""
 
-image, out = sys.argv[1:]
-train(TrainRequest([image], Path(out), load_config("he"), stage="pretrain", slide_mpp=0.25), wait)
-"""
+    def wait(event: Event) -> None:
+        if event.kind == "stage":
+            under_way.set()
+            enough.wait()
+            sys.exit()
+
+    train(TrainRequest([str(image)], out, load_config("he"), stage="pretrain", slide_mpp=0.25), wait)
 
 
 @pytest.fixture(autouse=True)
@@ -208,18 +207,18 @@ def test_a_paper_folder_of_somebody_else_is_refused_and_left_as_it_is(
 
 def test_a_folder_is_learnt_in_by_one_process_at_a_time(image: Path, images: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "-c", HOLD, str(image), str(out)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "under way\n"
-        before = content(out)
-        for stage in ("all", "pretrain", "pseudomask"):
-            with pytest.raises(LockedError, match="works on this folder"):
-                learn(image, out, stage=stage, fresh=True)  # type: ignore[arg-type]
+    under_way, enough = forked.CONTEXT.Event(), forked.CONTEXT.Event()
+    process = forked.start(hold, image, out, under_way, enough)
+    assert under_way.wait(120)
+    before = content(out)
+    for stage in ("all", "pretrain", "pseudomask"):
         with pytest.raises(LockedError, match="works on this folder"):
-            learn_as_in_the_paper(images, out, fresh=True)
-        assert content(out) == before
-        process.communicate("")
+            learn(image, out, stage=stage, fresh=True)  # type: ignore[arg-type]
+    with pytest.raises(LockedError, match="works on this folder"):
+        learn_as_in_the_paper(images, out, fresh=True)
+    assert content(out) == before
+    enough.set()
+    process.join()
 
     learn(image, out, fresh=True)
     assert (out / "encoder.pt").is_file()

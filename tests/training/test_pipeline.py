@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +15,8 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.helpers import forked
+from tests.helpers.command import wsipsm
 from wsipsm.config import load_config
 from wsipsm.core.errors import CheckpointError, DiskFullError, FitError, OutputError, PixelFormatError, ResolutionError
 from wsipsm.core.events import Event
@@ -28,7 +27,6 @@ from wsipsm.slide.sample import he_field
 from wsipsm.training.inputs import find_sources, looks_like_labels
 from wsipsm.training.pipeline import TrainRequest, train
 
-WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
 TINY = (
     "encoder.patches=8",
     "encoder.width=4",
@@ -176,24 +174,20 @@ def test_the_segmenter_alone_asks_for_what_comes_before(images: Path, tmp_path: 
         train(request([images], tmp_path, stage="segmenter"))
 
 
-def kill_when(command: list[str], reached: Callable[[], bool]) -> None:
-    """Start the command, and SIGKILL it as soon as something is reached."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+def kill_when(training: TrainRequest, reached: Callable[[], bool]) -> None:
+    """Start a training in another process, and SIGKILL it as soon as something is reached."""
+    process = forked.start(train, training)
     deadline = time.monotonic() + 60
-    while process.poll() is None and not reached() and time.monotonic() < deadline:
+    while process.is_alive() and not reached() and time.monotonic() < deadline:
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    _, told = process.communicate()
-    assert process.returncode == -signal.SIGKILL, told.decode()
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
 
 
-@pytest.mark.slow
 def test_a_training_killed_in_every_stage_ends_like_an_undisturbed_one(
     trained: Path, images: Path, tmp_path: Path
 ) -> None:
-    command = [WSIPSM, "train", str(images), "-o", str(tmp_path), "--slide-mpp", "0.25", "--device", "cpu"]
-    command += [part for setting in TINY for part in ("--set", setting)]
     rng = np.random.default_rng(0)
 
     def lines() -> int:
@@ -209,10 +203,16 @@ def test_a_training_killed_in_every_stage_ends_like_an_undisturbed_one(
         ("round-0-1.state", 36 + int(rng.integers(10, 25))),
         ("round-1-0.state", 66 + int(rng.integers(5, 15))),
     ):
-        kill_when(command, lambda name=name, steps=steps: (tmp_path / name).exists() and lines() > steps)  # type: ignore[misc]
+        kill_when(
+            request([images], tmp_path, device="cpu"),
+            lambda name=name, steps=steps: (tmp_path / name).exists() and lines() > steps,  # type: ignore[misc]
+        )
         assert not (tmp_path / "model.pt").exists(), name
-    train(request([images], tmp_path, device="cpu"))
+    settings = [part for setting in TINY for part in ("--set", setting)]
+    done = wsipsm("train", images, "-o", tmp_path, "--slide-mpp", "0.25", "--device", "cpu", *settings)
 
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{tmp_path / 'model.pt'}: use it with wsipsm run")
     assert_same_model(tmp_path / "model.pt", trained / "model.pt")
     assert losses(tmp_path) == losses(trained)
     left = [path for path in tmp_path.rglob("*") if path.suffix == ".state"]
@@ -378,5 +378,4 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_line(images: Path, tmp_p
 
 def test_help_teaches_by_examples() -> None:
     for command in ("train", "pretrain", "pseudomask"):
-        told = subprocess.run([WSIPSM, command, "--help"], capture_output=True, check=True).stdout.decode()
-        assert f"wsipsm {command} archive/ -o model" in told
+        assert f"wsipsm {command} archive/ -o model" in wsipsm(command, "--help").stdout

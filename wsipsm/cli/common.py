@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -16,6 +16,9 @@ EXIT_NOTHING, EXIT_SOME, EXIT_SIGNAL = 1, 2, 128
 the number of the signal that stopped it."""
 EXIT_STOPPED = EXIT_SIGNAL + signal.SIGINT
 """Stopped from the keyboard."""
+
+PAPER = "paper"
+"""Name of the packaged configuration that trains as in the paper."""
 
 
 class Device(StrEnum):
@@ -56,6 +59,16 @@ JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def as_settings(options: Mapping[str, Any]) -> list[str]:
     """Settings ``section.key=value`` of options by key; those that are None were not given."""
     return [f"{key}={value}" for key, value in options.items() if value is not None]
+
+
+def is_of_paper(config: str, settings: Sequence[str] = ()) -> bool:
+    """Whether a configuration is one of the paper's training: by its name, or by the keys in its file."""
+    if config == PAPER:
+        return True
+    from wsipsm.config import Config, model_of_config
+    from wsipsm.training.paper.settings import PaperSettings
+
+    return model_of_config(config, settings, (Config, PaperSettings)) is PaperSettings
 
 
 def print_json(found: Any) -> None:

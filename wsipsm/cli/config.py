@@ -7,13 +7,7 @@ from typing import Annotated
 import typer
 
 from wsipsm import __version__
-
-EXIT_WRONG = 1
-
-SETTINGS = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one key, e.g. tiles.core_px=512; repeatable."),
-]
+from wsipsm.cli.common import EXIT_NOTHING, SETTINGS, is_of_paper
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +37,7 @@ def show(
     from wsipsm.config import commented_yaml, load_config
     from wsipsm.training.paper.settings import load_paper_settings
 
-    loaded = (load_paper_settings if config == "paper" else load_config)(config, settings or ())
+    loaded = (load_paper_settings if is_of_paper(config, settings or ()) else load_config)(config, settings or ())
     print(
         f"# wsipsm {__version__}, configuration {config}. A file needs only the keys that differ from the defaults.\n"
     )
@@ -60,12 +54,14 @@ def check(
 
       wsipsm config check mine.yaml
     """
-    from wsipsm.config import problems_of_config
+    from wsipsm.config import Config, problems_of_config
+    from wsipsm.training.paper.settings import PaperSettings
 
-    found = problems_of_config(file, settings or ())
+    model = PaperSettings if is_of_paper(file, settings or ()) else Config
+    found = problems_of_config(file, settings or (), model)
     print("\n".join(f"{file}: {problem}" for problem in found) or f"{file}: OK")
     if found:
-        raise typer.Exit(EXIT_WRONG)
+        raise typer.Exit(EXIT_NOTHING)
 
 
 def list_packaged() -> None:

@@ -56,6 +56,8 @@ class Bars:
         if event.slide is None:
             for row, _ in self._rows.values():  # a stage ends where the next begins
                 self._bars.stop_task(row)
+        if key in self._rows:  # a slide is started again where its first task was lost with a worker
+            self._bars.remove_task(self._rows.pop(key)[0])
         pace = _Pace()
         self._rows[key] = self._bars.add_task(**_bar(event, pace)), pace
 

@@ -10,9 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wsipsm.cli.common import CONFIG, DEVICE, INPUTS, MPP, OUT, SETTINGS, SLIDE_MPP, Device, as_settings
-
-PAPER = "paper"
+from wsipsm.cli.common import CONFIG, DEVICE, INPUTS, MPP, OUT, SETTINGS, SLIDE_MPP, Device, as_settings, is_of_paper
 
 
 class Stage(StrEnum):
@@ -70,7 +68,8 @@ def train(
 ) -> None:
     """Learn a segmenter from slides alone, without a single annotation; look at DIR/training.html afterwards.
 
-    Of a manifest the columns slide and mpp are used. --config paper is the method of the paper as published.
+    Of a manifest the columns slide and mpp are used. --config paper is the method of the paper as published; an edited
+    copy of wsipsm config show paper works too.
 
     For example:
 
@@ -86,11 +85,13 @@ def train(
 
     Then use it: wsipsm run slide.svs -o out --checkpoint model/model.pt
     """
-    if config == PAPER:
+    if is_of_paper(config, settings or ()):
         if stage is not Stage.all or init is not None or mpp is not None:
-            raise typer.BadParameter("--config paper trains as a whole: wsipsm train without --stage, --init and --mpp")
+            raise typer.BadParameter(
+                f"--config {config} is trained as a whole: wsipsm train without --stage, --init, --mpp"
+            )
         overrides = [*as_settings({"training.seed": seed}), *(settings or [])]
-        _train_paper(inputs, out, overrides, slide_mpp=slide_mpp, device=device, fresh=fresh)
+        _train_paper(inputs, out, config, overrides, slide_mpp=slide_mpp, device=device, fresh=fresh)
         return
     seeds = {"encoder.seed": seed, "training.seed": seed, "grid.mpp": mpp}
     asked = {"config": config, "settings": [*as_settings(seeds), *(settings or [])], "stage": stage.value, "init": init}
@@ -148,7 +149,14 @@ def _next_step(made: Path, stage: str) -> str:
 
 
 def _train_paper(
-    inputs: list[str], out: Path, overrides: Sequence[str], *, slide_mpp: float | None, device: Device, fresh: bool
+    inputs: list[str],
+    out: Path,
+    config: str,
+    overrides: Sequence[str],
+    *,
+    slide_mpp: float | None,
+    device: Device,
+    fresh: bool,
 ) -> None:
     from rich.console import Console
 
@@ -159,7 +167,7 @@ def _train_paper(
     from wsipsm.training.paper.pipeline import train_paper
     from wsipsm.training.paper.settings import load_paper_settings
 
-    loaded = load_paper_settings(PAPER, tuple(overrides))
+    loaded = load_paper_settings(config, tuple(overrides))
     images, skipped = paper_images(
         inputs,
         mpp=loaded.data.mpp,

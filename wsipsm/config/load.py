@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,26 @@ def load_settings(model: type[AnySection], name_or_file: str, overrides: Iterabl
     return _parse(model, _read_table(name_or_file, packaged_configs(), overrides), name_or_file)
 
 
-def problems_of_config(file: str, overrides: Iterable[str] = ()) -> list[str]:
+def model_of_config(name_or_file: str, overrides: Iterable[str], models: Sequence[type[Section]]) -> type[Section]:
+    """The model that knows most keys of a configuration; the first of those that know as many.
+
+    Raises
+    ------
+    ConfigError
+        Unknown name, or a file that cannot be read.
+    """
+    table = _read_table(name_or_file, packaged_configs(), overrides)
+    return max(models, key=lambda model: sum(_known_keys(model, name, keys) for name, keys in table.items()))
+
+
+def _known_keys(model: type[Section], name: Any, keys: Any) -> int:
+    """How many keys of a section a model knows."""
+    field = model.model_fields.get(name)
+    known = getattr(field.annotation, "model_fields", {}) if field is not None else {}
+    return len(known.keys() & keys.keys()) if isinstance(keys, dict) else 0
+
+
+def problems_of_config(file: str, overrides: Iterable[str] = (), model: type[Section] = Config) -> list[str]:
     """Everything that is wrong with the keys and values of a configuration file, one sentence each.
 
     Raises
@@ -61,9 +80,9 @@ def problems_of_config(file: str, overrides: Iterable[str] = ()) -> list[str]:
         The file cannot be read.
     """
     try:
-        Config.model_validate(_read_table(file, packaged_configs(), overrides))
+        model.model_validate(_read_table(file, packaged_configs(), overrides))
     except ValidationError as error:
-        return _problems(error, Config)
+        return _problems(error, model)
     return []
 
 

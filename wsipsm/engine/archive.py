@@ -37,7 +37,7 @@ class Archive:
         Asked to stop where going on is of no use.
     stager : Stager, optional
         Where slides are copied before they are read.
-    on_tick : callable
+    on_poll : callable
         Called now and then.
     """
 
@@ -45,7 +45,7 @@ class Archive:
     on_event: Observer
     stop: Stop = field(default_factory=Stop)
     stager: Stager | None = None
-    on_tick: Callable[[], None] = lambda: None
+    on_poll: Callable[[], None] = lambda: None
     _waiting: deque[tuple[int, tuple[SlideTask, SlideState]]] = field(init=False)
     _active: dict[SlideRun, int] = field(init=False, default_factory=dict)
     _owner: dict[str, SlideRun] = field(init=False, default_factory=dict)
@@ -87,19 +87,19 @@ class Archive:
             run.failed(task, failure)
             self._after(run, tile=task.kind in TILE_KINDS)
 
-    def said(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Report a message."""
         self.on_event(Event("message", text=text))
 
-    def told(self, message: dict[str, Any]) -> None:
+    def progress(self, message: dict[str, Any]) -> None:
         """Report a step of a calibration; called from another thread."""
         for run in list(self._active):
             if run.slide_task.token == message["token"]:
                 self.on_event(Event("calibrating", run.state, step=message["step"], steps=message["steps"]))
 
-    def tick(self) -> None:
+    def poll(self) -> None:
         """Keep the tables fresh."""
-        self.on_tick()
+        self.on_poll()
 
     def close(self) -> None:
         """Mark unfinished slides as stopped; where a stop is asked, removal of scratch is left to the next run."""

@@ -36,8 +36,8 @@ def _of_stain(job: Job, calibration: Mapping[str, Any]) -> str:
     if job.config.recognizer.stain != "he" or share <= FOREIGN_SHARE:
         return ""
     return (
-        f"{share:.0%} of the stained tissue has a colour that haematoxylin and eosin do not give, brown or yellow (more "
-        f"than {FOREIGN_SHARE:.0%} is unusual): for another stain use --set recognizer.stain=unknown"
+        f"{share:.0%} of the stained tissue has a colour that haematoxylin and eosin do not give, brown or yellow "
+        f"(more than {FOREIGN_SHARE:.0%} is unusual): for another stain use --set recognizer.stain=unknown"
     )
 
 

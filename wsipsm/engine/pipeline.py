@@ -81,7 +81,7 @@ def run(request: Request, on_event: Observer = ignore, stop: Stop | None = None)
         try:
             left = _look_up(tasks, states, observer, stop)
             if left and not stop.asked:
-                _work(request, left, observer, stop, on_tick=tables.write_if_due)
+                _work(request, left, observer, stop, on_poll=tables.write_if_due)
         finally:
             tables.write(ended=True)
     _raise_if_stopped(stop, how_to_go_on(fresh=request.fresh))
@@ -154,7 +154,7 @@ def _work(
     on_event: Observer,
     stop: Stop,
     *,
-    on_tick: Callable[[], None],
+    on_poll: Callable[[], None],
 ) -> None:
     """Start or join a cluster and do what is left."""
     gpus = 0 if request.device == "cpu" else gpu_count()
@@ -164,7 +164,7 @@ def _work(
     with _staged(request, left, on_event) as stager, cluster(check=seen) as pool:
         if pool.dashboard:
             on_event(Event("message", text=f"Dask dashboard: {pool.dashboard}"))
-        archive = Archive(left, on_event, stop, stager, on_tick=on_tick)
+        archive = Archive(left, on_event, stop, stager, on_poll=on_poll)
         try:
             run_stream(pool, archive, stop)
         finally:

@@ -54,7 +54,7 @@ class TableWriter:
     def __call__(self, event: Event) -> None:
         """Note the tiles that earlier runs did; write once a slide has ended."""
         if event.kind == "started" and event.slide is not None:
-            self._tiles_before[event.slide.out] = event.slide.tiles_done
+            self._tiles_before.setdefault(event.slide.out, event.slide.tiles_done)  # it may be started again
         elif event.kind == "ended":
             self.write_if_due()
 

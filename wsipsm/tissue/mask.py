@@ -34,8 +34,8 @@ density above which darker is not rougher, so that dust and edges count little."
 _FAINT_SHARE = 0.5
 _FAINT_OPEN_UM = 300.0
 _FAINT_AWAY_UM = 60.0
-"""Fat, and faint tissue without glass beside it: share of ``min_texture`` that is enough, diameter of its smallest part,
-and how far from other tissue that part is sought, as the texture of an edge spreads that far."""
+"""Fat, and faint tissue without glass beside it: share of ``min_texture`` that is enough, diameter of its smallest
+part, and how far from other tissue that part is sought, as the texture of an edge spreads that far."""
 _NO_GLASS = 0.01
 """A picture with a smaller share of plain pixels shows no glass."""
 _OPEN_UM = 24.0

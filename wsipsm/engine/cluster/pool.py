@@ -97,7 +97,7 @@ class Pool:
             self._look()
         except TimeoutError:  # it may be busy; whoever asked us to stop does not wait for it
             if time.monotonic() - self._heard > LOST_SECONDS:
-                raise CommClosedError(f"the scheduler said nothing for {LOST_SECONDS} s") from None
+                raise CommClosedError(f"the scheduler did not answer for {LOST_SECONDS} s") from None
             return
         except OSError as error:
             raise CommClosedError(str(error)) from None

@@ -46,7 +46,7 @@ def run_stream(pool: Pool, source: Source, stop: Stop | None = None) -> None:
             _drive(stream, source, stop)
             return
         except (CancelledError, CommClosedError) as error:
-            source.said(f"the Dask scheduler was lost ({type(error).__name__})")
+            source.log(f"the Dask scheduler was lost ({type(error).__name__})")
             under_way = stream.under_way
             try:
                 pool.restore(lambda: stop.asked)
@@ -54,39 +54,39 @@ def run_stream(pool: Pool, source: Source, stop: Stop | None = None) -> None:
                 if stop.asked:
                     return
                 raise
-            source.said("connected again; what was under way is done again")
+            source.log("connected again; what was under way is done again")
 
 
 def _drive(stream: _Stream, source: Source, stop: Stop) -> None:
     """Run tasks until none is left or the grace period of a stop has expired."""
     with _listening(stream.pool.client, source):
         stream.send()
-        told = _Said(source)
+        conditions = _ConditionLog(source)
         while not stop.patience_over:
             if not stop.asked:
                 stream.fill(source)
-                told.once("waiting for workers", stream.pool.threads == 0)
+                conditions.log("waiting for workers", stream.pool.threads == 0)
                 for address, reason in stream.pool.left_out.items():
-                    told.once(f"worker {address} is left out: {reason}", True)
-                told.once("waiting for workers with a GPU", stream.pool.has_gpu and not stream.pool.gpu_workers)
-            told.once(f"{stop.reason}: what is under way has {GRACE_SECONDS:.0f} s to end", stop.asked)
+                    conditions.log(f"worker {address} is left out: {reason}", True)
+                conditions.log("waiting for workers with a GPU", stream.pool.has_gpu and not stream.pool.gpu_workers)
+            conditions.log(f"{stop.reason}: what is under way has {GRACE_SECONDS:.0f} s to end", stop.asked)
             if not stream.running and (stop.asked or source.over()):
                 return
             stream.settle(source)
-            source.tick()
+            source.poll()
         stream.abandon()
 
 
-class _Said:
+class _ConditionLog:
     """Logs a condition when it becomes true, not while it stays true."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._true: set[str] = set()
 
-    def once(self, text: str, is_true: bool) -> None:
+    def log(self, text: str, is_true: bool) -> None:
         if is_true and text not in self._true:
-            self._source.said(text)
+            self._source.log(text)
         (self._true.add if is_true else self._true.discard)(text)
 
 
@@ -259,7 +259,7 @@ def _result_of(future: Future[Any], task: Task) -> Any:
 
 @contextlib.contextmanager
 def _listening(client: Client, source: Source) -> Iterator[None]:
-    client.subscribe_topic(TOPIC, lambda event: source.told(event[1]))
+    client.subscribe_topic(TOPIC, lambda event: source.progress(event[1]))
     try:
         yield
     finally:

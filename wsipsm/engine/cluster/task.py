@@ -18,7 +18,7 @@ from wsipsm.core.files import is_disk_full
 TOPIC = "wsipsm-progress"
 """Dask topic for progress inside long tasks."""
 
-TELL_SECONDS = 0.25
+PROGRESS_SECONDS = 0.25
 """Least time between two progress messages of one task, s; the scheduler keeps every event."""
 
 
@@ -84,13 +84,13 @@ class Source(Protocol):
     def failed(self, task: Task, failure: Failure) -> None:
         """Take a failure, after all tries."""
 
-    def said(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Log a run-level message."""
 
-    def told(self, message: dict[str, Any]) -> None:
+    def progress(self, message: dict[str, Any]) -> None:
         """Take progress from inside a task; called from another thread."""
 
-    def tick(self) -> None:
+    def poll(self) -> None:
         """Do periodic work; called about twice a second."""
 
 
@@ -99,22 +99,22 @@ def call_task(task: Task) -> Any:
     address = get_worker().address
     try:
         call = pkgutil.resolve_name(task.target)
-        return call(*task.args, progress=_teller()) if task.progress else call(*task.args)
+        return call(*task.args, progress=_progress_reporter()) if task.progress else call(*task.args)
     except Exception as error:  # of any library below; the client decides what it means
         trace = traceback.format_exc()
         return Failure(_sendable(error), trace, address)
 
 
-def _teller() -> Callable[[dict[str, Any]], None]:
+def _progress_reporter() -> Callable[[dict[str, Any]], None]:
     last = 0.0
 
-    def tell(message: dict[str, Any]) -> None:
+    def report(message: dict[str, Any]) -> None:
         nonlocal last
-        if time.monotonic() - last > TELL_SECONDS:
+        if time.monotonic() - last > PROGRESS_SECONDS:
             last = time.monotonic()
             get_worker().log_event(TOPIC, message)
 
-    return tell
+    return report
 
 
 def _sendable(error: Exception) -> Exception:

@@ -122,9 +122,7 @@ def _cells_in(job: Job, refusals: Refusals, box: Box) -> Iterator[Cells]:
             yield _judged(scratch.load_tile(job.tile_file(tile)).cells, refusals.of(tile))
 
 
-def _write_cells(
-    job: Job, draft: Path, density: Density, refusals: Refusals, *, fingerprint: str
-) -> dict[str, int]:
+def _write_cells(job: Job, draft: Path, density: Density, refusals: Refusals, *, fingerprint: str) -> dict[str, int]:
     """Write GeoJSON, GeoParquet and labels in one walk; returns cells by class."""
     config, stain = job.config.output, job.config.recognizer.stain
     classes = np.zeros(len(CLASSES.names), np.int64)
@@ -153,7 +151,7 @@ Numbered = tuple[Tile, Cells, npt.NDArray[np.int64], npt.NDArray[np.int32]]
 
 
 def _numbered(job: Job, refusals: Refusals) -> Iterator[Numbered]:
-    """Tiles in row-major order with the cells that are written, the cells' final labels, and the final labels of the core.
+    """Tiles in row-major order with the cells that are written, their final labels, and the final labels of the core.
 
     A label is the rank of the cell's anchor in scan order over the slide, from 1: it does not depend on the tiles. A
     core holds cells of its own band and ones that hang over from the band above, so two bands of anchors are enough.

@@ -21,7 +21,6 @@ from wsipsm.nuclei.recognizer import Recognizer, fits
 from wsipsm.slide import Slide
 from wsipsm.tissue.sampling import Images, patch_boxes, read_boxes
 
-
 WINDOWS, WINDOW_PX = 16, 256
 """Number and side, grid px, of the windows in which a segmenter's levels are found."""
 
