@@ -35,8 +35,8 @@ _FAINT_SHARE = 0.5
 _FAINT_OPEN_UM = 300.0
 _FAINT_AWAY_UM = 60.0
 _FAINT_GAP_UM = 120.0
-"""Fat, and faint tissue without glass beside it: share of ``min_texture`` that is enough, diameter of its smallest part,
-how far from other tissue that part is sought, as the texture of an edge spreads that far, and its plain gaps."""
+"""Fat, and faint tissue without glass beside it: share of ``min_texture`` that is enough, diameter of its smallest
+part, how far from other tissue that part is sought, as the texture of an edge spreads that far, and its plain gaps."""
 _NO_GLASS = 0.01
 """A picture with a smaller share of plain pixels shows no glass."""
 _OPEN_UM = 24.0
@@ -136,15 +136,15 @@ def _broad(rough: Image, *, mpp: float) -> Mask:
 
 def _faint(found: Mask, texture: Map, *, mpp: float, config: TissueConfig) -> Mask:
     """Broad faint parts away from found tissue, and what lies between; everywhere on a picture without glass."""
-    rough = (texture > _FAINT_SHARE * config.min_texture).astype(np.uint8)
-    gap_px = _FAINT_GAP_UM / mpp
-    rough = _broad(eroded(dilated(rough, gap_px), gap_px), mpp=mpp)
+    some, gap_px = (texture > _FAINT_SHARE * config.min_texture).astype(np.uint8), _FAINT_GAP_UM / mpp
+    rough = _broad(eroded(dilated(some, gap_px), gap_px), mpp=mpp)
     if np.mean(texture < PLAIN_OD) < _NO_GLASS:
         return rough
     reach_px = 2 * _FAINT_AWAY_UM / mpp
     near = dilated(found.astype(np.uint8), reach_px).astype(bool)
     away = opened((rough & ~near).astype(np.uint8), _FAINT_OPEN_UM / mpp)
-    return dilated(away, reach_px).astype(bool) & rough
+    faint: Mask = dilated(away, reach_px).astype(bool) & rough
+    return faint
 
 
 def _threshold(stain: Map, config: TissueConfig) -> float:
