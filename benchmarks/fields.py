@@ -1,8 +1,8 @@
 """Fields that nobody picked, through the product: ``python -m benchmarks.fields --data ../shared/data``.
 
 Every labelled H&E field goes through ``wsipsm run`` with shipped models and is scored as ``wsipsm evaluate`` does; so
-is each cut to its middle of 256 px, and the CMU slide, whose places without nuclei and marked nuclei are counted. Ten lines of
-scikit-image stand in the same table. Labels score and do nothing else.
+is each cut to its middle of 256 px, and the CMU slide, whose places without nuclei and marked nuclei are counted. Ten
+lines of scikit-image stand in the same table. Labels score and do nothing else.
 """
 
 from __future__ import annotations

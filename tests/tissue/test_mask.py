@@ -257,3 +257,23 @@ def test_outlines_of_any_mask_are_valid_and_stay_near_it(mask: Mask) -> None:
     outline = shapely.union_all(polygons)
     assert squares.buffer(-12.1).difference(outline).area < 1
     assert outline.difference(squares.buffer(12.1)).area < 1
+
+
+def mirrored(field: Image, times: int) -> Image:
+    row = np.concatenate([field[:, :: 1 - 2 * (i % 2)] for i in range(times)], axis=1)
+    return np.concatenate([row[:: 1 - 2 * (i % 2)] for i in range(times)])
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("name", ["01_1", "01_4", "01_7", "03_3", "04_5"])
+def test_pale_tissue_and_fat_are_found_on_a_large_picture(shared_data: Path, name: str) -> None:
+    """Tissue of 1.3 mm a side without glass beside it, and on glass of the colour that fat cells have."""
+    tissue = mirrored(field(shared_data / "tnbc" / "images" / f"{name}.png", mpp=0.25), 10)
+    slide = glass((400, 400), sigma=0.5, colour=(233, 233, 238))
+    slide[120:280, 120:280] = tissue
+
+    mask = found(slide)
+
+    assert found(tissue).mean() > 0.98
+    assert mask[120:280, 120:280].mean() > 0.98
+    assert mask.sum() < 1.2 * 160**2

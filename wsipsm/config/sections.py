@@ -41,8 +41,8 @@ class TissueConfig(Section):
     """What is denser than this is always tissue, optical density; Otsu's threshold is kept between ``min_density`` and
     this."""
     min_texture: float = Field(default=0.012, gt=0)
-    """Where the density varies locally by more than this, there is tissue, however faint; standard deviation, optical
-    density."""
+    """Where the density varies locally by more than this, there is tissue, however faint (half of it where that is
+    broad and away from other tissue, as in fat); standard deviation, optical density."""
     exclude_pen: bool = True
     """Leave out pen strokes and black borders; false keeps them as tissue."""
     pen_width_um: float = Field(default=100, ge=0)

@@ -34,8 +34,9 @@ density above which darker is not rougher, so that dust and edges count little."
 _FAINT_SHARE = 0.5
 _FAINT_OPEN_UM = 300.0
 _FAINT_AWAY_UM = 60.0
+_FAINT_GAP_UM = 120.0
 """Fat, and faint tissue without glass beside it: share of ``min_texture`` that is enough, diameter of its smallest
-part, and how far from other tissue that part is sought, as the texture of an edge spreads that far."""
+part, how far from other tissue that part is sought, as the texture of an edge spreads that far, and its plain gaps."""
 _NO_GLASS = 0.01
 """A picture with a smaller share of plain pixels shows no glass."""
 _OPEN_UM = 24.0
@@ -74,7 +75,7 @@ def tissue_mask(thumbnail: Image, *, mpp: float, config: TissueConfig) -> Mask:
     density = density_above(thumbnail, background)
     stain = stain_of(density, ~ink, sigma_px=config.smooth_um / mpp)
     texture = _texture(density, ~ink, mpp=mpp)
-    found = (stain > _threshold(stain, config)) | _broad(texture > config.min_texture, mpp=mpp)
+    found = (stain > _threshold(stain, config)) | _broad((texture > config.min_texture).astype(np.uint8), mpp=mpp)
     tissue = _clean(found & ~ink, mpp=mpp, config=config)
     faint = _faint(tissue, texture, mpp=mpp, config=config)
     if faint.any():
@@ -127,21 +128,23 @@ def _texture(density: tuple[Map, Map, Map], seen: Mask, *, mpp: float) -> Map:
     return texture
 
 
-def _broad(rough: Mask, *, mpp: float) -> Mask:
+def _broad(rough: Image, *, mpp: float) -> Mask:
     """Rough areas without what spills over an edge and without specks of dust."""
-    eroded_px = eroded(rough.astype(np.uint8), _TEXTURE_REACH_UM / mpp)
-    return opened(eroded_px, _TEXTURE_OPEN_UM / mpp).astype(bool)
+    inner = eroded(rough, _TEXTURE_REACH_UM / mpp)
+    return opened(inner, _TEXTURE_OPEN_UM / mpp).astype(bool)
 
 
 def _faint(found: Mask, texture: Map, *, mpp: float, config: TissueConfig) -> Mask:
     """Broad faint parts away from found tissue, and what lies between; everywhere on a picture without glass."""
-    rough = _broad(texture > _FAINT_SHARE * config.min_texture, mpp=mpp)
+    some, gap_px = (texture > _FAINT_SHARE * config.min_texture).astype(np.uint8), _FAINT_GAP_UM / mpp
+    rough = _broad(eroded(dilated(some, gap_px), gap_px), mpp=mpp)
     if np.mean(texture < PLAIN_OD) < _NO_GLASS:
         return rough
     reach_px = 2 * _FAINT_AWAY_UM / mpp
     near = dilated(found.astype(np.uint8), reach_px).astype(bool)
     away = opened((rough & ~near).astype(np.uint8), _FAINT_OPEN_UM / mpp)
-    return dilated(away, reach_px).astype(bool) & rough
+    faint: Mask = dilated(away, reach_px).astype(bool) & rough
+    return faint
 
 
 def _threshold(stain: Map, config: TissueConfig) -> float:
