@@ -25,7 +25,9 @@ from wsipsm.core.geometry import Box, Grid
 from wsipsm.results.formats.geojson import GeoJsonWriter
 
 
-def some_cells(labels: npt.NDArray[np.int32], downsample: float = 2.0, x0: int = 0) -> Cells:
+def some_cells(
+    labels: npt.NDArray[np.int32], downsample: float = 2.0, x0: int = 0, tolerance_px: float = 0.15
+) -> Cells:
     height, width = labels.shape
     maps = {
         name: np.random.default_rng(0).integers(0, 256, labels.shape).astype(np.uint8)
@@ -37,7 +39,7 @@ def some_cells(labels: npt.NDArray[np.int32], downsample: float = 2.0, x0: int =
         window=Box(x0, 0, x0 + width, height),
         grid=Grid(x0 + width, height, downsample, 0.25 * downsample),
         keep=np.ones(labels.max(initial=0), bool),
-        config=CellsConfig(min_area_um2=0),
+        config=CellsConfig(min_area_um2=0, outline_tolerance_px=tolerance_px),
     )
     assert measured.dropped == 0
     return measured.cells
@@ -122,7 +124,7 @@ def test_a_known_cell_is_written_as_it_is(tmp_path: Path) -> None:
     labels = np.zeros((8, 12), np.int32)
     labels[2:5, 3:9] = 1
 
-    files = write(tmp_path, [some_cells(labels, downsample=1.0)], offset_l0=(1, 2))
+    files = write(tmp_path, [some_cells(labels, downsample=1.0, tolerance_px=0)], offset_l0=(1, 2))
 
     assert files == [tmp_path / "cells.geojson.gz"]
     (feature,) = read_as_qupath(files[0])

@@ -14,6 +14,8 @@ LEAST_DOUBTFUL = 10
 """Doubtful cells that a close-up of them shows at least."""
 _DEEP = 0.95
 """A window is as deep in the region as any if the region covers this share of what it covers of the deepest."""
+_ALIKE = 0.2
+"""Windows are equally typical if their distances from the medians differ by less, interquartile ranges."""
 
 _Floats = npt.NDArray[np.float64]
 _Plane = npt.NDArray[Any]
@@ -47,8 +49,8 @@ def pick_closeups(bins: Bins, *, bin_px: float, side_px: int, plane: Box) -> dic
 
     The typical window lies as deep in the region as any, has no more doubtful cells among its cells than half of such
     windows, and its density and mean confidence are nearest to their medians over them, both in units of their
-    interquartile range; among equals it is the one nearest to the centre of all cells, then the first in scan order. It
-    does not overlap the densest window where that is possible.
+    interquartile range; among nearly equal ones it is the one nearest to the centre of all cells, then the first in
+    scan order. It does not overlap the densest window where that is possible.
 
     Parameters
     ----------
@@ -113,7 +115,7 @@ def _typical(bins: Bins, densest: _Bin, side: int) -> _Bin | None:
     clean = doubt <= np.median(doubt[deep])
     off = _off_median(cells, deep) + _off_median(confidence / cells, deep)
     far = np.hypot(row - np.average(row, weights=cells), col - np.average(col, weights=cells))
-    first = np.lexsort((col, row, far.round(6), off.round(6), ~clean, ~pool))[0]
+    first = np.lexsort((col, row, far.round(6), off // _ALIKE, ~clean, ~pool))[0]
     return int(row[first]), int(col[first])
 
 
