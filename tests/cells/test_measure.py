@@ -29,14 +29,14 @@ ANY_SIZE = CellsConfig(min_area_um2=0)
 
 
 def flat_maps(shape: tuple[int, int], value: int = 100) -> dict[str, npt.NDArray[np.uint8]]:
-    return {name: np.full(shape, value, np.uint8) for name in ("nuclear_stain", "counterstain", "evidence")}
+    return {name: np.full(shape, value, np.uint8) for name in ("activation", "nuclear_stain", "counterstain", "evidence")}
 
 
 def random_maps(shape: tuple[int, int], seed: int = 0) -> dict[str, npt.NDArray[np.uint8]]:
     rng = np.random.default_rng(seed)
     return {
         name: rng.integers(0, 256, shape).astype(np.uint8)
-        for name in ("nuclear_stain", "counterstain", "evidence", "unused")
+        for name in ("activation", "nuclear_stain", "counterstain", "evidence", "unused")
     }
 
 
@@ -161,7 +161,6 @@ def test_shapes_agree_with_regionprops() -> None:
     for column, plane, step in (
         ("nuclear_od_mean", density["nuclear_stain"], 0.02),
         ("counterstain_od_mean", density["counterstain"], 0.02),
-        ("confidence", maps["evidence"], 1 / 255),
     ):
         means = [plane[labels == prop.label].mean() * step for prop in props]
         np.testing.assert_allclose(cells.columns[column], means, rtol=1e-6, atol=1e-7)

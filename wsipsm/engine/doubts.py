@@ -13,6 +13,9 @@ MANY_SHARE, MANY_CELLS = 0.3, 50
 """Share of all cells, and number, from which on refused cells are many."""
 
 
+_REASONS = {"low_confidence": "their own low confidence", "unlike_nuclei": "surroundings that look unlike nuclei"}
+
+
 def doubts(job: Job, calibration: Mapping[str, Any], *, written: int, refused: Mapping[str, int]) -> tuple[str, ...]:
     """Warnings of a slide on which cells were sought.
 
@@ -56,7 +59,7 @@ def _of_refused(job: Job, written: int, refused: Mapping[str, int]) -> str:
     total = many + (0 if job.config.cells.keep_doubtful else written)
     if many < max(MANY_CELLS, MANY_SHARE * total):
         return ""
-    reasons = " and ".join(f"{count:,} of {reason.replace('_', ' ')}" for reason, count in refused.items() if count)
+    reasons = " and ".join(f"{count:,} for {_REASONS[reason]}" for reason, count in refused.items() if count)
     return (
         f"{many:,} of {max(total, many):,} cells were refused ({reasons}): keratin, debris, folds, dye or blur; "
         "--keep-doubtful writes them, with the class Doubtful"
