@@ -2,7 +2,8 @@
 
 Every labelled H&E field goes through ``wsipsm run`` with shipped models and is scored as ``wsipsm evaluate`` does; so
 is each cut to its middle of 256 px, and the CMU slide, whose places without nuclei and marked nuclei are counted. Ten
-lines of scikit-image stand in the same table. Labels score and do nothing else.
+lines of scikit-image stand in the same table. AUC and fifths: confidence against sharing more than half of the union
+with a true nucleus, over all cells, refused ones too. Labels score and do nothing else.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = options.keep or Path(name)
         print(
-            "| | AJI / PQ / pixel F1 | ten lines | AUC | top fifth right | bottom fifth right | middles without cells |"
+            "| | AJI / AJI+ / PQ / pixel F1 | ten lines | AUC | top fifth right | bottom fifth right | middles without cells |"
         )
         print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
         for one in options.sets:
@@ -58,11 +59,11 @@ def run(slides: Path, out: Path, *options: str) -> None:
 def report_set(data: Path, out: Path, extra: list[str]) -> None:
     """One row, and one more for the 7 images of MoNuSeg that chose nothing."""
     files = sorted((data / "images").iterdir())
-    run(data / "images", out / "whole", *MPP, *extra)
+    run(data / "images", out / "whole", *MPP, "--keep-doubtful", *extra)
     truths = {file.stem: imread(data / "labels" / f"{file.stem}.png").astype(np.int64) for file in files}
     found = {file.stem: Labelled(out / "whole" / file.stem, truths[file.stem].shape) for file in files}
     empty = middles_without_cells(files, out, extra) if data.name != "monuseg" else "-"
-    ours = {name: score_labels(truth, found[name].labels) for name, truth in truths.items()}
+    ours = {name: score_labels(truth, found[name].accepted) for name, truth in truths.items()}
     ten = {file.stem: score_labels(truths[file.stem], baseline(read_rgb(file))) for file in files}
     groups = {data.name: files}
     if data.name == "monuseg":
@@ -80,25 +81,24 @@ def report_set(data: Path, out: Path, extra: list[str]) -> None:
 
 
 class Labelled:
-    """Labels of a result at the resolution of the truth, and the confidence of each."""
+    """Labels of a result at the resolution of the truth: all that was found, and what was not refused."""
 
     def __init__(self, folder: Path, shape: tuple[int, ...]) -> None:
-        self.labels, self.confidence = np.zeros(shape, np.int64), np.zeros(0)
-        if not (folder / "cells.parquet").exists():
-            return
         table = geopandas.read_parquet(folder / "cells.parquet")
         grid = np.asarray(Result(folder).labels)
         index = [((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(shape, grid.shape, strict=True)]
         number = np.zeros(int(grid.max(initial=0)) + 1, np.int64)
         number[table["label"].to_numpy()] = np.arange(1, len(table) + 1)
-        self.labels = number[grid[np.ix_(*index)]]
+        self.all = number[grid[np.ix_(*index)]]
         self.confidence = table["confidence"].to_numpy()
+        refused = np.append(False, (table["class"] == "Doubtful").to_numpy())
+        self.accepted = np.where(refused[self.all], 0, self.all)
 
     def right(self, truth: np.ndarray) -> np.ndarray:
-        """Which cells share more than half of their union with a true nucleus."""
+        """Which of all cells share more than half of their union with a true nucleus."""
         truth = np.unique(np.append(truth.ravel(), 0), return_inverse=True)[1][:-1]
         n, m = len(self.confidence) + 1, int(truth.max()) + 1
-        table = np.bincount(self.labels.ravel() * m + truth, minlength=n * m).reshape(n, m)
+        table = np.bincount(self.all.ravel() * m + truth, minlength=n * m).reshape(n, m)
         union = table.sum(1)[:, None] + table.sum(0)[None] - table
         return np.asarray((table / np.maximum(union, 1))[1:, 1:].max(axis=1, initial=0) > 0.5)
 
@@ -135,7 +135,7 @@ def report_cmu(slides: Path, out: Path, extra: list[str]) -> None:
 
 
 def means(scores: list) -> str:
-    return " / ".join(f"{np.mean([getattr(s, key) for s in scores]):.3f}" for key in ("aji", "pq", "pixel_dice"))
+    return " / ".join(f"{np.mean([getattr(s, key) for s in scores]):.3f}" for key in ("aji", "aji_plus", "pq", "pixel_dice"))
 
 
 def auc(right: np.ndarray, confidence: np.ndarray) -> float:

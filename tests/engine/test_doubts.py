@@ -48,8 +48,8 @@ def test_another_stain_is_said_unless_it_is_expected() -> None:
 
 
 def test_few_nuclei_are_said() -> None:
-    assert "only 19 clear nuclei" in warned(changed("levels", cells=19))
-    assert warned(changed("levels", cells=20)) == ""
+    assert "only 9 clear nuclei" in warned(changed("levels", cells=9))
+    assert warned(changed("levels", cells=10)) == ""
 
 
 @pytest.mark.parametrize(("settings", "total"), [((), "2,000"), (("cells.keep_doubtful=true",), "1,000")])

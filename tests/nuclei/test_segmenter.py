@@ -16,6 +16,7 @@ from wsipsm.core.errors import CheckpointError, FitError
 from wsipsm.core.maps import CHANNELS, DECISION
 from wsipsm.core.stains import Stain
 from wsipsm.nuclei.calibrate import calibrate_segmenter, load_segmenter
+from wsipsm.nuclei.levels import Levels
 from wsipsm.nuclei.models import SHIPPED_MPP, shipped_model
 from wsipsm.nuclei.nets.blocks import folded
 from wsipsm.nuclei.nets.checkpoint import load_checkpoint, save_checkpoint
@@ -211,15 +212,16 @@ def test_a_recogniser_gives_maps_of_the_block_inside_its_halo(tmp_path: Path, fi
     assert maps.shape == (len(CHANNELS), 64, 72)
     probability, depth = recognizer.net.maps(field[: 64 + 2 * halo, : 72 + 2 * halo], recognizer.stats)
     np.testing.assert_allclose(maps[0] / 255, probability[halo:-halo, halo:-halo], atol=0.5 / 255 + 1e-5)
-    assert ((maps[1] > 0) == (depth[halo:-halo, halo:-halo] > Config().segmenter.threshold)).all()
+    assert ((maps[1] > 0) == (depth[halo:-halo, halo:-halo] > recognizer.levels.threshold)).all()
 
 
 def test_a_recogniser_is_the_same_after_a_round_trip(tmp_path: Path, field: np.ndarray) -> None:
-    recognizer = SegmenterRecognizer(frozen(), STATS, SegmenterConfig(threshold=0.2), "this slide")
+    recognizer = SegmenterRecognizer(frozen(), STATS, SegmenterConfig(), Levels(1.0, 0.2, {"1": 3.5}, 40), "this slide")
     recognizer.save(tmp_path / "calibration.pt")
 
     again = load_recognizer(tmp_path / "calibration.pt", device=CPU)
 
+    assert again.levels == recognizer.levels
     block = np.ascontiguousarray(field[:160, :160])
     np.testing.assert_array_equal(again.block(block), recognizer.block(block))
     assert fits(tmp_path / "calibration.pt", "this slide")
@@ -234,12 +236,14 @@ def test_white_patches_cannot_be_fitted(tmp_path: Path) -> None:
 
 
 def test_a_calibrated_segmenter_of_an_earlier_version_is_read(tmp_path: Path) -> None:
-    SegmenterRecognizer(frozen(), STATS, SegmenterConfig()).save(tmp_path / "fit.pt")
+    SegmenterRecognizer(frozen(), STATS, SegmenterConfig(), Levels(1.5, 0.2, {}, 40)).save(tmp_path / "fit.pt")
     now = load_checkpoint(tmp_path / "fit.pt")
     old = {"threshold": 0.3, "depth_smoothing_um": 0.7, "rounds": 8, "far_scale": 0.5}
-    save_checkpoint(tmp_path / "old.pt", replace(now, table=now.table | {"settings": old}))
+    table = {name: value for name, value in now.table.items() if name != "levels"}
+    save_checkpoint(tmp_path / "old.pt", replace(now, table=table | {"settings": old}))
 
     again = load_recognizer(tmp_path / "old.pt", device=CPU)
 
     assert isinstance(again, SegmenterRecognizer)
     assert again.config == SegmenterConfig(threshold=0.3, distance_smoothing_um=0.7)
+    assert (again.levels.threshold, again.levels.input_scale) == (0.3, 1.0)

@@ -19,7 +19,7 @@ from wsipsm.core.geometry import Grid, Mask
 
 BIN_UM = 32.0
 """Side of a bin, micrometres; a cell's neighbourhood is its bin and the 24 around it, the nearer the heavier."""
-LEAST_CELLS = 8
+LEAST_CELLS = 12
 """A neighbourhood with fewer cells, as many as would lie in its nine innermost bins, refuses none."""
 REASONS = ("low_confidence", "unlike_nuclei")
 """Why a cell is refused: its own confidence, or its neighbourhood."""

@@ -37,7 +37,7 @@ THRESHOLDS = (0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02)
 """Distances that outlines may lie at."""
 USUAL_THRESHOLD = 0.06
 """Distance at which cells are sought to choose a scale, and where too few nuclei are seen to find one."""
-LEAST_CELLS = 20
+LEAST_CELLS = 10
 """Fewer confident cells say little about a slide."""
 
 _LEAST_PX = 300
@@ -112,7 +112,7 @@ def find_levels(
     threshold = config.threshold
     if threshold is None:
         nuclear = [crop(unmix(optical_density(window), stats.vectors)[0], _RIM_PX) for window in windows]
-        threshold = _half_maximum(nuclear, [distance for _, distance in found[best]])
+        threshold = half_maximum(nuclear, [distance for _, distance in found[best]])
     sure = int((confidence[best] > BREAK_EVEN).sum())
     return Levels(best, threshold, {f"{scale:g}": score for scale, score in scores.items()}, sure)
 
@@ -149,8 +149,19 @@ def _sheet(tiles: Sequence[npt.NDArray[np.uint8]], *, around: int) -> npt.NDArra
     return sheet
 
 
-def _half_maximum(nuclear: Sequence[Floats], distances: Sequence[Map]) -> float:
-    """Threshold at which the stain at the outlines is half way between inside and outside."""
+def half_maximum(nuclear: Sequence[Floats], distances: Sequence[Map]) -> float:
+    """Threshold at which the stain at the outlines is half way between inside and outside.
+
+    Parameters
+    ----------
+    nuclear, distances : sequence of (y, x) float32
+        Nuclear stain and distance map of the same windows.
+
+    Returns
+    -------
+    float
+        Between the ends of `THRESHOLDS`; `USUAL_THRESHOLD` where too little is seen.
+    """
     shares = [_share_at_outline(nuclear, distances, threshold) for threshold in THRESHOLDS]
     if not all(np.isfinite(shares)):
         return USUAL_THRESHOLD

@@ -136,7 +136,10 @@ class SegmenterRecognizer(Recognizer):
         """Recogniser of a checkpoint of kind ``segmenter-fit``."""
         net = SegmentationNet.of_checkpoint(checkpoint, device=device)
         settings = with_new_names({"segmenter": checkpoint.table["settings"]})["segmenter"]
-        return cls(net, stats, SegmenterConfig(**settings), Levels(**checkpoint.table["levels"]), fitted_on)
+        levels = checkpoint.table.get("levels")
+        if levels is None:  # of an earlier version, which had one threshold for all slides and no scale
+            levels = {"input_scale": 1.0, "threshold": settings["threshold"], "scores": {}, "cells": 0}
+        return cls(net, stats, SegmenterConfig(**settings), Levels(**levels), fitted_on)
 
 
 class PsmRecognizer(Recognizer):
