@@ -235,8 +235,10 @@ def _resampled(mpp: float) -> Callable[[np.ndarray], np.ndarray]:
 
 DAMAGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "as they are": lambda image: image,
+    "stain x 0.4": _restained(0.4),
     "stain x 0.6": _restained(0.6),
     "stain x 1.5": _restained(1.5),
+    "stain x 2": _restained(2),
     "blur, sigma 1": lambda image: cv2.GaussianBlur(image, (0, 0), 1),
     "JPEG, quality 50": _compressed,
     "brightness + 15 %": _scaled(1.15),

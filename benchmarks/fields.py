@@ -44,7 +44,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = options.keep or Path(name)
         print(
-            "| | AJI / AJI+ / PQ / pixel F1 | ten lines | AUC | top fifth right | bottom fifth right | middles without cells |"
+            "| | AJI / AJI+ / PQ / pixel F1 | ten lines | AUC | top fifth right | bottom fifth | middles without cells |"
         )
         print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
         for one in options.sets:
@@ -135,7 +135,8 @@ def report_cmu(slides: Path, out: Path, extra: list[str]) -> None:
 
 
 def means(scores: list) -> str:
-    return " / ".join(f"{np.mean([getattr(s, key) for s in scores]):.3f}" for key in ("aji", "aji_plus", "pq", "pixel_dice"))
+    keys = ("aji", "aji_plus", "pq", "pixel_dice")
+    return " / ".join(f"{np.mean([getattr(one, key) for one in scores]):.3f}" for key in keys)
 
 
 def auc(right: np.ndarray, confidence: np.ndarray) -> float:

@@ -29,7 +29,8 @@ ANY_SIZE = CellsConfig(min_area_um2=0)
 
 
 def flat_maps(shape: tuple[int, int], value: int = 100) -> dict[str, npt.NDArray[np.uint8]]:
-    return {name: np.full(shape, value, np.uint8) for name in ("activation", "nuclear_stain", "counterstain", "evidence")}
+    names = ("activation", "nuclear_stain", "counterstain", "evidence")
+    return {name: np.full(shape, value, np.uint8) for name in names}
 
 
 def random_maps(shape: tuple[int, int], seed: int = 0) -> dict[str, npt.NDArray[np.uint8]]:
