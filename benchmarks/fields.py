@@ -44,7 +44,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = options.keep or Path(name)
         print(
-            "| | AJI / AJI+ / PQ / pixel F1 | ten lines | AUC | top fifth right | bottom fifth | middles without cells |"
+            "| | AJI / AJI+ / PQ / pixel F1 | ten lines | AUC | top fifth | bottom fifth | middles without cells |"
         )
         print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
         for one in options.sets:

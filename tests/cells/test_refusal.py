@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from wsipsm.cells.measurements import COLUMNS
 from wsipsm.cells.refusal import REASONS, Refusals
 from wsipsm.cells.table import Cells
 from wsipsm.config import CellsConfig
 from wsipsm.core.geometry import Grid
+from wsipsm.core.stains import Stain
 
 GRID = Grid(2000, 2000, 2.0, 0.5)
-WEAK, UNLIKE = (1 + REASONS.index(reason) for reason in ("low_confidence", "unlike_nuclei"))
+WEAK, DYE, UNLIKE = (1 + REASONS.index(reason) for reason in ("low_confidence", "dye", "unlike_nuclei"))
 
 
 def cells_at(xy: npt.NDArray[np.float64], confidence: float = 0.7) -> Cells:
@@ -38,7 +40,7 @@ def test_a_place_of_odd_shapes_is_refused_and_one_of_ellipses_is_not() -> None:
 
     assert set(refusals.of("keratin").tolist()) == {UNLIKE}
     assert set(refusals.of("nuclei").tolist()) == {0}
-    assert refusals.counts() == {"low_confidence": 0, "unlike_nuclei": 60}
+    assert refusals.counts() == {"low_confidence": 0, "dye": 0, "unlike_nuclei": 60}
 
 
 def test_one_odd_shape_among_ellipses_stays_and_a_lone_one_too() -> None:
@@ -58,6 +60,16 @@ def test_low_confidence_is_refused_by_itself() -> None:
 
     assert set(refusals.of("weak").tolist()) == {WEAK}
     assert set(refusals.of("right").tolist()) == {0}
+
+
+@pytest.mark.parametrize(("stain", "ratio", "verdict"), [("he", -0.4, DYE), ("he", -0.2, 0), ("unknown", -0.4, 0)])
+def test_the_colour_of_dye_is_refused_on_he(stain: Stain, ratio: float, verdict: int) -> None:
+    cells = cells_at(crowd(600, 600))
+    cells.columns["counterstain_od_mean"] = cells.columns["nuclear_od_mean"] * np.float32(ratio)
+    refusals = Refusals(GRID, CellsConfig(), stain)
+    refusals.add("cells", cells, fills(60, 0.95))
+
+    assert set(refusals.of("cells").tolist()) == {verdict}
 
 
 def test_verdicts_do_not_depend_on_tiles_or_their_order() -> None:

@@ -13,7 +13,11 @@ MANY_SHARE, MANY_CELLS = 0.3, 50
 """Share of all cells, and number, from which on refused cells are many."""
 
 
-_REASONS = {"low_confidence": "their own low confidence", "unlike_nuclei": "surroundings that look unlike nuclei"}
+_REASONS = {
+    "low_confidence": "their own low confidence",
+    "dye": "the colour of dye",
+    "unlike_nuclei": "surroundings that look unlike nuclei",
+}
 
 
 def doubts(job: Job, calibration: Mapping[str, Any], *, written: int, refused: Mapping[str, int]) -> tuple[str, ...]:

@@ -102,7 +102,7 @@ def _done_tiles(job: Job) -> list[Tile]:
 
 def _refusals(job: Job) -> Refusals:
     """Verdicts on all cells of the slide."""
-    refusals = Refusals(job.grid, job.config.cells)
+    refusals = Refusals(job.grid, job.config.cells, job.config.recognizer.stain)
     for tile in _done_tiles(job):
         result = scratch.load_tile(job.tile_file(tile))
         refusals.add(tile, result.cells, result.ellipse_fills)
