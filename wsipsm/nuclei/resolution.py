@@ -33,18 +33,19 @@ RUNGS_AN_OCTAVE = 2
 MAX_RUNG = 6
 """Rungs up and down that are tried: factors of 1/8 to 8."""
 
-_MEAN = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-_COEFFICIENTS = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-_OFFSET = 0.0
+_MEAN = (3.0818, 2.8383, 2.4876, 0.7671, 0.7603, 0.7213)
+_COEFFICIENTS = (0.2752, 0.1617, -0.6009, -0.9898, -0.4657, -3.8497)
+_OFFSET = -0.05
 """The model: log2 of the factor is offset + coefficients x (features - mean), features being those of `Rung` on the rung
-below, the middle one and the one above. Fitted by ``python -m benchmarks.resolution --fit`` to the 27 MoNuSeg .tif images
-whose resolution is beyond doubt, at factors of 0.7 to 1.4, for the shipped segmenter."""
+below, the middle one and the one above. Fitted by ``python -m benchmarks.resolution --fit`` to the 34 images of MoNuSeg
+whose resolution is beyond doubt, at factors of 0.7 to 1.4, for the shipped segmenter; the offset, then 0, puts 0.75 and
+1.25 equally far away."""
 
 _BUDGET_PX = 200_000
 _SIDE_PX = 224
 """Most pixels that the network sees on each rung, and of each patch: many places say more than a large one."""
 _MARGIN_PX = 8
-"""Along the borders of a patch the network has seen too little."""
+"""Mirror image around a patch, for what the network sees beyond its borders."""
 _STRENGTH = 1.4
 """Factor on the stain levels: fields with few nuclei are otherwise amplified until fibres look like nuclei."""
 _CORE_DISTANCE = 0.4
@@ -176,7 +177,7 @@ def look(
     patches: npt.NDArray[np.uint8], net: SegmentationNet, stats: SlideStats, *, scale: float
 ) -> Rung | None:
     """What the network sees of patches that are enlarged by ``scale``; None if that are hardly any nuclei."""
-    found = [cores(net.maps(patch, stats)) for patch in rescaled(patches, scale)]
+    found = [cores(net.maps(mirrored(patch), stats)) for patch in rescaled(patches, scale)]
     logs, peaks = (np.concatenate(values) for values in zip(*found, strict=True))
     if len(logs) < _MIN_CORES:
         return None
@@ -188,14 +189,19 @@ def look(
 
 def rescaled(patches: npt.NDArray[np.uint8], scale: float) -> list[Image]:
     """As many of the patches as the budget bears, enlarged by ``scale``; the middle of large ones."""
-    height, width = (max(2 * _MARGIN_PX + 1, round(side * scale)) for side in patches.shape[1:3])
+    height, width = (max(_MARGIN_PX + 1, round(side * scale)) for side in patches.shape[1:3])
     count = max(1, _BUDGET_PX // (min(height, _SIDE_PX) * min(width, _SIDE_PX)))
     chosen = np.linspace(0, len(patches) - 1, min(count, len(patches))).round().astype(int)
     return [_middle(_resized(patches[i], height, width)) for i in chosen]
 
 
+def mirrored(patch: Image) -> Image:
+    """Patch with its mirror image around it."""
+    return np.pad(patch, [(_MARGIN_PX, _MARGIN_PX), (_MARGIN_PX, _MARGIN_PX), (0, 0)], mode="reflect")
+
+
 def cores(maps: tuple[Map, Map]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """log2 of the diameter in pixels, and peak, of the cores that lie within the maps of a patch."""
+    """log2 of the diameter in pixels, and peak, of the cores that lie within a patch whose maps these are."""
     distance = smooth(crop(maps[1], _MARGIN_PX), _CORE_SMOOTHING_PX)
     inside = (distance > _CORE_DISTANCE).astype(np.uint8)
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(inside, connectivity=4)
