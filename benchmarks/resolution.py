@@ -38,7 +38,6 @@ SETS = ("monuseg", "tnbc", "cryonuseg")
 FITTED_SET = "monuseg"
 TRUE_MPP = 0.25
 TESTED_MPP = (0.2, 0.35, 0.5, 0.7, 1.0)
-START_MPP = 0.5
 WITHIN = 0.25
 SCANNED_AT_20X = "TCGA-HE-71"
 RIDGE = 10.0
@@ -108,11 +107,11 @@ def score_check(data: Path, net: SegmentationNet) -> None:
         print("   not as they should:", [(row[1], round(row[3], 2)) for row, bad in zip(rows, odd, strict=True) if bad])
 
 
-def score_estimate(data: Path) -> None:
+def score_estimate(data: Path, tested: list[float]) -> None:
     """Estimates of images of unknown resolution, as ``wsipsm info --estimate-mpp`` makes them."""
     config, found = load_config("he"), []
     for name, file in images(data):
-        for mpp in TESTED_MPP:
+        for mpp in tested:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "field.png"
                 Image.fromarray(resampled(read_rgb(file), mpp)).save(path)
@@ -123,7 +122,9 @@ def score_estimate(data: Path) -> None:
                     ratio = math.nan
             found.append((name, file.stem, mpp, ratio))
             print("estimate", *found[-1], flush=True)
-    groups = {f"{name} {mpp:g}": [r for n, _, m, r in found if (n, m) == (name, mpp)] for name in SETS for mpp in TESTED_MPP}
+    groups = {
+        f"{name} {mpp:g}": [r for n, _, m, r in found if (n, m) == (name, mpp)] for name in SETS for mpp in tested
+    }
     groups |= {name: [r for n, _, _, r in found if n == name] for name in SETS} | {"all": [row[3] for row in found]}
     print("| | median of the ratio | median error | 90 % | largest | within 25 % |\n|---|---|---|---|---|---|")
     for name, ratios in groups.items():
@@ -158,12 +159,19 @@ def fit(data: Path, net: SegmentationNet, cache: Path) -> None:
     error = z @ solved - y
     print("_MEAN =", tuple(np.round(mean, 4).tolist()))
     print("_COEFFICIENTS =", tuple(np.round(solved[:-1] / spread, 4).tolist()))
-    print("_OFFSET =", round(float(solved[-1]), 4), "rms", np.sqrt((error**2).mean()), np.percentile(error, [0, 10, 50, 90, 100]))
+    print(
+        "_OFFSET =",
+        round(float(solved[-1]), 4),
+        "rms",
+        np.sqrt((error**2).mean()),
+        np.percentile(error, [0, 10, 50, 90, 100]),
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--mpp", type=float, nargs="+", default=TESTED_MPP)
     parser.add_argument("--fit", action="store_true")
     parser.add_argument("--cache", type=Path, default=Path("/work/exp2/rungs"))
     args = parser.parse_args()
@@ -175,7 +183,7 @@ def main() -> None:
         fit(args.data, net, args.cache)
     else:
         score_check(args.data, net)
-        score_estimate(args.data)
+        score_estimate(args.data, args.mpp)
 
 
 if __name__ == "__main__":

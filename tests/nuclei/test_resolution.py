@@ -93,7 +93,9 @@ def test_the_warning_says_what_to_do() -> None:
     assert "1.9 times too large" in NuclearScale(1 / 1.9, 80).warning(0.5)
 
 
-@pytest.mark.parametrize(("factor", "doubtful"), [(1.0, False), (1.4, False), (1.45, True), (0.72, False), (0.69, True)])
+@pytest.mark.parametrize(
+    ("factor", "doubtful"), [(1.0, False), (1.4, False), (1.45, True), (0.72, False), (0.69, True)]
+)
 def test_what_is_doubtful(factor: float, doubtful: bool) -> None:
     assert NuclearScale(factor, 80).doubtful == doubtful
 
@@ -107,7 +109,7 @@ def test_cores_are_measured_and_those_at_the_border_left_out() -> None:
 
     logs, peaks = cores((distance, distance.astype(np.float32)))
 
-    assert 2 ** logs == pytest.approx([18], rel=0.06)  # of 30 px, above a distance of 0.4
+    assert 2**logs == pytest.approx([18], rel=0.06)  # of 30 px, above a distance of 0.4
     assert peaks == pytest.approx([1], abs=0.1)
 
 

@@ -141,8 +141,8 @@ def info(
         bool,
         typer.Option(
             "--estimate-mpp",
-            help="Also estimate micrometres per pixel from the nuclei (H&E), with what is uncertain about it; takes some "
-            "seconds. No command uses the estimate by itself.",
+            help="Also estimate micrometres per pixel from the nuclei (H&E), and how uncertain that is; takes seconds. "
+            "No command uses the estimate by itself.",
         ),
     ] = False,
     as_json: JSON = False,

@@ -30,6 +30,9 @@ SPREAD = 1.4
 WARN_FACTOR = math.sqrt(2)
 """A resolution that seems off by this factor or more is worth a warning: half way to one that is off by two."""
 RUNGS_AN_OCTAVE = 2
+START_RUNG = 2
+"""The ladder starts where nuclei that are as large as claimed look half as large: parts of nuclei that are seen too large
+pass for nuclei, so that one who comes from that side may stop too early; nuclei that are seen too small do not."""
 MAX_RUNG = 6
 """Rungs up and down that are tried: factors of 1/8 to 8."""
 
@@ -37,9 +40,9 @@ _MEAN = (3.0818, 2.8383, 2.4876, 0.7671, 0.7603, 0.7213)
 _COEFFICIENTS = (0.2752, 0.1617, -0.6009, -0.9898, -0.4657, -3.8497)
 _OFFSET = -0.05
 """The model: log2 of the factor is offset + coefficients x (features - mean), features being those of `Rung` on the rung
-below, the middle one and the one above. Fitted by ``python -m benchmarks.resolution --fit`` to the 34 images of MoNuSeg
-whose resolution is beyond doubt, at factors of 0.7 to 1.4, for the shipped segmenter; the offset, then 0, puts 0.75 and
-1.25 equally far away."""
+below, the middle one and the one above. Fitted by ``python -m benchmarks.resolution --fit`` to the 34 images of
+MoNuSeg whose resolution is beyond doubt, at factors of 0.7 to 1.4, for the shipped segmenter; the offset, then 0, puts
+0.75 and 1.25 equally far away."""
 
 _BUDGET_PX = 200_000
 _SIDE_PX = 224
@@ -51,7 +54,7 @@ _STRENGTH = 1.4
 _CORE_DISTANCE = 0.4
 _CORE_SMOOTHING_PX = 0.8
 _MIN_CORE_PX = 3
-_MIN_CORES = 8
+_MIN_CORES = 16
 """A core is where the smoothed distance map exceeds this; smaller ones are noise, and fewer on a rung say nothing."""
 _DULL = 0.3
 """Cores count by how far their peak exceeds this."""
@@ -113,8 +116,7 @@ def nuclear_scale(
 ) -> NuclearScale | None:
     """Factor between the true resolution of patches and the claimed one; None where nuclei are too few.
 
-    Costs three looks of the network at 0.2 megapixels where the claim is right, and one or two more for every half
-    octave that it is off.
+    Costs five looks of the network at 0.2 megapixels where the claim is right, and less than ten where it is off by four.
 
     Parameters
     ----------
@@ -147,7 +149,7 @@ def climb(rung_at: Callable[[int], Rung | None]) -> NuclearScale | None:
     """
     seen: dict[int, Rung | None] = {}
     best: tuple[float, NuclearScale] | None = None
-    middle, visited = 0, set[int]()
+    middle, visited = START_RUNG, set[int]()
     while middle not in visited and abs(middle) < MAX_RUNG:
         visited.add(middle)
         for rung in (middle - 1, middle, middle + 1):
@@ -173,18 +175,14 @@ def model(rungs: list[Rung]) -> float:
     return float(_OFFSET + np.dot(_COEFFICIENTS, features(rungs) - _MEAN))
 
 
-def look(
-    patches: npt.NDArray[np.uint8], net: SegmentationNet, stats: SlideStats, *, scale: float
-) -> Rung | None:
+def look(patches: npt.NDArray[np.uint8], net: SegmentationNet, stats: SlideStats, *, scale: float) -> Rung | None:
     """What the network sees of patches that are enlarged by ``scale``; None if that are hardly any nuclei."""
     found = [cores(net.maps(mirrored(patch), stats)) for patch in rescaled(patches, scale)]
     logs, peaks = (np.concatenate(values) for values in zip(*found, strict=True))
     if len(logs) < _MIN_CORES:
         return None
     weights = np.clip(peaks - _DULL, 0.01, None)
-    return Rung(
-        float(np.average(logs, weights=weights)), float(np.average(peaks, weights=weights)), len(logs)
-    )
+    return Rung(float(np.average(logs, weights=weights)), float(np.average(peaks, weights=weights)), len(logs))
 
 
 def rescaled(patches: npt.NDArray[np.uint8], scale: float) -> list[Image]:
@@ -206,7 +204,7 @@ def cores(maps: tuple[Map, Map]) -> tuple[npt.NDArray[np.float64], npt.NDArray[n
     inside = (distance > _CORE_DISTANCE).astype(np.uint8)
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(inside, connectivity=4)
     peaks = np.zeros(count)
-    np.maximum.at(peaks, labels, distance)
+    np.maximum.at(peaks, np.asarray(labels, np.intp), distance)
     left, top, width, height, area = boxes.T
     whole = (left > 0) & (top > 0) & (left + width < inside.shape[1]) & (top + height < inside.shape[0])
     whole &= area >= _MIN_CORE_PX
