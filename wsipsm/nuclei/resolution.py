@@ -12,6 +12,7 @@ an estimate.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -27,20 +28,20 @@ from wsipsm.stain.optics import smooth
 
 SPREAD = 1.4
 """Nine of ten estimates are within this factor of the truth (``python -m benchmarks.resolution``)."""
-WARN_FACTOR = math.sqrt(2)
-"""A resolution that seems off by this factor or more is worth a warning: half way to one that is off by two."""
+WARN_FACTOR = 1.45
+"""A resolution that seems off by this factor or more is worth a warning: about half way to one that is off by two."""
 RUNGS_AN_OCTAVE = 2
 START_RUNG = 2
-"""The ladder starts where nuclei that are as large as claimed look half as large: parts of nuclei that are seen too large
-pass for nuclei, so that one who comes from that side may stop too early; nuclei that are seen too small do not."""
+"""The ladder starts where patches are shrunk to half their size. Where nuclei look too large, parts of them pass for
+nuclei and the model may stop there; from the side where they look too small it walks on."""
 MAX_RUNG = 6
 """Rungs up and down that are tried: factors of 1/8 to 8."""
 
 _MEAN = (3.0818, 2.8383, 2.4876, 0.7671, 0.7603, 0.7213)
 _COEFFICIENTS = (0.2752, 0.1617, -0.6009, -0.9898, -0.4657, -3.8497)
 _OFFSET = -0.05
-"""The model: log2 of the factor is offset + coefficients x (features - mean), features being those of `Rung` on the rung
-below, the middle one and the one above. Fitted by ``python -m benchmarks.resolution --fit`` to the 34 images of
+"""The model: log2 of the factor is offset + coefficients x (features - mean), features being those of `Rung` on the
+rung below, the middle one and the one above. Fitted by ``python -m benchmarks.resolution --fit`` to the 34 images of
 MoNuSeg whose resolution is beyond doubt, at factors of 0.7 to 1.4, for the shipped segmenter; the offset, then 0, puts
 0.75 and 1.25 equally far away."""
 
@@ -116,7 +117,7 @@ def nuclear_scale(
 ) -> NuclearScale | None:
     """Factor between the true resolution of patches and the claimed one; None where nuclei are too few.
 
-    Costs five looks of the network at 0.2 megapixels where the claim is right, and less than ten where it is off by four.
+    Costs five looks of the network at 0.2 megapixels where the claim is right, and as many where it is off by two.
 
     Parameters
     ----------
@@ -147,21 +148,19 @@ def climb(rung_at: Callable[[int], Rung | None]) -> NuclearScale | None:
     rung_at : callable
         Gives what is seen where patches are shrunk by ``rung`` half octaves.
     """
-    seen: dict[int, Rung | None] = {}
+    seen = functools.cache(rung_at)
     best: tuple[float, NuclearScale] | None = None
     middle, visited = START_RUNG, set[int]()
     while middle not in visited and abs(middle) < MAX_RUNG:
         visited.add(middle)
-        for rung in (middle - 1, middle, middle + 1):
-            seen[rung] = seen[rung] if rung in seen else rung_at(rung)
-        rungs = [found for rung in (middle - 1, middle, middle + 1) if (found := seen[rung]) is not None]
-        if len(rungs) < 3:
-            break
-        off = max(-_REACH, min(_REACH, model(rungs)))
-        octaves = off - middle / RUNGS_AN_OCTAVE
-        if best is None or abs(off) < best[0]:
-            best = abs(off), NuclearScale(2**octaves, rungs[1].cores)
-        middle -= round(off * RUNGS_AN_OCTAVE)
+        rungs = [rung for step in (-1, 0, 1) if (rung := seen(middle + step)) is not None]
+        if len(rungs) == 3:
+            off = max(-_REACH, min(_REACH, model(rungs)))
+            if best is None or abs(off) < best[0]:
+                best = abs(off), NuclearScale(2 ** (off - middle / RUNGS_AN_OCTAVE), rungs[1].cores)
+            middle -= round(off * RUNGS_AN_OCTAVE)
+        elif middle > 0:
+            middle -= 1  # nuclei may be too small to be seen
     return best and best[1]
 
 
