@@ -43,9 +43,7 @@ def main() -> None:
     extra += ["--checkpoint", str(options.checkpoint)] if options.checkpoint else []
     with tempfile.TemporaryDirectory() as name:
         folder = options.keep or Path(name)
-        print(
-            "| | AJI / AJI+ / PQ / pixel F1 | ten lines | AUC | top fifth | bottom fifth | middles without cells |"
-        )
+        print("| | AJI / AJI+ / PQ / pixel F1 | ten lines | AUC | top fifth | bottom fifth | middles without cells |")
         print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
         for one in options.sets:
             report_set(options.data / one, folder / one, extra)

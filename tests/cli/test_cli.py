@@ -14,6 +14,7 @@ from PIL import Image
 from tests.engine.test_damage import damage
 from tests.helpers.command import Done, wsipsm, wsipsm_process
 from tests.helpers.slidegen import write_slide
+from wsipsm.slide.sample import HE_FIELD_MPP, he_field
 
 THREADS = ("--set", "schedule.workers=1", "--set", "schedule.processes=false")
 
@@ -122,6 +123,24 @@ def test_info_describes_a_slide_without_resolution_too(tmp_path: Path) -> None:
     assert facts["width_l0"] == 400
     assert facts["mpp_l0"] is None
     assert "--slide-mpp" in facts["mpp_source"]
+
+
+def test_info_estimates_the_resolution_of_a_slide_that_does_not_say(tmp_path: Path) -> None:
+    shutil.copy(he_field(), tmp_path / "field.png")
+
+    facts = json.loads(wsipsm("info", tmp_path / "field.png", "--estimate-mpp", "--json").stdout)
+
+    estimate = facts["mpp_by_nuclei"]
+    assert facts["mpp_l0"] is None
+    assert estimate["mpp_l0"] == pytest.approx(HE_FIELD_MPP, rel=0.25)
+    assert estimate["low"] < estimate["mpp_l0"] < estimate["high"]
+
+
+def test_info_says_why_there_is_no_estimate(white_slide: Path) -> None:
+    done = wsipsm("info", white_slide, "--estimate-mpp", "--json")
+
+    assert done.returncode == 0
+    assert "tissue" in json.loads(done.stdout)["mpp_by_nuclei"]
 
 
 def test_a_slide_coarser_than_the_working_resolution_gets_advice(tmp_path: Path) -> None:

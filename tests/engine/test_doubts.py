@@ -47,6 +47,11 @@ def test_another_stain_is_said_unless_it_is_expected() -> None:
     assert warned(brown, "recognizer.stain=unknown") == ""
 
 
+def test_a_resolution_that_is_off_by_two_is_said_with_the_option_that_mends_it() -> None:
+    assert "--slide-mpp 0.5" in warned(changed("levels", nuclear_scale={"factor": 2.0, "cores": 300}))
+    assert warned(changed("levels", nuclear_scale={"factor": 1.1, "cores": 300})) == ""
+
+
 def test_few_nuclei_are_said() -> None:
     assert "only 9 clear nuclei" in warned(changed("levels", cells=9))
     assert warned(changed("levels", cells=10)) == ""

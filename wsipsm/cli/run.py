@@ -145,16 +145,46 @@ def run(
 def info(
     slide: Annotated[Path, typer.Argument(help="A slide.")],
     slide_mpp: SLIDE_MPP = None,
+    estimate_mpp: Annotated[
+        bool,
+        typer.Option(
+            "--estimate-mpp",
+            help="Also estimate micrometres per pixel from the nuclei (H&E), and how uncertain that is; takes seconds. "
+            "No command uses the estimate by itself.",
+        ),
+    ] = False,
     as_json: JSON = False,
 ) -> None:
-    """Describe a slide: levels, micrometres per pixel and where found, bounds, vendor, associated images."""
+    """Describe a slide: levels, micrometres per pixel and where found, bounds, vendor, associated images.
+
+    For example:
+
+      wsipsm info slide.svs
+
+      wsipsm info field.png --estimate-mpp
+    """
     from wsipsm.slide import describe_file
 
     facts = describe_file(slide, mpp=slide_mpp)
+    if estimate_mpp:
+        facts["mpp_by_nuclei"] = _estimated_mpp(slide)
     if as_json:
         print_json(facts)
     else:
         _print_facts(facts)
+
+
+def _estimated_mpp(slide: Path) -> dict[str, Any] | str:
+    from dataclasses import asdict
+
+    from wsipsm.config import load_config
+    from wsipsm.core.errors import FitError
+    from wsipsm.engine.slide_resolution import estimate_mpp
+
+    try:
+        return asdict(estimate_mpp(slide, load_config("he")))
+    except FitError as error:
+        return f"none: {error}"
 
 
 def demo(

@@ -7,6 +7,7 @@ from typing import Any
 
 from wsipsm.engine.job import Job
 from wsipsm.nuclei.levels import LEAST_CELLS
+from wsipsm.nuclei.resolution import NuclearScale
 from wsipsm.stain.normalise import FOREIGN_SHARE
 
 MANY_SHARE, MANY_CELLS = 0.3, 50
@@ -34,8 +35,19 @@ def doubts(job: Job, calibration: Mapping[str, Any], *, written: int, refused: M
     refused : dict
         Refused cells by reason.
     """
-    found = (_of_stain(job, calibration), _of_levels(job, calibration), _of_refused(job, written, refused))
+    found = (
+        _of_resolution(job, calibration),
+        _of_stain(job, calibration),
+        _of_levels(job, calibration),
+        _of_refused(job, written, refused),
+    )
     return tuple(text for text in found if text)
+
+
+def _of_resolution(job: Job, calibration: Mapping[str, Any]) -> str:
+    table = calibration.get("levels", {}).get("nuclear_scale")
+    scale = NuclearScale(**table) if table else None
+    return scale.warning(job.grid.mpp / job.grid.downsample) if scale and scale.doubtful else ""
 
 
 def _of_stain(job: Job, calibration: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from wsipsm.nuclei.nets.checkpoint import load_checkpoint
 from wsipsm.nuclei.pretrain import Patches, pretrain
 from wsipsm.nuclei.pseudomask import FeatureScales, features, fit_clusters
 from wsipsm.nuclei.recognizer import PsmRecognizer, SegmenterRecognizer
+from wsipsm.nuclei.resolution import nuclear_scale
 from wsipsm.nuclei.segmentation import SegmentationNet
 from wsipsm.stain.normalise import MIN_TISSUE_PX, SlideStats, measure_slide
 from wsipsm.stain.optics import Floats, optical_density, tissue_pixels
@@ -99,7 +101,8 @@ def calibrate_segmenter(
     stats = measure_slide(patches, stain)
     seen = patches if windows is None else windows
     levels = find_levels(seen, net, stats, config=own, rules=config.labels)
-    return SegmenterRecognizer(net, stats.scaled(levels.input_scale), own, levels)
+    size = nuclear_scale(seen, net, stats, mpp=config.grid.mpp) if stain == "he" else None  # its model is of he.pt
+    return SegmenterRecognizer(net, stats.scaled(levels.input_scale), own, replace(levels, nuclear_scale=size))
 
 
 def load_encoder(file: Path, *, stain: Stain, device: torch.device) -> ActivationNet:

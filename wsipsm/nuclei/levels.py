@@ -25,6 +25,7 @@ from wsipsm.cells.regions import largest_components
 from wsipsm.config import LabelsConfig, SegmenterConfig
 from wsipsm.core.geometry import Map, crop
 from wsipsm.core.maps import DECISION
+from wsipsm.nuclei.resolution import NuclearScale
 from wsipsm.nuclei.segmentation import SegmentationNet, evidence_of
 from wsipsm.stain.normalise import SlideStats
 from wsipsm.stain.optics import Floats, optical_density, unmix
@@ -64,12 +65,15 @@ class Levels:
         Sum of (confidence - 0.4) of the cells of the windows, by input scale.
     cells : int
         Cells of the windows whose confidence is above 0.4, at the scale that was taken.
+    nuclear_scale : NuclearScale, optional
+        How far the resolution seems off; none where that cannot be told.
     """
 
     input_scale: float
     threshold: float
     scores: dict[str, float]
     cells: int
+    nuclear_scale: NuclearScale | None = None
 
     @property
     def enough(self) -> bool:
@@ -79,6 +83,12 @@ class Levels:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, table: dict[str, Any]) -> Levels:
+        """Inverse of :meth:`to_dict`."""
+        size = table.get("nuclear_scale")
+        return cls(**table | {"nuclear_scale": NuclearScale(**size) if size else None})
 
 
 def find_levels(

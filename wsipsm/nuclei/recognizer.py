@@ -139,7 +139,7 @@ class SegmenterRecognizer(Recognizer):
         levels = checkpoint.table.get("levels")
         if levels is None:  # of an earlier version, which had one threshold for all slides and no scale
             levels = {"input_scale": 1.0, "threshold": settings["threshold"], "scores": {}, "cells": 0}
-        return cls(net, stats, SegmenterConfig(**settings), Levels(**levels), fitted_on)
+        return cls(net, stats, SegmenterConfig(**settings), Levels.from_dict(levels), fitted_on)
 
 
 class PsmRecognizer(Recognizer):
