@@ -3,7 +3,7 @@
 Nuclei of all tissues are about as large, and the segmenter sees them best at the resolution that it was trained at. So
 patches are rescaled by a ladder of factors, and on each rung two numbers are taken from the maps of the segmenter: how
 large the cores of nuclei are, and how high their distance maps rise. A linear model of both on three neighbouring rungs
-says how far the middle one is from the right resolution; the middle moves until it says "here".
+says how far the middle one is from the right resolution; the middle moves until it is about right.
 
 What stays is that nuclei differ: those of lymphocytes are small and those of carcinomas large, by a factor of 1.5. One
 field of one tissue cannot tell that from another resolution (`SPREAD`), and no slide is processed otherwise because of
