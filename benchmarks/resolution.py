@@ -173,7 +173,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--mpp", type=float, nargs="+", default=TESTED_MPP)
     parser.add_argument("--fit", action="store_true")
-    parser.add_argument("--cache", type=Path, default=Path("/work/exp2/rungs"))
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "wsipsm-rungs")
     args = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

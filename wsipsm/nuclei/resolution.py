@@ -3,7 +3,7 @@
 Nuclei of all tissues are about as large, and the segmenter sees them best at the resolution that it was trained at. So
 patches are rescaled by a ladder of factors, and on each rung two numbers are taken from the maps of the segmenter: how
 large the cores of nuclei are, and how high their distance maps rise. A linear model of both on three neighbouring rungs
-says how far the middle one is from the right resolution; the middle moves until it says "here".
+says how far the middle one is from the right resolution; the middle moves until it is about right.
 
 What stays is that nuclei differ: those of lymphocytes are small and those of carcinomas large, by a factor of 1.5. One
 field of one tissue cannot tell that from another resolution (`SPREAD`), and no slide is processed otherwise because of
@@ -31,9 +31,6 @@ SPREAD = 1.4
 WARN_FACTOR = 1.45
 """A resolution that seems off by this factor or more is worth a warning: about half way to one that is off by two."""
 RUNGS_AN_OCTAVE = 2
-START_RUNG = 2
-"""The ladder starts where patches are shrunk to half their size. Where nuclei look too large, parts of them pass for
-nuclei and the model may stop there; from the side where they look too small it walks on."""
 MAX_RUNG = 6
 """Rungs up and down that are tried: factors of 1/8 to 8."""
 
@@ -61,6 +58,8 @@ _DULL = 0.3
 """Cores count by how far their peak exceeds this."""
 _REACH = 0.75
 """Most that the model is believed at once, octaves."""
+_FITS_TOO, _AS_CLEAR = 0.4, 0.05
+"""Nuclei fit at half the size too where the model is off by less, octaves, and their peaks are no lower than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,19 +148,40 @@ def climb(rung_at: Callable[[int], Rung | None]) -> NuclearScale | None:
         Gives what is seen where patches are shrunk by ``rung`` half octaves.
     """
     seen = functools.cache(rung_at)
-    best: tuple[float, NuclearScale] | None = None
-    middle, visited = START_RUNG, set[int]()
-    while middle not in visited and abs(middle) < MAX_RUNG:
-        visited.add(middle)
-        rungs = [rung for step in (-1, 0, 1) if (rung := seen(middle + step)) is not None]
-        if len(rungs) == 3:
-            off = max(-_REACH, min(_REACH, model(rungs)))
-            if best is None or abs(off) < best[0]:
-                best = abs(off), NuclearScale(2 ** (off - middle / RUNGS_AN_OCTAVE), rungs[1].cores)
-            middle -= round(off * RUNGS_AN_OCTAVE)
-        elif middle > 0:
-            middle -= 1  # nuclei may be too small to be seen
-    return best and best[1]
+    found = _settle(seen, 0)
+    if found is None:
+        return None
+    # Where nuclei look too large, parts of them pass for nuclei: then they fit as well at half the size, whole.
+    smaller = _stand(seen, found.middle + RUNGS_AN_OCTAVE)
+    if smaller is not None and smaller.off < _FITS_TOO and smaller.rung.peak > found.rung.peak - _AS_CLEAR:
+        found = _settle(seen, smaller.middle) or found
+    return NuclearScale(2 ** (found.off - found.middle / RUNGS_AN_OCTAVE), found.rung.cores)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stand:
+    """A rung, and the octaves by which the model finds it off."""
+
+    middle: int
+    off: float
+    rung: Rung
+
+
+def _settle(seen: Callable[[int], Rung | None], start: int) -> _Stand | None:
+    """Best of the rungs on the way from ``start`` to where the model says that the resolution is right."""
+    stands: dict[int, _Stand] = {}
+    middle = start
+    while middle not in stands and abs(middle) < MAX_RUNG and (here := _stand(seen, middle)) is not None:
+        stands[middle] = here
+        middle -= round(here.off * RUNGS_AN_OCTAVE)
+    return min(stands.values(), key=lambda stand: abs(stand.off), default=None)
+
+
+def _stand(seen: Callable[[int], Rung | None], middle: int) -> _Stand | None:
+    rungs = [rung for step in (-1, 0, 1) if (rung := seen(middle + step)) is not None]
+    if len(rungs) < 3:
+        return None
+    return _Stand(middle, max(-_REACH, min(_REACH, model(rungs))), rungs[1])
 
 
 def features(rungs: list[Rung]) -> npt.NDArray[np.float64]:
