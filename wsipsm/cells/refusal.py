@@ -22,7 +22,7 @@ BIN_UM = 32.0
 """Side of a bin, micrometres; a cell's neighbourhood is its bin and the 24 around it, the nearer the heavier."""
 LEAST_CELLS = 12
 """A neighbourhood with fewer cells, as many as would lie in its nine innermost bins, refuses none."""
-DYE_RATIO = -0.3
+DYE_RATIO = -0.35
 """Counterstain over nuclear stain below which a colour is none of haematoxylin and eosin: marking dye absorbs red more
 than green. The bluest of 1 300 nuclei of pale breast has -0.16."""
 REASONS = ("low_confidence", "dye", "unlike_nuclei")

@@ -45,7 +45,7 @@ def run(
         typer.Option(help="GeoJSON polygons as exported from QuPath; only cells inside them are found."),
     ] = None,
     min_confidence: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help="Refuse cells of a lower confidence; 0.15 by default.")
+        float | None, typer.Option(min=0.0, max=1.0, help="Refuse cells of a lower confidence; 0.1 by default.")
     ] = None,
     keep_doubtful: Annotated[
         bool, typer.Option("--keep-doubtful", help="Write refused cells too, with the class Doubtful.")

@@ -206,9 +206,9 @@ class CellsConfig(Section):
 
     min_area_um2: float = Field(default=6, ge=0)
     """Smaller cells are dropped, square micrometres."""
-    min_confidence: float = Field(default=0.15, ge=0, le=1)
+    min_confidence: float = Field(default=0.1, ge=0, le=1)
     """Cells of a lower confidence are refused, 0 to 1."""
-    min_neighbourhood_fill: float = Field(default=0.918, ge=0, le=1)
+    min_neighbourhood_fill: float = Field(default=0.917, ge=0, le=1)
     """Where cells fill a smaller share of their moment ellipses, mean over about 100 micrometres, all are refused:
     keratin, debris, dye and folds break up into pieces of any shape."""
     keep_doubtful: bool = False

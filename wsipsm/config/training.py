@@ -45,8 +45,10 @@ class TrainingConfig(Section):
     """Peak of the cosine schedule."""
     ema_decay: float = Field(default=0.99, ge=0, lt=1)
     """Decay of the exponential moving average (EMA) of the weights, the teacher."""
-    label_threshold: float = Field(default=0.06, ge=0, lt=1)
-    """Distance from which on a pixel can belong to a label; higher, labels shrink from round to round."""
+    label_threshold: float = Field(default=0.12, ge=0, lt=1)
+    """Distance from which on a pixel can belong to a label in rounds before the final ones."""
+    final_threshold: float = Field(default=0.1, ge=0, lt=1)
+    """The same in the final rounds. Lower thresholds let labels grow and merge from round to round."""
     label_smoothing_um: float = Field(default=0.35, ge=0, le=2)
     """``segmenter.distance_smoothing_um`` for the labels of rounds before the final ones, micrometres."""
     label_split_height: float = Field(default=0.12, gt=0, le=1)
@@ -76,9 +78,6 @@ class TrainingConfig(Section):
     """Smaller labels are doubtful, square micrometres."""
     trusted_probability: float = Field(default=0.7, ge=0, le=1)
     """Labels of a lower mean probability are doubtful."""
-    trusted_drop: float = Field(default=0.5, ge=0, le=1)
-    """Labels whose mean probability is not this much above that of the ring around them are doubtful: fibres and rims
-    in a haze of middling probability are not learnt as nuclei."""
     doubtful_weight: float = Field(default=0.15, ge=0, le=1)
     """Weight of pixels of doubtful labels, and of likely nucleus outside all labels."""
     likely: float = Field(default=0.3, ge=0, le=1)

@@ -90,7 +90,7 @@ def teacher_labels(
     mpp, halo, own = config.grid.mpp, teachers[0].halo_px, config.training
     threshold, smoothing_um, rules = own.label_threshold, own.label_smoothing_um, config.labels
     if final:
-        smoothing_um = config.segmenter.distance_smoothing_um
+        threshold, smoothing_um = own.final_threshold, config.segmenter.distance_smoothing_um
     else:
         rules = rules.model_copy(update={"split_height": own.label_split_height})
     probability, distance = averaged_maps(_mirrored(image, halo), teachers, stats)

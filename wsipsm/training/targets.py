@@ -70,8 +70,8 @@ def trusted(
 ) -> npt.NDArray[np.bool_]:
     """Which instances are trusted, (N + 1,) bool by label; background always is.
 
-    Trusted is what is neither tiny nor uncertain, fills its moment ellipse, and stands out from the ring around it in
-    darkness and in probability; see the ``training.trusted_*`` settings.
+    Trusted is what is neither tiny nor uncertain, fills its moment ellipse, and is darker than the ring around it; see
+    the ``training.trusted_*`` settings.
     """
     darkness = optical_density(image).mean(axis=-1)
     good = np.ones(int(labels.max(initial=0)) + 1, bool)
@@ -87,15 +87,8 @@ def trusted(
             and ellipse_fill(mask) >= config.trusted_fill
             and inside - outside >= config.trusted_contrast * inside
             and probability[near][mask].mean() >= config.trusted_probability
-            and _drop(probability[near], mask, ring) >= config.trusted_drop
         )
     return good
-
-
-def _drop(probability: Map, inside: npt.NDArray[np.bool_], ring: npt.NDArray[np.bool_]) -> float:
-    """Mean probability in an instance minus that of the free pixels around it, 0 where there is none."""
-    outside = float(probability[ring].mean()) if ring.any() else 0.0
-    return float(probability[inside].mean()) - outside
 
 
 def ellipse_fill(mask: npt.NDArray[np.bool_]) -> float:
