@@ -89,7 +89,7 @@ class Round:
     def command(self) -> list[str]:
         """The command that a user would type."""
         where = (
-            ["--scheduler", str(self.file), "--set", "schedule.patience_s=20"] if self.cluster else ["--workers", "2"]
+            ["--scheduler", str(self.file), "--set", "schedule.patience_s=60"] if self.cluster else ["--workers", "2"]
         )
         return [WSIPSM, "run", str(self.slides), "-o", str(self.out), *SETTINGS, *where]
 
@@ -111,7 +111,7 @@ class Round:
 
     def ended(self, *codes: int) -> str:
         """Wait for the client's end with one of these codes; returns what it said."""
-        _, told = self.client.communicate(timeout=300)
+        _, told = self.client.communicate(timeout=600)
         assert self.client.returncode in codes, (self.client.returncode, codes, told)
         assert "Traceback" not in told, told
         return told

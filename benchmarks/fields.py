@@ -29,6 +29,7 @@ from wsipsm.results.result import Result
 WSIPSM = [sys.executable, "-c", "from wsipsm.cli.main import main; main()"]
 SETS = ("tnbc", "cryonuseg", "monuseg")
 MPP = ["--slide-mpp", "0.25"]
+BINS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 
 def main() -> None:
@@ -45,8 +46,11 @@ def main() -> None:
         folder = options.keep or Path(name)
         print("| | AJI / AJI+ / PQ / pixel F1 | ten lines | AUC | top fifth | bottom fifth | middles without cells |")
         print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
-        for one in options.sets:
-            report_set(options.data / one, folder / one, extra)
+        shares = {one: report_set(options.data / one, folder / one, extra) for one in options.sets}
+        print(f"\n| confidence | {' | '.join(f'{low:g} to {low + 0.1:g}' for low in BINS)} |")
+        print(f"| --- |{' --- |' * len(BINS)}")
+        for one, row in shares.items():
+            print(f"| right on {one} | {' | '.join(row)} |", flush=True)
         report_cmu(options.data / "slides", folder / "cmu", extra)
 
 
@@ -54,8 +58,8 @@ def run(slides: Path, out: Path, *options: str) -> None:
     subprocess.run([*WSIPSM, "run", str(slides), "-o", str(out), *options], check=False, capture_output=True)
 
 
-def report_set(data: Path, out: Path, extra: list[str]) -> None:
-    """One row, and one more for the 7 images of MoNuSeg that chose nothing."""
+def report_set(data: Path, out: Path, extra: list[str]) -> list[str]:
+    """One row, and one more for the 7 images of MoNuSeg that chose nothing; returns shares of right cells by bin."""
     files = sorted((data / "images").iterdir())
     run(data / "images", out / "whole", *MPP, "--keep-doubtful", *extra)
     truths = {file.stem: imread(data / "labels" / f"{file.stem}.png").astype(np.int64) for file in files}
@@ -76,6 +80,14 @@ def report_set(data: Path, out: Path, extra: list[str]) -> None:
             f"{auc(right, confidence):.3f} | {top:.2f} | {bottom:.2f} | {empty} |",
             flush=True,
         )
+        if title == data.name:
+            shares = [share_right(right, confidence, low) for low in BINS]
+    return shares
+
+
+def share_right(right: np.ndarray, confidence: np.ndarray, low: float) -> str:
+    here = (confidence >= low) & (confidence < low + 0.1)
+    return f"{right[here].mean():.2f} of {here.sum():,}" if here.any() else "-"
 
 
 class Labelled:

@@ -7,11 +7,10 @@ import numpy.typing as npt
 import pytest
 
 from wsipsm.cells.measurements import COLUMNS
-from wsipsm.cells.refusal import REASONS, Refusals
+from wsipsm.cells.refusal import REASONS, Limits, Refusals
 from wsipsm.cells.table import Cells
-from wsipsm.config import CellsConfig
+from wsipsm.config import load_config
 from wsipsm.core.geometry import Grid
-from wsipsm.core.stains import Stain
 
 GRID = Grid(2000, 2000, 2.0, 0.5)
 WEAK, DYE, UNLIKE = (1 + REASONS.index(reason) for reason in ("low_confidence", "dye", "unlike_nuclei"))
@@ -34,7 +33,7 @@ def fills(count: int, value: float) -> npt.NDArray[np.float32]:
 
 
 def test_a_place_of_odd_shapes_is_refused_and_one_of_ellipses_is_not() -> None:
-    refusals = Refusals(GRID, CellsConfig())
+    refusals = Refusals(GRID, Limits())
     refusals.add("keratin", cells_at(crowd(600, 600)), fills(60, 0.88))
     refusals.add("nuclei", cells_at(crowd(3000, 3000)), fills(60, 0.95))
 
@@ -44,7 +43,7 @@ def test_a_place_of_odd_shapes_is_refused_and_one_of_ellipses_is_not() -> None:
 
 
 def test_one_odd_shape_among_ellipses_stays_and_a_lone_one_too() -> None:
-    refusals = Refusals(GRID, CellsConfig())
+    refusals = Refusals(GRID, Limits())
     refusals.add("odd", cells_at(crowd(600, 600, 1)), fills(1, 0.5))
     refusals.add("nuclei", cells_at(crowd(600, 600)), fills(60, 0.95))
     refusals.add("lone", cells_at(crowd(3000, 3000, 1)), fills(1, 0.5))
@@ -54,7 +53,7 @@ def test_one_odd_shape_among_ellipses_stays_and_a_lone_one_too() -> None:
 
 
 def test_low_confidence_is_refused_by_itself() -> None:
-    refusals = Refusals(GRID, CellsConfig(min_confidence=0.3))
+    refusals = Refusals(GRID, Limits(confidence=0.3))
     refusals.add("weak", cells_at(crowd(600, 600), confidence=0.29), fills(60, 0.95))
     refusals.add("right", cells_at(crowd(600, 600), confidence=0.31), fills(60, 0.95))
 
@@ -62,11 +61,11 @@ def test_low_confidence_is_refused_by_itself() -> None:
     assert set(refusals.of("right").tolist()) == {0}
 
 
-@pytest.mark.parametrize(("stain", "ratio", "verdict"), [("he", -0.4, DYE), ("he", -0.2, 0), ("unknown", -0.4, 0)])
-def test_the_colour_of_dye_is_refused_on_he(stain: Stain, ratio: float, verdict: int) -> None:
+@pytest.mark.parametrize(("dye", "ratio", "verdict"), [(True, -0.4, DYE), (True, -0.2, 0), (False, -0.4, 0)])
+def test_the_colour_of_dye_is_refused_on_he(dye: bool, ratio: float, verdict: int) -> None:
     cells = cells_at(crowd(600, 600))
     cells.columns["counterstain_od_mean"] = cells.columns["nuclear_od_mean"] * np.float32(ratio)
-    refusals = Refusals(GRID, CellsConfig(), stain)
+    refusals = Refusals(GRID, Limits(dye=dye))
     refusals.add("cells", cells, fills(60, 0.95))
 
     assert set(refusals.of("cells").tolist()) == {verdict}
@@ -76,11 +75,11 @@ def test_verdicts_do_not_depend_on_tiles_or_their_order() -> None:
     rng = np.random.default_rng(5)
     xy, shape = rng.uniform(0, 4000, (3000, 2)), rng.uniform(0.88, 1.0, 3000).astype(np.float32)
     shape[xy[:, 0] < 2000] -= 0.05
-    whole = Refusals(GRID, CellsConfig())
+    whole = Refusals(GRID, Limits())
     whole.add(0, cells_at(xy), shape)
 
     tile = (xy[:, 0] // 300).astype(int)
-    tiled = Refusals(GRID, CellsConfig())
+    tiled = Refusals(GRID, Limits())
     for number in rng.permutation(tile.max() + 1):
         tiled.add(number, cells_at(xy[tile == number]), shape[tile == number])
 
@@ -92,7 +91,17 @@ def test_verdicts_do_not_depend_on_tiles_or_their_order() -> None:
 
 def test_a_cell_on_the_far_edge_of_the_plane_has_a_bin() -> None:
     grid = Grid(64, 64, 2.0, 0.5)
-    refusals = Refusals(grid, CellsConfig())
+    refusals = Refusals(grid, Limits())
     refusals.add("corner", cells_at(np.array([[128.0, 128.0]])), fills(1, 0.9))
 
     assert refusals.of("corner").tolist() == [0]
+
+
+def test_limits_are_those_that_are_set_else_those_of_the_method() -> None:
+    def limits(*settings: str) -> Limits:
+        return Limits.of(load_config("he", settings))
+
+    assert limits() == Limits()
+    assert limits("recognizer.method=psm") == Limits(0, 0)
+    assert limits("recognizer.method=psm", "cells.min_confidence=0.2") == Limits(0.2, 0)
+    assert limits("cells.min_neighbourhood_fill=0.8", "recognizer.stain=unknown") == Limits(0.1, 0.8, dye=False)

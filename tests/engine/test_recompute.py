@@ -195,7 +195,7 @@ def test_every_key_says_what_it_is_for() -> None:
 
     assert set(segmenter) - set(psm) == {"labels", "segmenter"}
     assert set(psm) - set(segmenter) == {"pseudolabels", "pseudomask"}
-    assert set(segmenter["segmenter"]) == {"threshold", "distance_smoothing_um"}
+    assert set(segmenter["segmenter"]) == {"threshold", "input_scale", "distance_smoothing_um"}
     assert set(segmenter["encoder"]) == {"seed", "patches", "patch_px"}
     assert set(psm["encoder"]) == set(Config().encoder.model_dump())
     assert set(segmenter["tiles"]) == {"block_px"}

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from wsipsm.cells.measure import Measured
@@ -30,14 +31,19 @@ def a_triangle() -> Cells:
     )
 
 
+def fills_of(cells: Cells) -> npt.NDArray[np.float32]:
+    return np.full(len(cells), 0.9, np.float32)
+
+
 @pytest.mark.parametrize("cells", [a_triangle(), a_triangle().take(np.arange(0))], ids=["one", "none"])
 def test_a_tile_comes_back_to_the_bit(tmp_path: Path, cells: Cells) -> None:
     path = tmp_path / "00001_00002.npz"
 
-    save_tile(path, Measured(cells, 2, 1), labels=LABELS, ids=IDS)
+    save_tile(path, Measured(cells, fills_of(cells), 2, 1), labels=LABELS, ids=IDS)
 
     tile = load_tile(path)
     np.testing.assert_array_equal(tile.labels, LABELS, strict=True)
+    np.testing.assert_array_equal(tile.ellipse_fills, fills_of(cells), strict=True)
     np.testing.assert_array_equal(tile.ids, IDS, strict=True)
     np.testing.assert_array_equal(load_anchors(path), cells.anchor, strict=True)
     assert load_counts(path) == Counts(len(cells), unsimplified=2, dropped=1)
@@ -52,7 +58,7 @@ def test_a_tile_comes_back_to_the_bit(tmp_path: Path, cells: Cells) -> None:
 
 def test_the_same_tile_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.npz", "b.npz"):
-        save_tile(tmp_path / name, Measured(a_triangle(), 0, 0), labels=LABELS, ids=IDS)
+        save_tile(tmp_path / name, Measured(a_triangle(), fills_of(a_triangle()), 0, 0), labels=LABELS, ids=IDS)
 
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
@@ -62,14 +68,19 @@ def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
     taken.mkdir()
 
     with pytest.raises(IsADirectoryError):
-        save_tile(taken, Measured(a_triangle(), 0, 0), labels=LABELS, ids=IDS)
+        save_tile(taken, Measured(a_triangle(), fills_of(a_triangle()), 0, 0), labels=LABELS, ids=IDS)
 
     assert list(tmp_path.rglob("*")) == [taken]
 
 
 def test_a_missing_or_damaged_tile_says_so(tmp_path: Path) -> None:
     path = tmp_path / "tile.npz"
-    save_tile(path, Measured(a_triangle(), 0, 0), labels=np.arange(10_000, dtype=np.int32).reshape(100, 100), ids=IDS)
+    save_tile(
+        path,
+        Measured(a_triangle(), fills_of(a_triangle()), 0, 0),
+        labels=np.arange(10_000, dtype=np.int32).reshape(100, 100),
+        ids=IDS,
+    )
     whole = path.read_bytes()
 
     with pytest.raises(OutputError, match="missing; run again"):

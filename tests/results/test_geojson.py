@@ -31,7 +31,7 @@ def some_cells(
     height, width = labels.shape
     maps = {
         name: np.random.default_rng(0).integers(0, 256, labels.shape).astype(np.uint8)
-        for name in ("nuclear_stain", "counterstain", "evidence")
+        for name in ("activation", "nuclear_stain", "counterstain", "evidence")
     }
     measured = measure_cells(
         labels,

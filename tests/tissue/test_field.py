@@ -88,8 +88,8 @@ def test_broad_glass_in_a_field_is_left_out(tmp_path: Path) -> None:
 
 def test_the_limit_of_a_field_is_a_key(tmp_path: Path) -> None:
     """A speck on glass is searched around in a field, and too small on a slide."""
-    field = plain((243, 242, 240))
-    field[200:240, 200:240] = (150, 90, 140)
+    field = plain((243, 242, 240), side=2048)
+    field[960:1080, 960:1080] = (150, 90, 140)
 
     assert not searched(tmp_path, field).region.empty
     slide = searched(tmp_path, field, config=TissueConfig(field_mm2=0))

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from wsipsm.cells.table import Cells
-from wsipsm.config import CellsConfig
+from wsipsm.config import Config
 from wsipsm.core.geometry import Grid, Mask
-from wsipsm.core.stains import Stain
 
 BIN_UM = 32.0
 """Side of a bin, micrometres; a cell's neighbourhood is its bin and the 24 around it, the nearer the heavier."""
 LEAST_CELLS = 12
 """A neighbourhood with fewer cells, as many as would lie in its nine innermost bins, refuses none."""
+MIN_CONFIDENCE, MIN_NEIGHBOURHOOD_FILL = 0.1, 0.917
+"""Usual limits on cells of the segmenter."""
 DYE_RATIO = -0.35
 """Counterstain over nuclear stain below which a colour is none of haematoxylin and eosin: marking dye absorbs red more
 than green. The bluest of 1 300 nuclei of pale breast has -0.16."""
@@ -38,6 +40,36 @@ Verdict = npt.NDArray[np.uint8]
 """(N,) uint8: 0 accepted, else 1 + index into `REASONS`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is refused.
+
+    Attributes
+    ----------
+    confidence : float
+        Cells below it.
+    neighbourhood_fill : float
+        Cells of neighbourhoods below it.
+    dye : bool
+        Whether cells of the colour of dye are.
+    """
+
+    confidence: float = MIN_CONFIDENCE
+    neighbourhood_fill: float = MIN_NEIGHBOURHOOD_FILL
+    dye: bool = True
+
+    @classmethod
+    def of(cls, config: Config) -> Limits:
+        """Limits of a run: those that are set, else those of its method."""
+        own, segmenter = config.cells, config.recognizer.method == "segmenter"
+        usual = cls() if segmenter else cls(0.0, 0.0)
+        return cls(
+            usual.confidence if own.min_confidence is None else own.min_confidence,
+            usual.neighbourhood_fill if own.min_neighbourhood_fill is None else own.min_neighbourhood_fill,
+            config.recognizer.stain == "he",
+        )
+
+
 class Refusals:
     """Verdicts on all cells of a slide; every cell is added first.
 
@@ -45,14 +77,12 @@ class Refusals:
     ----------
     grid : Grid
         The working plane.
-    config : CellsConfig
-        ``min_confidence`` and ``min_neighbourhood_fill``.
-    stain : {'he', 'unknown'}
-        With ``unknown``, no colour is refused.
+    limits : Limits
+        What is refused.
     """
 
-    def __init__(self, grid: Grid, config: CellsConfig, stain: Stain = "he") -> None:
-        self._config, self._stain = config, stain
+    def __init__(self, grid: Grid, limits: Limits) -> None:
+        self._limits = limits
         self._bin_l0 = BIN_UM / grid.mpp * grid.downsample
         bin_px = BIN_UM / grid.mpp
         self._shape = int(-(-grid.height // bin_px)), int(-(-grid.width // bin_px))
@@ -90,8 +120,8 @@ class Refusals:
     def _of_itself(self, cells: Cells) -> Verdict:
         """Verdict on cells by their own confidence and colour."""
         verdict = np.zeros(len(cells), np.uint8)
-        verdict[cells.columns["confidence"] < self._config.min_confidence] = 1 + REASONS.index("low_confidence")
-        if self._stain == "he":
+        verdict[cells.columns["confidence"] < self._limits.confidence] = 1 + REASONS.index("low_confidence")
+        if self._limits.dye:
             nuclear, counter = cells.columns["nuclear_od_mean"], cells.columns["counterstain_od_mean"]
             verdict[counter < np.float32(DYE_RATIO) * nuclear] = 1 + REASONS.index("dye")
         return verdict
@@ -99,7 +129,7 @@ class Refusals:
     def _bad_bins(self) -> Mask:
         """Bins whose neighbourhoods look unlike nuclei, flat."""
         counts, fills = (_over_neighbourhood(plane.reshape(self._shape)) for plane in (self._counts, self._fills))
-        limit = round(self._config.min_neighbourhood_fill * _STEPS)
+        limit = round(self._limits.neighbourhood_fill * _STEPS)
         bad: Mask = (counts >= _LEAST_WEIGHT) & (fills < limit * counts)
         return bad.ravel()
 

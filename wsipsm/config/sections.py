@@ -206,11 +206,12 @@ class CellsConfig(Section):
 
     min_area_um2: float = Field(default=6, ge=0)
     """Smaller cells are dropped, square micrometres."""
-    min_confidence: float = Field(default=0.1, ge=0, le=1)
-    """Cells of a lower confidence are refused, 0 to 1."""
-    min_neighbourhood_fill: float = Field(default=0.917, ge=0, le=1)
+    min_confidence: float | None = Field(default=None, ge=0, le=1)
+    """Cells of a lower confidence are refused, 0 to 1; null: 0.1 with the segmenter, 0 with the pseudo mask."""
+    min_neighbourhood_fill: float | None = Field(default=None, ge=0, le=1)
     """Where cells fill a smaller share of their moment ellipses, mean over about 100 micrometres, all are refused:
-    keratin, debris, dye and folds break up into pieces of any shape."""
+    keratin, debris, dye and folds break up into pieces of any shape. null: 0.917 with the segmenter, 0 with the pseudo
+    mask, whose cells are chosen by that share."""
     keep_doubtful: bool = False
     """Write refused cells too, with the class Doubtful."""
     outline_tolerance_px: float = Field(default=0.15, ge=0, le=4)

@@ -96,6 +96,12 @@ def load_tile(path: Path) -> TileResult:
         return TileResult(arrays["labels"], arrays["ids"], _cells(arrays), arrays["ellipse_fills"])
 
 
+def load_cells(path: Path) -> tuple[Cells, npt.NDArray[np.float32]]:
+    """Read a tile's N cells and their (N,) ellipse fills, without labels; errors as ``load_tile``."""
+    with _opened(path) as arrays:
+        return _cells(arrays), arrays["ellipse_fills"]
+
+
 def load_counts(path: Path) -> Counts:
     """Read the counts of a tile alone; errors as ``load_tile``."""
     with _opened(path) as arrays:

@@ -75,7 +75,7 @@ def estimate_mpp(path: Path, config: Config, *, device: str = "cpu") -> MppEstim
 def _patches(slide: Slide, config: Config) -> Images:
     """Patches of the tissue at level 0; of the whole slide where no tissue is found, as its sizes are unknown."""
     grid = slide.grid(slide.mpp_l0)
-    region = find_tissue(slide, config.tissue)
+    region = find_tissue(slide, config.tissue).region
     if region.empty:
         region = Region(shapely.MultiPolygon([shapely.box(0, 0, slide.width_l0, slide.height_l0)]))
     side = min(_PATCH_PX, grid.width, grid.height)

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import orjson
 
 from wsipsm.cells.classes import CLASSES, DOUBTFUL
-from wsipsm.cells.refusal import Refusals, Verdict
+from wsipsm.cells.refusal import Limits, Refusals, Verdict
 from wsipsm.cells.table import Cells, cell_uuids
 from wsipsm.core.files import file_hash, file_mark, flush_tree, make_folder, write_json
 from wsipsm.core.geometry import Box, Mask
@@ -102,10 +102,9 @@ def _done_tiles(job: Job) -> list[Tile]:
 
 def _refusals(job: Job) -> Refusals:
     """Verdicts on all cells of the slide."""
-    refusals = Refusals(job.grid, job.config.cells, job.config.recognizer.stain)
+    refusals = Refusals(job.grid, Limits.of(job.config))
     for tile in _done_tiles(job):
-        result = scratch.load_tile(job.tile_file(tile))
-        refusals.add(tile, result.cells, result.ellipse_fills)
+        refusals.add(tile, *scratch.load_cells(job.tile_file(tile)))
     return refusals
 
 
@@ -119,7 +118,7 @@ def _cells_in(job: Job, refusals: Refusals, box: Box) -> Iterator[Cells]:
     near = box.expand(job.halo_px)
     for tile in _done_tiles(job):
         if not near.intersect(job.lattice.core(tile)).empty:
-            yield _judged(scratch.load_tile(job.tile_file(tile)).cells, refusals.of(tile))
+            yield _judged(scratch.load_cells(job.tile_file(tile))[0], refusals.of(tile))
 
 
 def _write_cells(job: Job, draft: Path, density: Density, refusals: Refusals, *, fingerprint: str) -> dict[str, int]:
@@ -134,11 +133,12 @@ def _write_cells(job: Job, draft: Path, density: Density, refusals: Refusals, *,
         )
         wanted = set(config.arrays) - {"instances"} and job.maps_folder.exists()  # no tissue, no maps
         maps = store.open_maps(job.maps_folder) if wanted else None
-        for tile, cells, numbers, labels in _numbered(job, refusals):
+        for tile, found, numbers, labels in _numbered(job, refusals):
+            density.add(found)
+            cells = found.take(_written(job, refusals.of(tile)))
             uuids = cell_uuids(fingerprint, job.grid, cells.anchor)
             geojson.write(cells, numbers, uuids)
             table.write(cells, numbers, uuids)
-            density.add(cells)
             classes += np.bincount(cells.class_, minlength=len(CLASSES.names))
             core = job.lattice.core(tile)
             arrays.write("instances", core, labels)
@@ -151,7 +151,7 @@ Numbered = tuple[Tile, Cells, npt.NDArray[np.int64], npt.NDArray[np.int32]]
 
 
 def _numbered(job: Job, refusals: Refusals) -> Iterator[Numbered]:
-    """Tiles in row-major order with the cells that are written, their final labels, and the final labels of the core.
+    """Tiles in row-major order with all their cells, the final labels of those that are written, and of the core.
 
     A label is the rank of the cell's anchor in scan order over the slide, from 1: it does not depend on the tiles. A
     core holds cells of its own band and ones that hang over from the band above, so two bands of anchors are enough.
@@ -164,9 +164,8 @@ def _numbered(job: Job, refusals: Refusals) -> Iterator[Numbered]:
         known, first = np.concatenate([above, anchors]), count - len(above) + 1
         for tile in tiles:
             result = scratch.load_tile(job.tile_file(tile))
-            cells = _judged(result.cells, refusals.of(tile)).take(written[tile])
-            numbers = np.searchsorted(known, cells.anchor) + first
-            yield tile, cells, numbers, _relabel(result, known, first)
+            numbers = np.searchsorted(known, result.cells.anchor[written[tile]]) + first
+            yield tile, _judged(result.cells, refusals.of(tile)), numbers, _relabel(result, known, first)
         above, count = anchors, count + len(anchors)
 
 
