@@ -138,6 +138,10 @@ def _over_neighbourhood(plane: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Sums over 5 x 5 bins, the nearer the heavier."""
     rows, columns = plane.shape
     padded = np.pad(plane, len(_WEIGHTS) // 2)
-    down = sum(weight * padded[i : i + rows] for i, weight in enumerate(_WEIGHTS))
-    across = sum(weight * down[:, i : i + columns] for i, weight in enumerate(_WEIGHTS))
-    return np.asarray(across, np.int64)
+    down = np.zeros((rows, padded.shape[1]), np.int64)
+    across = np.zeros_like(plane)
+    for i, weight in enumerate(_WEIGHTS):
+        down += weight * padded[i : i + rows]
+    for i, weight in enumerate(_WEIGHTS):
+        across += weight * down[:, i : i + columns]
+    return across

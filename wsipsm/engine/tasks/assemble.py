@@ -171,7 +171,8 @@ def _numbered(job: Job, refusals: Refusals) -> Iterator[Numbered]:
 
 def _written(job: Job, verdict: Verdict) -> Mask:
     """Which cells are written: all, or those that are not refused."""
-    return (verdict == 0) | job.config.cells.keep_doubtful
+    accepted: Mask = verdict == 0
+    return accepted | job.config.cells.keep_doubtful
 
 
 def _relabel(result: scratch.TileResult, known: npt.NDArray[np.int64], first: int) -> npt.NDArray[np.int32]:
