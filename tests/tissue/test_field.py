@@ -86,6 +86,14 @@ def test_broad_glass_in_a_field_is_left_out(tmp_path: Path) -> None:
     assert width < left.x1 < width + 400
 
 
+@pytest.mark.parametrize("side", [512, 600, 777])
+def test_one_grey_is_no_tissue_whatever_the_size_of_the_picture(side: int, tmp_path: Path) -> None:
+    found = searched(tmp_path, np.full((side, side, 3), 128, np.uint8))
+
+    assert found.region.empty
+    assert "one colour all over" in found.why_empty
+
+
 def test_the_limit_of_a_field_is_a_key(tmp_path: Path) -> None:
     """A speck on glass is searched around in a field, and too small on a slide."""
     field = plain((243, 242, 240), side=2048)

@@ -70,7 +70,9 @@ def field_mask(thumbnail: Image, *, mpp: float, config: TissueConfig) -> Mask:
 
 def is_plain(thumbnail: Image, *, mpp: float) -> bool:
     """Whether a picture has one colour all over, but for noise and uneven light."""
-    return bool(roughness(thumbnail, mpp=mpp).max() < PLAIN_OD)
+    # The last row and column may reach beyond the picture, where it is white.
+    inner = thumbnail[:-1, :-1] if min(thumbnail.shape[:2]) > 1 else thumbnail
+    return bool(roughness(np.ascontiguousarray(inner), mpp=mpp).max() < PLAIN_OD)
 
 
 def is_only_ink(thumbnail: Image) -> bool:
