@@ -71,7 +71,7 @@ def scale_of(patches: np.ndarray, net: SegmentationNet, mpp: float) -> NuclearSc
 def ladder(patches: np.ndarray, net: SegmentationNet, mpp: float) -> dict[float, Rung | None]:
     """Rungs at every offset, octaves, that the model needs; none where there is hardly any tissue."""
     try:
-        stats = resolution.strengthened(measure_slide(patches))
+        stats = measure_slide(patches).scaled(resolution.STRENGTH)
     except FitError:
         return {}
     steps = np.arange(-4, 5) / 4

@@ -10,7 +10,7 @@ from skimage.io import imread
 
 from wsipsm.config import Config, SegmenterConfig
 from wsipsm.nuclei.calibrate import load_segmenter
-from wsipsm.nuclei.levels import SCALES, THRESHOLDS, USUAL_THRESHOLD, Levels, find_levels, half_maximum
+from wsipsm.nuclei.levels import LEAST_CELLS, SCALES, THRESHOLDS, USUAL_THRESHOLD, Levels, find_levels, half_maximum
 from wsipsm.nuclei.models import shipped_model
 from wsipsm.nuclei.segmentation import SegmentationNet
 from wsipsm.slide.sample import he_field
@@ -46,7 +46,7 @@ def test_an_input_that_is_too_strong_gets_a_higher_scale(
 
     assert found.input_scale == max(SCALES, key=lambda scale: found.scores[f"{scale:g}"])
     assert found.input_scale == (SCALES[0] if too_strong == 1 else SCALES[-1])
-    assert found.enough
+    assert found.cells >= LEAST_CELLS
 
 
 def test_what_is_set_is_taken(windows: np.ndarray, net: SegmentationNet) -> None:
@@ -61,7 +61,6 @@ def test_windows_without_nuclei_say_so(net: SegmentationNet) -> None:
     found = levels_of(blank, net, SlideStats((0.9, 1.1, 0.8), 0.4))
 
     assert found.cells == 0
-    assert not found.enough
     assert found.threshold == USUAL_THRESHOLD
 
 

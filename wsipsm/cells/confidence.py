@@ -6,9 +6,8 @@
 
 *peak* is the largest distance inside the cell (1: as deep as a whole nucleus), *drop* the mean of the network's map
 inside minus its mean over the background within 1.5 um around, *fill* the share of its moment ellipse that it fills.
-Nothing is fitted: each factor is 1 for a perfect nucleus. Peak and drop order cells of eleven labelled sets with an
-area under the ROC curve of 0.85; fill tells merged ones, debris and keratin. docs/accuracy.md has the share of right
-cells by confidence.
+Nothing is fitted: each factor is 1 for a perfect nucleus. Fill tells merged nuclei, debris and keratin.
+docs/accuracy.md has the share of right cells by confidence.
 """
 
 from __future__ import annotations

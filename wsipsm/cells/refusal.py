@@ -26,7 +26,7 @@ MIN_CONFIDENCE, MIN_NEIGHBOURHOOD_FILL = 0.1, 0.917
 """Usual limits on cells of the segmenter."""
 DYE_RATIO = -0.35
 """Counterstain over nuclear stain below which a colour is none of haematoxylin and eosin: marking dye absorbs red more
-than green. The bluest of 1 300 nuclei of pale breast has -0.16."""
+than green. The bluest cell of five TNBC fields has -0.16."""
 REASONS = ("low_confidence", "dye", "unlike_nuclei")
 """Why a cell is refused: its own confidence, its own colour (H&E only), or its neighbourhood."""
 

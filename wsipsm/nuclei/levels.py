@@ -75,11 +75,6 @@ class Levels:
     cells: int
     nuclear_scale: NuclearScale | None = None
 
-    @property
-    def enough(self) -> bool:
-        """Whether there were nuclei enough to tell."""
-        return self.cells >= LEAST_CELLS
-
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
         return asdict(self)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -47,7 +47,7 @@ _SIDE_PX = 224
 """Most pixels that the network sees on each rung, and of each patch: many places say more than a large one."""
 _MARGIN_PX = 8
 """Mirror image around a patch, for what the network sees beyond its borders."""
-_STRENGTH = 1.4
+STRENGTH = 1.4
 """Factor on the stain levels: fields with few nuclei are otherwise amplified until fibres look like nuclei."""
 _CORE_DISTANCE = 0.4
 _CORE_SMOOTHING_PX = 0.8
@@ -129,14 +129,8 @@ def nuclear_scale(
     mpp : float, optional
         Claimed micrometres per pixel of the patches; by default those of the network.
     """
-    strong, claimed = strengthened(stats), (mpp or net.mpp) / net.mpp
+    strong, claimed = stats.scaled(STRENGTH), (mpp or net.mpp) / net.mpp
     return climb(lambda rung: look(patches, net, strong, scale=claimed / 2 ** (rung / RUNGS_AN_OCTAVE)))
-
-
-def strengthened(stats: SlideStats) -> SlideStats:
-    """Constants under which the network also leaves the fibres of a field with few nuclei alone."""
-    red, green, blue = (level * _STRENGTH for level in stats.od_p99)
-    return replace(stats, od_p99=(red, green, blue))
 
 
 def climb(rung_at: Callable[[int], Rung | None]) -> NuclearScale | None:
