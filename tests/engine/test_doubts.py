@@ -57,15 +57,22 @@ def test_few_nuclei_are_said() -> None:
     assert warned(changed("levels", cells=10)) == ""
 
 
-@pytest.mark.parametrize(("settings", "total"), [((), "2,000"), (("cells.keep_doubtful=true",), "1,000")])
-def test_many_refused_cells_are_said_with_their_reasons(settings: tuple[str, ...], total: str) -> None:
+@pytest.mark.parametrize(("settings", "written"), [((), 1000), (("cells.keep_doubtful=true",), 2000)])
+def test_many_refused_cells_are_said_with_their_reasons(settings: tuple[str, ...], written: int) -> None:
     refused = {"low_confidence": 400, "unlike_nuclei": 600}
 
-    text = warned(FINE, *settings, refused=refused)
+    text = warned(FINE, *settings, written=written, refused=refused)
 
-    assert f"1,000 of {total} cells were refused (400 for their own low confidence and 600 for surroundings" in text
+    assert "1,000 of 2,000 cells were refused (400 for their own low confidence and 600 for surroundings" in text
     assert "--keep-doubtful" in text
 
 
 def test_a_job_of_the_pseudo_mask_has_no_levels() -> None:
     assert doubts(job_of(load_config("he")), {"stats": FINE["stats"]}, written=5, refused=FEW) == ()
+
+
+def test_kept_doubtful_cells_count_once() -> None:
+    refused = {"low_confidence": 50, "unlike_nuclei": 200}
+
+    assert warned(FINE, "cells.keep_doubtful=true", written=1000, refused=refused) == ""
+    assert "250 of 800" in warned(FINE, "cells.keep_doubtful=true", written=800, refused=refused)

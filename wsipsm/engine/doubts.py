@@ -72,11 +72,11 @@ def _of_levels(job: Job, calibration: Mapping[str, Any]) -> str:
 
 def _of_refused(job: Job, written: int, refused: Mapping[str, int]) -> str:
     many = sum(refused.values())
-    total = many + (0 if job.config.cells.keep_doubtful else written)
+    total = written + (0 if job.config.cells.keep_doubtful else many)
     if many < max(MANY_CELLS, MANY_SHARE * total):
         return ""
     reasons = " and ".join(f"{count:,} for {_REASONS[reason]}" for reason, count in refused.items() if count)
     return (
-        f"{many:,} of {max(total, many):,} cells were refused ({reasons}): keratin, debris, folds, dye or blur; "
+        f"{many:,} of {total:,} cells were refused ({reasons}): keratin, debris, folds, dye or blur; "
         "--keep-doubtful writes them, with the class Doubtful"
     )
