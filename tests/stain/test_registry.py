@@ -23,9 +23,10 @@ def test_the_rows_are_those_that_the_configuration_takes() -> None:
 
 
 @pytest.mark.parametrize("stain", STAINS)
-def test_every_row_has_its_checkpoint_and_two_columns(stain: Stain) -> None:
+def test_every_row_has_its_checkpoint_and_its_columns(stain: Stain) -> None:
     assert shipped_model(stain).is_file()
-    assert len({one.column for one in measurements(stain).values()}) == len(measurements(stain)) == 7
+    columns = {one.column for one in measurements(stain).values()}
+    assert len(columns) == len(measurements(stain)) == (10 if STAINS[stain].marker else 7)
 
 
 def test_a_new_row_brings_its_vectors_and_names(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,4 +36,4 @@ def test_a_new_row_brings_its_vectors_and_names(monkeypatch: pytest.MonkeyPatch)
 
     assert measure_slide(patches, new).vectors == GREEN_RED
     assert as_stain({"stain": "new"}) == "new"
-    assert measurements("new")["counterstain_od_mean"].title == "Red OD mean"
+    assert measurements("new")["counterstain_od_mean"].title == "Nucleus: Red OD mean"

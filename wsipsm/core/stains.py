@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from typing import Literal
 
-Stain = Literal["he", "unknown"]
+Stain = Literal["he", "ihc", "unknown"]
 """Values of ``recognizer.stain``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
@@ -12,9 +13,12 @@ from skimage.filters import threshold_otsu
 from wsipsm.core.errors import FitError
 from wsipsm.core.geometry import Image
 from wsipsm.core.stains import Stain
+from wsipsm.stain.background import background_density
 from wsipsm.stain.estimate import blind_vectors
+from wsipsm.stain.hue import Colours, colours
 from wsipsm.stain.optics import Floats, optical_density, smooth, tissue_pixels, unmix
-from wsipsm.stain.registry import STAINS, Vector, Vectors
+from wsipsm.stain.registry import HDAB_VECTORS, STAINS, GivenVectors, Vector, Vectors
+from wsipsm.stain.two_stains import complete, find_two_stains, restained
 
 BORDER_SIGMA_PX = 1.5
 """Smoothing of the nuclear stain before Otsu's threshold, standard deviation in grid pixels."""
@@ -44,12 +48,29 @@ class SlideStats:
         Of the stains; none where the networks see colours, see :class:`wsipsm.stain.registry.StainRow`.
     foreign_colour : float
         Share of well stained pixels that absorb more blue than green light, which haematoxylin and eosin do not.
+    background : tuple of 3 float, optional
+        Optical density of unstained tissue, which is taken off; with it networks see densities as they are.
+    estimated : Vectors, optional
+        Stain vectors that the slide itself shows, whether they are used or not; none where it shows one stain only.
+    colours : Colours, optional
+        What the stained pixels look like; only with a background.
+    without_chromogen : bool
+        Networks see the nuclear stain alone: where the chromogen lies around nuclei, it hides them.
     """
 
     od_p99: Vector
     nuclear_od: float
     vectors: Vectors | None = None
     foreign_colour: float = 0.0
+    background: Vector | None = None
+    estimated: Vectors | None = None
+    colours: Colours | None = None
+    without_chromogen: bool = False
+
+    @property
+    def in_colours(self) -> bool:
+        """Whether networks see red, green and blue, not stains."""
+        return self.vectors is None or self.background is not None
 
     def scaled(self, factor: float) -> SlideStats:
         """Percentiles times a factor: what networks see becomes that much weaker."""
@@ -63,9 +84,17 @@ class SlideStats:
     @classmethod
     def from_dict(cls, table: dict[str, Any]) -> SlideStats:
         """Inverse of :meth:`to_dict`, also after JSON made lists of the tuples."""
-        vectors = table.get("vectors")
-        found = (_vector(vectors[0]), _vector(vectors[1]), _vector(vectors[2])) if vectors else None
-        return cls(_vector(table["od_p99"]), float(table["nuclear_od"]), found, float(table.get("foreign_colour", 0)))
+        background, seen = table.get("background"), table.get("colours")
+        return cls(
+            _vector(table["od_p99"]),
+            float(table["nuclear_od"]),
+            _vectors(table.get("vectors")),
+            float(table.get("foreign_colour", 0)),
+            _vector(background) if background else None,
+            _vectors(table.get("estimated")),
+            Colours(**seen) if seen else None,
+            bool(table.get("without_chromogen", False)),
+        )
 
 
 def as_stain(table: dict[str, Any]) -> Stain:
@@ -82,15 +111,17 @@ def as_stain(table: dict[str, Any]) -> Stain:
     return cast(Stain, named)
 
 
-def measure_slide(patches: npt.NDArray[np.uint8], stain: Stain = "he") -> SlideStats:
+def measure_slide(patches: npt.NDArray[np.uint8], stain: Stain = "he", vectors: GivenVectors = None) -> SlideStats:
     """Constants of a slide from patches of its tissue.
 
     Parameters
     ----------
     patches : (n, y, x, 3) uint8
         RGB at the working resolution.
-    stain : {'he', 'unknown'}
-        Which stain vectors are known.
+    stain : {'he', 'ihc', 'unknown'}
+        What is known of the stains.
+    vectors : two of three float, or 'estimate', optional
+        Stain vectors to use instead, with ``ihc``; where they cannot be estimated, the usual ones are used.
 
     Raises
     ------
@@ -107,16 +138,45 @@ def measure_slide(patches: npt.NDArray[np.uint8], stain: Stain = "he") -> SlideS
         )
     if np.ptp(density[tissue], axis=0).max() == 0:
         raise FitError("all sampled pixels have one colour, expected stained tissue: leave this slide out")
+    foreign = _foreign_colour(density)
+    if STAINS[stain].absolute:
+        return _absolute(density, tissue, foreign, vectors)
+    return _relative(density, tissue, foreign, stain)
+
+
+def _relative(density: Floats, tissue: npt.NDArray[np.bool_], foreign: float, stain: Stain) -> SlideStats:
+    """Constants of a slide whose densities are taken over its percentiles."""
     known = STAINS[stain]
     vectors = None if known.colour_planes else known.vectors or blind_vectors(density, tissue)
+    nuclear_od = _nuclear_level(density, tissue, vectors)
+    seen = density[tissue]
+    if vectors is not None:
+        seen = np.stack([*unmix(seen, vectors), seen.mean(axis=-1)], axis=-1)
+    high = np.maximum(np.percentile(seen, 99, axis=0), _LEAST_OD)
+    return SlideStats(_vector(high), nuclear_od, vectors, foreign)
+
+
+def _absolute(density: Floats, tissue: npt.NDArray[np.bool_], foreign: float, given: GivenVectors) -> SlideStats:
+    """Constants of a slide whose densities are taken above its background."""
+    background = background_density(density)
+    above = np.asarray(density - np.array(background, np.float32), np.float32)
+    estimated = None
+    with contextlib.suppress(FitError):  # a slide without positive cells shows one stain
+        estimated = find_two_stains(above[tissue], HDAB_VECTORS)
+    vectors = complete(*given) if isinstance(given, tuple) else HDAB_VECTORS
+    if given == "estimate":
+        vectors = estimated or HDAB_VECTORS
+    nuclear_od = _nuclear_level(above, tissue, vectors)
+    stats = SlideStats((1.0, 1.0, 1.0), nuclear_od, vectors, foreign, background, estimated)
+    return replace(stats, colours=colours(_in_usual_stains(above, stats), unmix(above, vectors)[1]))
+
+
+def _nuclear_level(density: Floats, tissue: npt.NDArray[np.bool_], vectors: Vectors | None) -> float:
+    """Otsu's threshold of the smoothed nuclear stain."""
     nuclear = np.stack([smooth(unmix(patch, vectors)[0], BORDER_SIGMA_PX) for patch in density])[tissue]
     if nuclear.min() == nuclear.max():
         raise FitError("all sampled pixels have one colour, expected stained tissue: leave this slide out")
-    colours = density[tissue]
-    if vectors is not None:
-        colours = np.stack([*unmix(colours, vectors), colours.mean(axis=-1)], axis=-1)
-    high = np.maximum(np.percentile(colours, 99, axis=0), _LEAST_OD)
-    return SlideStats(_vector(high), float(threshold_otsu(nuclear)), vectors, _foreign_colour(density))
+    return float(threshold_otsu(nuclear))
 
 
 def relative_planes(image: Image, stats: SlideStats) -> Floats:
@@ -132,17 +192,47 @@ def relative_planes(image: Image, stats: SlideStats) -> Floats:
     Returns
     -------
     (..., 3) float32
-        Optical density in red, green and blue over the slide's 99th percentiles. Where the slide has stain vectors:
-        nuclear stain and counterstain, not below 0, over theirs, and the mean of the two.
+        Optical density in red, green and blue over the slide's 99th percentiles. Where the slide has a background:
+        above that, in the colours of haematoxylin and DAB, over 1. Where it has stain vectors only: nuclear stain and
+        counterstain, not below 0, over theirs, and the mean of the two.
     """
-    density = optical_density(image)
-    if stats.vectors is None:
-        return np.asarray(density / np.array(stats.od_p99, np.float32), np.float32)
+    if stats.in_colours:
+        return np.asarray(colour_density(image, stats) / np.array(stats.od_p99, np.float32), np.float32)
     first, second = (
         np.maximum(plane, 0) / np.float32(high)
-        for plane, high in zip(unmix(density, stats.vectors), stats.od_p99, strict=False)
+        for plane, high in zip(unmix(optical_density(image), stats.vectors), stats.od_p99, strict=False)
     )
     return np.stack([first, second, (first + second) / 2], axis=-1)
+
+
+def colour_density(image: Image, stats: SlideStats) -> Floats:
+    """Optical density in red, green and blue, (..., 3) float32; above the background where the slide has one.
+
+    With a background, other stains than haematoxylin and DAB are brought into the colours of those, and the chromogen
+    is left out where networks are not to see it.
+    """
+    if stats.without_chromogen:
+        nuclear, _ = stain_density(image, stats)
+        return np.asarray(np.maximum(nuclear, 0)[..., None] * np.array(HDAB_VECTORS[0], np.float32), np.float32)
+    return _in_usual_stains(_above_background(image, stats), stats)
+
+
+def stain_density(image: Image, stats: SlideStats) -> tuple[Floats, Floats]:
+    """Optical density of nuclear stain and counterstain, two (...) float32; above the background where there is one."""
+    return unmix(_above_background(image, stats), stats.vectors)
+
+
+def _above_background(image: Image, stats: SlideStats) -> Floats:
+    density = optical_density(image)
+    if stats.background is None:
+        return density
+    return np.asarray(density - np.array(stats.background, np.float32), np.float32)
+
+
+def _in_usual_stains(density: Floats, stats: SlideStats) -> Floats:
+    if stats.background is None or stats.vectors is None or stats.vectors == HDAB_VECTORS:
+        return density
+    return restained(density, stats.vectors, HDAB_VECTORS)
 
 
 def _foreign_colour(density: Floats) -> float:
@@ -153,3 +243,7 @@ def _foreign_colour(density: Floats) -> float:
 def _vector(values: Any) -> Vector:
     first, second, third = (float(value) for value in values)
     return first, second, third
+
+
+def _vectors(values: Any) -> Vectors | None:
+    return (_vector(values[0]), _vector(values[1]), _vector(values[2])) if values else None
