@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from skimage.measure import regionprops
 
 from tests.helpers.evidence_fields import KINDS, SMALL, disc, field, label_plane
 from wsipsm.cells.instances import anchors, halo_px, instances
@@ -205,3 +206,26 @@ def test_anchors_are_the_first_pixels_in_scan_order() -> None:
 
     assert anchors(labels).tolist() == [[0, 1], [-1, -1], [2, 0]]
     assert anchors(np.zeros((3, 3), np.int32)).shape == (0, 2)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.sampled_from(KINDS), st.integers(0, 50), st.floats(2, 9))
+def test_what_is_narrower_than_the_limit_is_dropped_and_nothing_else(kind: str, seed: int, width: float) -> None:
+    evidence = field(kind, np.random.default_rng(seed), (60, 60))
+    every = label_plane(evidence, SMALL)
+
+    kept = label_plane(evidence, SMALL.model_copy(update={"min_width_um": width}))
+
+    pixel = np.eye(2) / 12  # the variance of a pixel
+    spreads = {r.label: np.cov(r.coords.T, bias=True) + pixel for r in regionprops(every)}
+    expected = [label for label, spread in spreads.items() if 4 * np.linalg.eigvalsh(spread)[0] ** 0.5 >= width]
+    np.testing.assert_array_equal(kept > 0, np.isin(every, expected))
+
+
+def test_more_levels_part_cells_at_a_smaller_saddle() -> None:
+    first, second = disc((30, 44), 15, 13, 6), disc((30, 44), 15, 27, 6)
+    evidence = np.where(first | second, 206, np.where(disc((30, 44), 15, 20, 9), 201, 0)).astype(np.uint8)
+    config = PLAIN.model_copy(update={"split_height": 0.03, "growth_um": 4})
+
+    assert label_plane(evidence, config).max() == 1
+    assert label_plane(evidence, config.model_copy(update={"levels": 32})).max() == 2

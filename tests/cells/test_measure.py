@@ -21,11 +21,11 @@ from wsipsm.cells.measure import Measured, measure_cells
 from wsipsm.cells.measurements import COLUMNS
 from wsipsm.cells.regions import largest_components
 from wsipsm.cells.table import Cells
-from wsipsm.config import CellsConfig
+from wsipsm.config import CellsConfig, Config
 from wsipsm.core.geometry import Box, Grid
 
-EVERY_PIXEL = CellsConfig(min_area_um2=0, outline_tolerance_px=0)
-ANY_SIZE = CellsConfig(min_area_um2=0)
+EVERY_PIXEL = Config(cells=CellsConfig(min_area_um2=0, outline_tolerance_px=0))
+ANY_SIZE = Config(cells=CellsConfig(min_area_um2=0))
 
 
 def flat_maps(shape: tuple[int, int], value: int = 100) -> dict[str, npt.NDArray[np.uint8]]:
@@ -41,7 +41,7 @@ def random_maps(shape: tuple[int, int], seed: int = 0) -> dict[str, npt.NDArray[
     }
 
 
-def measure(labels: npt.NDArray[np.int32], config: CellsConfig = ANY_SIZE, downsample: float = 1.0) -> Measured:
+def measure(labels: npt.NDArray[np.int32], config: Config = ANY_SIZE, downsample: float = 1.0) -> Measured:
     height, width = labels.shape
     return measure_cells(
         labels,
@@ -112,7 +112,7 @@ def test_small_cells_are_left_out() -> None:
     labels[0, 0] = 1
     labels[2:6, 2:6] = 2
 
-    measured = measure(labels, CellsConfig(min_area_um2=1.0))
+    measured = measure(labels, Config(cells=CellsConfig(min_area_um2=1.0)))
 
     assert measured.cells.anchor.tolist() == [18]
 
@@ -126,7 +126,7 @@ def test_an_unsimplified_outline_is_counted_and_valid() -> None:
         for step in np.random.default_rng(seed).integers(0, 4, 90):
             y, x = np.clip([y + (step == 0) - (step == 1), x + (step == 2) - (step == 3)], 1, 22)
             walk[y, x] = 1
-        measured = measure(walk, CellsConfig(min_area_um2=0, outline_tolerance_px=2.5))
+        measured = measure(walk, Config(cells=CellsConfig(min_area_um2=0, outline_tolerance_px=2.5)))
         crossed += measured.unsimplified
         assert measured.dropped == 0
         assert shapely.is_valid(measured.cells.polygons()).all()

@@ -15,7 +15,10 @@ from wsipsm.engine.doubts import doubts
 from wsipsm.engine.job import Job, SlideTask
 from wsipsm.tissue.region import Region
 
-FINE: dict[str, Any] = {"stats": {"foreign_colour": 0.01}, "levels": {"cells": 500}}
+FINE: dict[str, Any] = {
+    "stats": {"od_p99": [1, 1, 1], "nuclear_od": 0.4, "foreign_colour": 0.01},
+    "levels": {"cells": 500},
+}
 FEW = {"low_confidence": 30, "unlike_nuclei": 0}
 
 

@@ -18,11 +18,18 @@ MEASUREMENTS = {
     "Perimeter µm",
     "Eccentricity",
     "Solidity",
-    "Hematoxylin OD mean",
-    "Eosin OD mean",
+    "Nucleus: Hematoxylin OD mean",
+    "Nucleus: Eosin OD mean",
     "Confidence",
     "Label",
 }
+OF_A_MARKER = MEASUREMENTS - {"Nucleus: Eosin OD mean"} | {
+    "Nucleus: DAB OD mean",
+    "Nucleus: Hematoxylin OD core",
+    "Nucleus: DAB OD core",
+    "Ring: DAB OD mean",
+}
+"""Measurements of haematoxylin and eosin, and of haematoxylin and DAB."""
 
 
 def read_as_qupath(path: Path, object_type: str = "detection", geometry_type: str = "Polygon") -> list[dict[str, Any]]:
@@ -34,7 +41,7 @@ def read_as_qupath(path: Path, object_type: str = "detection", geometry_type: st
     assert raw[4:8] == bytes(4), "no time in the header"
     text = gzip.decompress(raw).decode("utf-8")
     assert ", " not in text
-    assert ": " not in text
+    assert '": ' not in text
     assert "\n" not in text
     table = json.loads(text, parse_float=one_decimal_or_fraction, parse_constant=refuse)
     assert set(table) == {"type", "features"}
@@ -87,7 +94,7 @@ def check_feature(feature: dict[str, Any], object_type: str, geometry_type: str)
     assert ": " not in name
     assert len(color) == 3
     assert all(type(channel) is int and 0 <= channel <= 255 for channel in color)
-    assert set(properties["measurements"]) == MEASUREMENTS
+    assert set(properties["measurements"]) in (MEASUREMENTS, OF_A_MARKER)
     assert all(type(value) in (int, Decimal) and math.isfinite(value) for value in properties["measurements"].values())
     assert feature["geometry"]["type"] == geometry_type
     outlines = [feature[key] for key in ("geometry", "nucleusGeometry") if key in feature]

@@ -20,7 +20,7 @@ from hypothesis.extra import numpy as hnp
 from tests.helpers.qupath import check_outline, one_decimal_or_fraction, read_as_qupath
 from wsipsm.cells.measure import measure_cells
 from wsipsm.cells.table import Cells, cell_uuids
-from wsipsm.config import CellsConfig, OutputConfig
+from wsipsm.config import CellsConfig, Config, OutputConfig
 from wsipsm.core.geometry import Box, Grid
 from wsipsm.results.formats.geojson import GeoJsonWriter
 
@@ -39,7 +39,7 @@ def some_cells(
         window=Box(x0, 0, x0 + width, height),
         grid=Grid(x0 + width, height, downsample, 0.25 * downsample),
         keep=np.ones(labels.max(initial=0), bool),
-        config=CellsConfig(min_area_um2=0, outline_tolerance_px=tolerance_px),
+        config=Config(cells=CellsConfig(min_area_um2=0, outline_tolerance_px=tolerance_px)),
     )
     assert measured.dropped == 0
     return measured.cells
@@ -141,8 +141,8 @@ def test_stains_that_nobody_named_are_numbered(tmp_path: Path) -> None:
 
     (feature,) = json.loads(gzip.decompress(path.read_bytes()))["features"]
     names = list(feature["properties"]["measurements"])
-    assert names[4:6] == ["Stain 1 OD mean", "Stain 2 OD mean"]
-    assert not {"Hematoxylin OD mean", "Eosin OD mean"} & set(names)
+    assert names[4:6] == ["Nucleus: Stain 1 OD mean", "Nucleus: Stain 2 OD mean"]
+    assert not {"Nucleus: Hematoxylin OD mean", "Nucleus: Eosin OD mean"} & set(names)
 
 
 @pytest.mark.parametrize("object_type", ["detection", "annotation", "cell"])

@@ -13,25 +13,26 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
-from wsipsm.cells.measurements import COLUMNS, measurements
+from wsipsm.cells.measurements import measurements
 from wsipsm.cells.table import Cells, cell_uuids
 from wsipsm.config import RecognizerConfig
 from wsipsm.core.geometry import Grid
 from wsipsm.results.formats.geoparquet import GROUP_CELLS, GeoParquetWriter
 
 
-def squares(count: int, x0: float = 0.0) -> Cells:
+def squares(count: int, x0: float = 0.0, stain: str = "he") -> Cells:
     """Squares of 10 px in a row, 20 px apart."""
     corners = np.array([[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]], float)
     left = x0 + 20 * np.arange(count)
     vertices = (corners + np.stack([left, np.zeros(count)], axis=1)[:, None]).reshape(-1, 2)
-    values = np.random.default_rng(0).random((len(COLUMNS), count)).astype(np.float32)
+    names = list(measurements(stain))
+    values = np.random.default_rng(0).random((len(names), count)).astype(np.float32)
     return Cells(
         anchor=np.arange(count),
         vertices_l0=vertices,
         ring_offsets=5 * np.arange(count + 1),
         centroid_l0=np.stack([left + 5, np.full(count, 5.0)], axis=1),
-        columns=dict(zip(COLUMNS, values, strict=True)),
+        columns=dict(zip(names, values, strict=True)),
         class_=(np.arange(count) % 3).astype(np.uint8),
     )
 
@@ -74,11 +75,12 @@ def test_every_stain_of_a_configuration_has_names_and_unknown_ones_are_numbered(
     kinds = get_args(RecognizerConfig.model_fields["stain"].annotation)
     for stain in kinds:
         with GeoParquetWriter(tmp_path / stain, stain=stain) as writer:
-            writer.write(squares(2), *numbered(2))
+            writer.write(squares(2, stain=stain), *numbered(2))
 
     names = {stain: [name for name in pq.read_schema(tmp_path / stain).names if "od_mean" in name] for stain in kinds}
     assert names == {
         "he": ["hematoxylin_od_mean", "eosin_od_mean"],
+        "ihc": ["hematoxylin_od_mean", "dab_od_mean"],
         "unknown": ["stain_1_od_mean", "stain_2_od_mean"],
     }
 

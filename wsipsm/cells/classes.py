@@ -21,9 +21,13 @@ class ClassScheme:
     colors: tuple[tuple[int, int, int], ...]
 
 
+# QuPath computes "Positive %", H-score and Allred for exactly these names; the colours of the classes are its own, too.
 CLASSES = ClassScheme(
-    names=("Nucleus", "Positive", "Negative", "Doubtful"),
-    colors=((60, 140, 255), (200, 60, 50), (60, 90, 200), (230, 160, 0)),
+    names=("Nucleus", "Positive", "Negative", "Doubtful", "1+", "2+", "3+"),
+    colors=(
+        *((60, 140, 255), (250, 62, 62), (112, 112, 225), (230, 160, 0)),
+        *((255, 255, 0), (255, 187, 62), (250, 62, 62)),
+    ),
 )
 
 DOUBTFUL = CLASSES.names.index("Doubtful")

@@ -12,11 +12,11 @@ docs/accuracy.md has the share of right cells by confidence.
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from wsipsm.cells.regions import Components
+from wsipsm.cells.surroundings import mean_around
 from wsipsm.core.maps import DECISION
 
 RING_UM = 1.5
@@ -45,23 +45,8 @@ def confidences(components: Components, activation: _U8, evidence: _U8, *, mpp: 
     """
     peak = np.maximum(components.maximum(evidence).astype(np.float64) - DECISION, 0) / (255 - DECISION)
     inside = components.mean(activation) / 255
-    outside = _around(components, activation, evidence, radius_px=max(1, round(RING_UM / mpp))) / 255
+    radius_px = max(1, round(RING_UM / mpp))
+    outside = mean_around(components, activation, evidence == 0, radius_px=radius_px) / 255
     fill = components.ellipse_fills()
     square = fill * fill
     return peak * np.maximum(inside - outside, 0) * square * square
-
-
-def _around(components: Components, activation: _U8, evidence: _U8, *, radius_px: int) -> _Floats:
-    """Mean of the network's map over the background near each cell; a pixel counts once for each pixel it is near."""
-    y, x = np.mgrid[-radius_px : radius_px + 1, -radius_px : radius_px + 1]
-    disk = (x * x + y * y <= radius_px * radius_px).astype(np.uint8)
-    background = (evidence == 0).astype(np.uint8)
-    sums, counts = (_disk_sums(plane, disk) for plane in (activation * background, background))
-    near = components.total(counts.ravel()[components.pixels])
-    total = components.total(sums.ravel()[components.pixels])
-    return np.divide(total, near, out=np.zeros(len(near)), where=near > 0)
-
-
-def _disk_sums(plane: _U8, disk: _U8) -> npt.NDArray[np.float32]:
-    """Sums over the disk around each pixel, without what lies beyond the border; whole numbers, exact in float32."""
-    return np.asarray(cv2.filter2D(plane, cv2.CV_32F, disk, borderType=cv2.BORDER_CONSTANT), np.float32)

@@ -5,13 +5,14 @@ the same instances as the whole plane. Each step is local for a reason that can 
 
 1. *Sharpen*: integer box sums of fixed width.
 2. *Fill holes* at every level: only holes of bounded extent, which lie in the window as a whole or are left alone.
-3. *Candidates* are the connected components of the evidence at 16 thresholds. One that is longer than
+3. *Candidates* are the connected components of the evidence at 16 thresholds, or 32. One that is longer than
    ``max_diameter_um`` is refused, and so is one that touches the border of the window: near the core that is
    one that is too long.
 4. *Choose*: by shape, a candidate is an instance when no candidate inside it scores better and none around it was
    chosen; by depth, when it has one peak and none around it has one only. Candidates nest, those around it are no
    longer than ``max_diameter_um``, and no others matter.
 5. *Grow* by whole steps: a free pixel joins whatever its highest neighbour belongs to, whoever else is near.
+6. *Drop* what is narrower than ``min_width_um``, each by its own pixels.
 
 Scores (:mod:`wsipsm.cells.nucleus_shape`) are the same to the bit wherever the window lies.
 """
@@ -26,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsipsm.cells.component_tree import ComponentTree, Ints, Levels, component_tree
-from wsipsm.cells.nucleus_shape import nucleus_score, shape_moments
+from wsipsm.cells.nucleus_shape import label_moments, nucleus_score, shape_moments
 from wsipsm.config import LabelsConfig
 from wsipsm.core.geometry import Labels, Mask, crop
 from wsipsm.core.maps import DECISION
@@ -35,7 +36,6 @@ Evidence = npt.NDArray[np.uint8]
 """uint8, (y, x): 0 background, 128 the border of the pseudo mask, 255 surely nucleus."""
 
 
-_STEP = 8
 _MIN_SCORE = 0.02
 _MIN_MASKED = 0.5
 
@@ -52,10 +52,13 @@ class _Limits:
     max_area: float
     growth: int
     usual_area_um2: tuple[float, float, float, float]
+    min_width: float
+    step: int
     split_levels: int  # 0 where shape decides
 
     @classmethod
     def of(cls, config: LabelsConfig, mpp: float) -> _Limits:
+        step = 128 // config.levels
         return cls(
             sharpen=round(config.sharpen_um / mpp),
             hole_area=round(config.max_hole_um2 / mpp**2),
@@ -65,7 +68,9 @@ class _Limits:
             max_area=config.max_area_um2 / mpp**2,
             growth=round(config.growth_um / mpp),
             usual_area_um2=config.usual_area_um2,
-            split_levels=max(1, round(config.split_height * 127 / _STEP)) if config.split == "h_maxima" else 0,
+            min_width=config.min_width_um / mpp,
+            step=step,
+            split_levels=max(1, round(config.split_height * 127 / step)) if config.split == "h_maxima" else 0,
         )
 
     @property
@@ -123,12 +128,13 @@ def instances(evidence: Evidence, mask: Mask, *, mpp: float, config: LabelsConfi
     inner = tuple(slice(limits.blind, side - limits.blind) for side in evidence.shape)
     if min(evidence.shape) <= 2 * limits.blind:
         return labels
-    levels = np.ascontiguousarray(crop(_to_levels(_sharpen(evidence, limits.sharpen)), 2 * limits.sharpen))
+    levels = np.ascontiguousarray(crop(_to_levels(_sharpen(evidence, limits.sharpen), limits.step), 2 * limits.sharpen))
     levels = np.ascontiguousarray(crop(_fill_holes(levels, limits), limits.hole_extent))
     tree = component_tree(levels, connectivity=4)
     if tree.pixels.size:
         found = _choose(tree, levels.shape, np.ascontiguousarray(mask[inner]), limits, mpp)
-        labels[inner] = _in_scan_order(_grow(found, levels, limits.growth))
+        grown = _grow(found, levels, limits.growth)
+        labels[inner] = _in_scan_order(_wide_enough(grown, limits.min_width) if limits.min_width else grown)
     return labels
 
 
@@ -167,9 +173,9 @@ def _sharpen(evidence: Evidence, half: int) -> Evidence:
     return np.clip(sharp, 0, 255).astype(np.uint8)
 
 
-def _to_levels(evidence: Evidence) -> Levels:
-    """0 below 128, then one more every 8."""
-    table: Levels = np.maximum((np.arange(256) - DECISION) // _STEP + 1, 0).astype(np.uint8)
+def _to_levels(evidence: Evidence, step: int) -> Levels:
+    """0 below 128, then one more every ``step``."""
+    table: Levels = np.maximum((np.arange(256) - DECISION) // step + 1, 0).astype(np.uint8)
     levels: Levels = table[evidence]
     return levels
 
@@ -248,6 +254,12 @@ def _grow(labels: npt.NDArray[np.int32], levels: Levels, steps: int) -> npt.NDAr
     for _ in range(steps):
         flat[free] = np.where(flat[free] == 0, flat[highest], flat[free])
     return flat.reshape(labels.shape)
+
+
+def _wide_enough(labels: npt.NDArray[np.int32], min_width: float) -> npt.NDArray[np.int32]:
+    """Labels without those whose moment ellipse is narrower than ``min_width`` pixels."""
+    wide = np.concatenate([[True], label_moments(labels).widths() >= min_width])
+    return np.where(wide[labels], labels, 0).astype(np.int32)
 
 
 def _in_scan_order(labels: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:

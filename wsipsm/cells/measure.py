@@ -11,14 +11,16 @@ import shapely
 
 from wsipsm.cells import outlines
 from wsipsm.cells.confidence import confidences
-from wsipsm.cells.measurements import COLUMNS
+from wsipsm.cells.measurements import measurements
 from wsipsm.cells.outlines import Rings
 from wsipsm.cells.regions import Components, largest_components
 from wsipsm.cells.smoothing import smooth
+from wsipsm.cells.surroundings import mean_around
 from wsipsm.cells.table import Cells
-from wsipsm.config import CellsConfig
+from wsipsm.config import Config
 from wsipsm.core.geometry import Box, Grid, Labels, Mask
-from wsipsm.core.maps import OD_PER_STEP
+from wsipsm.core.maps import DECISION, OD_PER_STEP
+from wsipsm.stain.registry import STAINS
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def measure_cells(
     window: Box,
     grid: Grid,
     keep: Mask,
-    config: CellsConfig,
+    config: Config,
 ) -> Measured:
     """Outline and measure some of the cells of a window.
 
@@ -69,17 +71,17 @@ def measure_cells(
         The working plane.
     keep : (N,) bool
         Which labels are wanted; ``keep[0]`` is label 1.
-    config : CellsConfig
-        Smallest area and tolerance of the outlines.
+    config : Config
+        Section ``cells``; where the counterstain is a marker, also the width of the ring in which it is measured.
 
     Returns
     -------
     Measured
         Areas, shapes and means are over the pixels of the cell (of its largest part), the perimeter is the outline's.
     """
-    components = largest_components(labels, keep).drop_smaller(config.min_area_um2 / grid.mpp**2)
+    components = largest_components(labels, keep).drop_smaller(config.cells.min_area_um2 / grid.mpp**2)
     exact = outlines.trace(components.labels, components.first).shifted(window.x0, window.y0)
-    slim = smooth(exact, tolerance_px=config.outline_tolerance_px)
+    slim = smooth(exact, tolerance_px=config.cells.outline_tolerance_px)
     legal, replaced, illegal = outlines.to_legal(slim, exact, downsample=grid.downsample)
     anchor_y, anchor_x = np.divmod(components.anchor, labels.shape[1])
     anchor = (anchor_y + window.y0) * grid.width + anchor_x + window.x0
@@ -87,6 +89,8 @@ def measure_cells(
     order = order[~illegal[order]]
     rings = legal.take(order)
     columns = _shapes(components, exact, grid) | _means(components, maps)
+    if STAINS[config.recognizer.stain].marker:
+        columns |= _marker(components, maps, radius_px=max(1, round(config.classes.ring_um / grid.mpp)))
     columns["confidence"] = confidences(components, maps["activation"], maps["evidence"], mpp=grid.mpp)
     columns = {name: values[order] for name, values in columns.items()}
     columns["perimeter_um"] = shapely.length(rings.polygons()) * (grid.mpp / grid.downsample)
@@ -95,7 +99,7 @@ def measure_cells(
         vertices_l0=rings.vertices,
         ring_offsets=rings.offsets,
         centroid_l0=grid.to_l0(components.centroids(window.x0, window.y0)[order]),
-        columns={name: columns[name].astype(np.float32) for name in COLUMNS},
+        columns={name: columns[name].astype(np.float32) for name in measurements(config.recognizer.stain)},
         class_=np.zeros(len(order), np.uint8),
     )
     fills = components.ellipse_fills()[order].astype(np.float32)
@@ -114,4 +118,21 @@ def _means(components: Components, maps: Mapping[str, npt.NDArray[np.uint8]]) ->
     return {
         "nuclear_od_mean": components.mean(maps["nuclear_stain"].view(np.int8)) * OD_PER_STEP,
         "counterstain_od_mean": components.mean(maps["counterstain"].view(np.int8)) * OD_PER_STEP,
+    }
+
+
+def _marker(
+    components: Components, maps: Mapping[str, npt.NDArray[np.uint8]], *, radius_px: int
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Densities in the cores of cells, where a neighbour's stain does not reach, and around them.
+
+    In a core the deeper a pixel lies the more it counts: by the square of its evidence.
+    """
+    nuclear, counter, evidence = (maps[name] for name in ("nuclear_stain", "counterstain", "evidence"))
+    weight = np.maximum(evidence.astype(np.int64) - DECISION, 0) ** 2
+    return {
+        "nuclear_od_core": components.mean(nuclear.view(np.int8), weight) * OD_PER_STEP,
+        "counterstain_od_core": components.mean(counter.view(np.int8), weight) * OD_PER_STEP,
+        "counterstain_od_ring": mean_around(components, counter.view(np.int8), evidence == 0, radius_px=radius_px)
+        * OD_PER_STEP,
     }

@@ -32,23 +32,35 @@ def measurements(stain: str) -> dict[str, Measurement]:
     Examples
     --------
     >>> measurements("unknown")["nuclear_od_mean"]
-    Measurement(column='stain_1_od_mean', title='Stain 1 OD mean', decimals=4)
+    Measurement(column='stain_1_od_mean', title='Nucleus: Stain 1 OD mean', decimals=4)
     """
     named = STAINS[stain]
-    return {
+    written = {
         "area_um2": Measurement("area_um2", "Area µm^2", decimals=2),
         "perimeter_um": Measurement("perimeter_um", "Perimeter µm", decimals=2),
         "eccentricity": Measurement("eccentricity", "Eccentricity"),
         "solidity": Measurement("solidity", "Solidity"),
-        "nuclear_od_mean": _mean_density(named.nuclear),
-        "counterstain_od_mean": _mean_density(named.counterstain),
-        "confidence": Measurement("confidence", "Confidence"),
+        "nuclear_od_mean": _density(named.nuclear, "mean"),
+        "counterstain_od_mean": _density(named.counterstain, "mean"),
     }
+    if named.marker:
+        written |= {
+            "nuclear_od_core": _density(named.nuclear, "core"),
+            "counterstain_od_core": _density(named.counterstain, "core"),
+            "counterstain_od_ring": _density(named.counterstain, "ring"),
+        }
+    return written | {"confidence": Measurement("confidence", "Confidence")}
 
 
-def _mean_density(stain: str) -> Measurement:
-    return Measurement(f"{stain.lower().replace(' ', '_')}_od_mean", f"{stain} OD mean")
+def _density(stain: str, where: str) -> Measurement:
+    """Mean density over a nucleus, over its core, or over the ring around it."""
+    titles = {
+        "mean": f"Nucleus: {stain} OD mean",
+        "core": f"Nucleus: {stain} OD core",
+        "ring": f"Ring: {stain} OD mean",
+    }
+    return Measurement(f"{stain.lower().replace(' ', '_')}_od_{where}", titles[where])
 
 
 COLUMNS = tuple(measurements("he"))
-"""Names of all columns, in the order of the exports."""
+"""Names of the columns of cells without a marker, in the order of the exports."""

@@ -34,6 +34,23 @@ class Moments:
         """Those of the ``wanted`` components, (N,) bool."""
         return Moments(*(getattr(self, field.name)[wanted] for field in fields(self)))
 
+    def spread(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Variance along x and along y, and covariance, (N,) float64 each; of empty components that of a pixel."""
+        n = np.maximum(self.area, 1)
+        square = (n * n).astype(np.float64)
+        # The differences are exact and the same at any origin; 1/12 is the variance of a pixel.
+        var_x = (n * self.xx - self.x * self.x) / square + 1 / 12
+        var_y = (n * self.yy - self.y * self.y) / square + 1 / 12
+        return var_x, var_y, (n * self.xy - self.x * self.y) / square
+
+    def widths(self) -> npt.NDArray[np.float64]:
+        """Minor axis of the ellipse with the same second moments, 4 standard deviations; (N,) float64."""
+        var_x, var_y, covariance = self.spread()
+        half_difference = (var_x - var_y) / 2
+        root = np.sqrt(half_difference * half_difference + covariance * covariance)
+        widths: npt.NDArray[np.float64] = 4 * np.sqrt(np.maximum((var_x + var_y) / 2 - root, 0))
+        return widths
+
 
 def shape_moments(tree: ComponentTree) -> Moments:
     """Moments of every component of a tree."""
@@ -46,6 +63,18 @@ def shape_moments(tree: ComponentTree) -> Moments:
         yy=tree.total(y * y),
         xy=tree.total(x * y),
     )
+
+
+def label_moments(labels: npt.NDArray[np.int32]) -> Moments:
+    """Moments of label 1, 2, ... up to the highest; a label without a pixel has an area of 0."""
+    pixels = np.flatnonzero(labels)
+    y, x = (part.astype(np.float64) for part in np.divmod(pixels, labels.shape[1]))
+    owner, count = labels.ravel()[pixels], int(labels.max(initial=0)) + 1
+
+    def total(values: npt.NDArray[np.float64] | None) -> Ints:
+        return np.bincount(owner, values, minlength=count)[1:].astype(np.int64)
+
+    return Moments(total(None), total(x), total(y), total(x * x), total(y * y), total(x * y))
 
 
 def nucleus_score(moments: Moments, *, mpp: float, usual_area_um2: Sequence[float]) -> npt.NDArray[np.float64]:
@@ -67,11 +96,7 @@ def nucleus_score(moments: Moments, *, mpp: float, usual_area_um2: Sequence[floa
         ratio where that is below 1/2, times the root of a trapezium over its area.
     """
     n = moments.area
-    square = (n * n).astype(np.float64)
-    # The differences are exact and the same at any origin; 1/12 is the variance of a pixel.
-    var_x = (n * moments.xx - moments.x * moments.x) / square + 1 / 12
-    var_y = (n * moments.yy - moments.y * moments.y) / square + 1 / 12
-    covariance = (n * moments.xy - moments.x * moments.y) / square
+    var_x, var_y, covariance = moments.spread()
     determinant = var_x * var_y - covariance * covariance
     filled = np.minimum(n / (4 * math.pi * np.sqrt(determinant)), 1)
     for _ in range(3):

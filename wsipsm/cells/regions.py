@@ -58,10 +58,15 @@ class Components:
         """Sum of the (P,) values over each component, in scan order; exact for integers."""
         return np.bincount(self.owner, weights=values, minlength=len(self.area)).astype(np.float64, copy=False)
 
-    def mean(self, image: npt.NDArray[Any]) -> _Floats:
-        """Mean of a (y, x) image over each component."""
-        means: _Floats = self.total(image.ravel()[self.pixels]) / self.area
-        return means
+    def mean(self, image: npt.NDArray[Any], weight: _Ints | None = None) -> _Floats:
+        """Mean of a (y, x) image over each component; weighted, where a component has any weight (y, x)."""
+        values = image.ravel()[self.pixels]
+        means: _Floats = self.total(values) / self.area
+        if weight is None:
+            return means
+        weights = weight.ravel()[self.pixels]
+        totals = self.total(weights)
+        return np.divide(self.total(values * weights), totals, out=means, where=totals > 0)
 
     def centroids(self, x0: int, y0: int) -> _Floats:
         """Centres of gravity, (N, 2) as (x, y), where ``labels`` begins at (x0, y0); a pixel's centre is at .5."""

@@ -31,7 +31,7 @@ class Cells:
     centroid_l0 : (N, 2) float64
         Centre of gravity of the pixels, (x, y) in level-0 px.
     columns : dict of (N,) float32
-        Measurements by name, see `wsipsm.cells.measurements.COLUMNS`; all finite.
+        Measurements by name, see `wsipsm.cells.measurements.measurements`; all finite.
     class_ : (N,) uint8
         Index into the names of `wsipsm.cells.classes.CLASSES`.
     """

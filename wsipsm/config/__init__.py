@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wsipsm.config.base import Section
+from wsipsm.config.cells import CellsConfig, ClassesConfig, LabelsConfig, PseudoLabelsConfig
 from wsipsm.config.config import Config
 from wsipsm.config.load import (
     dump_yaml,
@@ -18,12 +19,9 @@ from wsipsm.config.load import (
 from wsipsm.config.recipe import RecipeConfig
 from wsipsm.config.renames import with_new_names
 from wsipsm.config.sections import (
-    CellsConfig,
     EncoderConfig,
     GridConfig,
-    LabelsConfig,
     OutputConfig,
-    PseudoLabelsConfig,
     PseudoMaskConfig,
     RecognizerConfig,
     ScheduleConfig,
@@ -36,6 +34,7 @@ from wsipsm.config.training import TrainingConfig
 
 __all__ = [
     "CellsConfig",
+    "ClassesConfig",
     "Config",
     "EncoderConfig",
     "GridConfig",

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from wsipsm.config.base import Purpose, Section
+from wsipsm.config.cells import CellsConfig, ClassesConfig, LabelsConfig, PseudoLabelsConfig
 from wsipsm.config.renames import RENAMED
 from wsipsm.config.sections import (
-    CellsConfig,
     EncoderConfig,
     GridConfig,
-    LabelsConfig,
     OutputConfig,
-    PseudoLabelsConfig,
     PseudoMaskConfig,
     RecognizerConfig,
     ScheduleConfig,
@@ -38,6 +36,7 @@ class Config(Section):
     segmenter: SegmenterConfig = SegmenterConfig()
     labels: LabelsConfig = LabelsConfig()
     cells: CellsConfig = CellsConfig()
+    classes: ClassesConfig = ClassesConfig()
     output: OutputConfig = OutputConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     training: TrainingConfig = TrainingConfig()

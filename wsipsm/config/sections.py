@@ -10,6 +10,11 @@ from pydantic import Field, model_validator
 from wsipsm.config.base import RUNS, Purpose, Section
 from wsipsm.core.stains import Stain
 
+StainVector = tuple[float, float, float]
+"""Optical density in red, green and blue."""
+
+_LEAST_NORMAL = 0.02
+
 
 class GridConfig(Section):
     """The working plane."""
@@ -86,7 +91,21 @@ class RecognizerConfig(Section):
     method: Literal["segmenter", "psm"] = "segmenter"
     """segmenter: a network trained on pseudo labels; psm: the pseudo mask itself, calibrated on each slide."""
     stain: Stain = "he"
-    """he: haematoxylin and eosin; unknown: any two stains, whose vectors are estimated on each slide."""
+    """he: haematoxylin and eosin; ihc: haematoxylin and a chromogen, DAB unless ``stain_vectors`` says otherwise;
+    unknown: any two stains, whose vectors are estimated on each slide."""
+    stain_vectors: tuple[StainVector, StainVector] | Literal["estimate"] | None = None
+    """With ``stain: ihc``: optical density in red, green and blue of the nuclear stain and of the chromogen, as
+    [[0.65, 0.70, 0.29], [0.27, 0.57, 0.78]], or estimate, on each slide; null: those of haematoxylin and DAB."""
+
+    @model_validator(mode="after")
+    def _vectors_have_a_use(self) -> RecognizerConfig:
+        if self.stain_vectors is not None and self.stain != "ihc":
+            raise ValueError(f"stain_vectors are for stain: ihc, got stain: {self.stain}")
+        if isinstance(self.stain_vectors, tuple):
+            (a, b, c), (d, e, f) = self.stain_vectors
+            if max(abs(a * e - b * d), abs(a * f - c * d), abs(b * f - c * e)) < _LEAST_NORMAL:
+                raise ValueError("stain_vectors must be two different colours, each with a density above 0")
+        return self
 
 
 class EncoderConfig(Section):
@@ -154,68 +173,6 @@ class SegmenterConfig(Section):
     1 where nuclei are as dark as the darkest tissue, up to 2 where they are darker, being few."""
     distance_smoothing_um: float = Field(default=0.5, ge=0, le=2)
     """Standard deviation of the Gaussian on the distance map before cells are sought, micrometres."""
-
-
-class LabelsConfig(Section):
-    """Instances in the maps of the segmenter."""
-
-    purposes = frozenset({"segmenter", "training"})
-
-    max_diameter_um: float = Field(default=32, gt=0, le=64)
-    """Largest extent of a cell before its growth, micrometres; also sets the halo."""
-    min_area_um2: float = Field(default=4, gt=0)
-    """Smallest cell before its growth, square micrometres."""
-    max_area_um2: float = Field(default=350, gt=0)
-    """Largest cell before its growth, square micrometres."""
-    usual_area_um2: tuple[float, float, float, float] = (5, 15, 100, 560)
-    """Plausible areas of a nucleus, for ``split: shape``: weight 0 up to the first and from the last on, 1 between the
-    second and the third, square micrometres."""
-    max_hole_um2: float = Field(default=30, ge=0, le=200)
-    """Holes (of vesicular nuclei) up to this area and 1.5 times its root across are filled, square micrometres."""
-    sharpen_um: float = Field(default=0, ge=0, le=8)
-    """Half width of the box blur, applied twice, by which the evidence is sharpened, micrometres; 0: not sharpened."""
-    split: Literal["h_maxima", "shape"] = "h_maxima"
-    """How touching cells are separated. h_maxima: at the peaks of the evidence; shape: where the parts look more like
-    nuclei than the whole."""
-    split_height: float = Field(default=0.19, gt=0, le=1)
-    """Two peaks are two cells if both rise this much above the saddle between them, share of the full evidence."""
-    growth_um: float = Field(default=4.0, ge=0, le=4)
-    """Most by which cells grow towards the border of the evidence, micrometres."""
-
-
-class PseudoLabelsConfig(LabelsConfig):
-    """Instances in the pseudo mask."""
-
-    purposes = frozenset({"psm", "training"})
-
-    min_area_um2: float = Field(default=6, gt=0)
-    """Smallest cell before its growth, square micrometres."""
-    sharpen_um: float = Field(default=1.5, ge=0, le=8)
-    """Half width of the box blur, applied twice, by which the evidence is sharpened, micrometres; 0: not sharpened."""
-    split: Literal["h_maxima", "shape"] = "shape"
-    """How touching cells are separated. h_maxima: at the peaks of the evidence; shape: where the parts look more like
-    nuclei than the whole."""
-    growth_um: float = Field(default=1.0, ge=0, le=4)
-    """Most by which cells grow towards the border of the evidence, micrometres."""
-
-
-class CellsConfig(Section):
-    """Cells that are written, and their outlines."""
-
-    purposes = RUNS
-
-    min_area_um2: float = Field(default=6, ge=0)
-    """Smaller cells are dropped, square micrometres."""
-    min_confidence: float | None = Field(default=None, ge=0, le=1)
-    """Cells of a lower confidence are refused, 0 to 1; null: 0.1 with the segmenter, 0 with the pseudo mask."""
-    min_neighbourhood_fill: float | None = Field(default=None, ge=0, le=1)
-    """Where cells fill a smaller share of their moment ellipses, mean over about 100 micrometres, all are refused:
-    keratin, debris, dye and folds break up into pieces of any shape. null: 0.917 with the segmenter, 0 with the pseudo
-    mask, whose cells are chosen by that share."""
-    keep_doubtful: bool = False
-    """Write refused cells too, with the class Doubtful."""
-    outline_tolerance_px: float = Field(default=0.15, ge=0, le=4)
-    """Most by which smoothed outlines are simplified, grid pixels; 0 keeps every pixel corner, unsmoothed."""
 
 
 class OutputConfig(Section):

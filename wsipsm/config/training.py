@@ -21,6 +21,8 @@ class TrainingConfig(Section):
     """Seed of fields, initial weights and batches."""
     widths: tuple[int, ...] = (8, 16, 32, 48)
     """Channels of each level of the U-Net, fine to coarse."""
+    logarithm: bool = False
+    """Networks take the logarithm of the density first: for stains of which a strong one hides a weak one."""
     fields: int = Field(default=8, ge=1)
     """Fields sampled over the tissue of a slide; a slide that is hardly larger than a field is one field."""
     field_px: int = Field(default=512, ge=192, le=2048)

@@ -8,7 +8,8 @@ from typing import Any
 from wsipsm.engine.job import Job
 from wsipsm.nuclei.levels import LEAST_CELLS
 from wsipsm.nuclei.resolution import NuclearScale
-from wsipsm.stain.normalise import FOREIGN_SHARE
+from wsipsm.stain.doubts import unexpected_stain
+from wsipsm.stain.normalise import SlideStats
 
 MANY_SHARE, MANY_CELLS = 0.3, 50
 """Share of all cells, and number, from which on refused cells are many."""
@@ -51,13 +52,8 @@ def _of_resolution(job: Job, calibration: Mapping[str, Any]) -> str:
 
 
 def _of_stain(job: Job, calibration: Mapping[str, Any]) -> str:
-    share = calibration.get("stats", {}).get("foreign_colour", 0.0)
-    if job.config.recognizer.stain != "he" or share <= FOREIGN_SHARE:
-        return ""
-    return (
-        f"{share:.0%} of the stained tissue has a colour that haematoxylin and eosin do not give, brown or yellow "
-        f"(more than {FOREIGN_SHARE:.0%} is unusual): for another stain use --set recognizer.stain=unknown"
-    )
+    table = calibration.get("stats")
+    return unexpected_stain(SlideStats.from_dict(table), job.config.recognizer.stain) if table else ""
 
 
 def _of_levels(job: Job, calibration: Mapping[str, Any]) -> str:

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from wsipsm.cells.measure import Measured
-from wsipsm.cells.measurements import COLUMNS
 from wsipsm.cells.table import Cells
 from wsipsm.core.errors import OutputError
 from wsipsm.core.geometry import Labels
@@ -69,7 +68,8 @@ def save_tile(path: Path, measured: Measured, *, labels: Labels, ids: npt.NDArra
         "vertices_l0": cells.vertices_l0,
         "ring_offsets": cells.ring_offsets,
         "centroid_l0": cells.centroid_l0,
-        "columns": np.stack([cells.columns[name] for name in COLUMNS]),
+        "names": np.array(list(cells.columns)),
+        "columns": np.stack(list(cells.columns.values())),
         "class_": cells.class_,
         "ellipse_fills": measured.ellipse_fills,
     }
@@ -133,6 +133,6 @@ def _cells(arrays: Any) -> Cells:
         vertices_l0=arrays["vertices_l0"],
         ring_offsets=arrays["ring_offsets"],
         centroid_l0=arrays["centroid_l0"],
-        columns=dict(zip(COLUMNS, arrays["columns"], strict=True)),
+        columns=dict(zip(arrays["names"].tolist(), arrays["columns"], strict=True)),
         class_=arrays["class_"],
     )

@@ -58,7 +58,7 @@ def calibrate_psm(
         ``encoder`` is a file that is no checkpoint, or of networks for other stains.
     """
     stain = config.recognizer.stain
-    stats = measure_slide(patches, stain)
+    stats = slide_stats(patches, config)
     if encoder is None:
         net = pretrain([patches], config.encoder, stain=stain, device=device, progress=progress)
     elif isinstance(encoder, Path):
@@ -98,11 +98,18 @@ def calibrate_segmenter(
     """
     stain, own = config.recognizer.stain, config.segmenter
     net = load_segmenter(model, mpp=config.grid.mpp, stain=stain, device=device)
-    stats = measure_slide(patches, stain)
+    stats = slide_stats(patches, config)
     seen = patches if windows is None else windows
     levels = find_levels(seen, net, stats, config=own, rules=config.labels)
     size = nuclear_scale(seen, net, stats, mpp=config.grid.mpp) if stain == "he" else None  # its model is of he.pt
     return SegmenterRecognizer(net, stats.scaled(levels.input_scale), own, replace(levels, nuclear_scale=size))
+
+
+def slide_stats(patches: Patches, config: Config) -> SlideStats:
+    """Constants of a slide's staining as the configuration asks for them; errors as `measure_slide`."""
+    stats = measure_slide(patches, config.recognizer.stain, config.recognizer.stain_vectors)
+    around = config.classes.scheme != "none" and config.classes.compartment == "ring"
+    return replace(stats, without_chromogen=stats.background is not None and around)
 
 
 def load_encoder(file: Path, *, stain: Stain, device: torch.device) -> ActivationNet:

@@ -27,8 +27,8 @@ from wsipsm.core.geometry import Map, crop
 from wsipsm.core.maps import DECISION
 from wsipsm.nuclei.resolution import NuclearScale
 from wsipsm.nuclei.segmentation import SegmentationNet, evidence_of
-from wsipsm.stain.normalise import SlideStats
-from wsipsm.stain.optics import Floats, optical_density, unmix
+from wsipsm.stain.normalise import SlideStats, stain_density
+from wsipsm.stain.optics import Floats
 
 SCALES = (1.25, 1.6, 2.0)
 """Input scales that are tried."""
@@ -116,7 +116,7 @@ def find_levels(
     best = max(scales, key=lambda scale: scores[scale])
     threshold = config.threshold
     if threshold is None:
-        nuclear = [crop(unmix(optical_density(window), stats.vectors)[0], _RIM_PX) for window in windows]
+        nuclear = [crop(stain_density(window, stats)[0], _RIM_PX) for window in windows]
         threshold = half_maximum(nuclear, [distance for _, distance in found[best]])
     sure = int((confidence[best] > BREAK_EVEN).sum())
     return Levels(best, threshold, {f"{scale:g}": score for scale, score in scores.items()}, sure)

@@ -32,8 +32,8 @@ from wsipsm.nuclei.activation import (
 )
 from wsipsm.nuclei.learning import Learner, Plan, Progress, learn
 from wsipsm.nuclei.nets.encoder import Encoder, EncoderShape
-from wsipsm.stain.normalise import BORDER_SIGMA_PX, SlideStats, measure_slide
-from wsipsm.stain.optics import optical_density, smooth, unmix
+from wsipsm.stain.normalise import BORDER_SIGMA_PX, SlideStats, measure_slide, stain_density
+from wsipsm.stain.optics import smooth
 
 Patches = npt.NDArray[np.uint8]
 """(n, p, p, 3) uint8 RGB patches of one slide at the working resolution."""
@@ -75,7 +75,7 @@ class _Samples:
 
 def nuclear_pixels(patch: npt.NDArray[np.uint8], stats: SlideStats) -> npt.NDArray[np.float32]:
     """Which pixels of (y, x, 3) RGB have smoothed nuclear stain above the slide's threshold; (y, x) float32, 0 or 1."""
-    nuclear, _ = unmix(optical_density(patch), stats.vectors)
+    nuclear, _ = stain_density(patch, stats)
     return (smooth(nuclear, BORDER_SIGMA_PX) > stats.nuclear_od).astype(np.float32)
 
 

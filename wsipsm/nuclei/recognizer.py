@@ -21,8 +21,7 @@ from wsipsm.nuclei.levels import Levels
 from wsipsm.nuclei.nets.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from wsipsm.nuclei.pseudomask import Clusters, evidence, features
 from wsipsm.nuclei.segmentation import SegmentationNet, evidence_of
-from wsipsm.stain.normalise import SlideStats
-from wsipsm.stain.optics import optical_density, unmix
+from wsipsm.stain.normalise import SlideStats, stain_density
 
 
 class Recognizer(ABC):
@@ -74,7 +73,7 @@ class Recognizer(ABC):
 
     def _channels(self, image: Image, maps: Any) -> npt.NDArray[np.uint8]:
         activation, evidence = self._evidence(image, maps)
-        nuclear, counter = unmix(optical_density(crop(image, self.halo_px)), self.stats.vectors)
+        nuclear, counter = stain_density(crop(image, self.halo_px), self.stats)
         stains = [
             np.clip(np.rint(od / OD_PER_STEP), -128, 127).astype(np.int8).view(np.uint8) for od in (nuclear, counter)
         ]

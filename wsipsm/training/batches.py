@@ -55,5 +55,5 @@ def batch_of(fields: Sequence[TrainingField], config: TrainingConfig, *, number:
     crops = []
     for _ in range(config.batch):
         field = fields[int(rng.integers(len(fields)))]
-        crops.append(draw(field.planes, field.target, settings, rng, colours=field.stats.vectors is None))
+        crops.append(draw(field.planes, field.target, settings, rng, colours=field.stats.in_colours))
     return [torch.from_numpy(np.stack(arrays)) for arrays in zip(*crops, strict=True)]

@@ -32,12 +32,11 @@ def panels(image: Image, pseudo: PseudoLabels, found: PseudoLabels | None) -> li
         Output of the segmenter.
     """
     seen = _middle(image)
-    shown = [
-        ("image", seen),
-        ("activation map", viridis(np.divide(_middle(pseudo.activation), 255, dtype=np.float32))),
-        ("pseudo mask", masked(seen, _middle(pseudo.probability))),
-        ("pseudo labels", _middle(pseudo.labels)),
-    ]
+    shown = [("image", seen)]
+    if pseudo.activation.size:
+        shown.append(("activation map", viridis(np.divide(_middle(pseudo.activation), 255, dtype=np.float32))))
+    shown.append(("pseudo mask", masked(seen, _middle(pseudo.probability))))
+    shown.append(("pseudo labels", _middle(pseudo.labels)))
     if found is not None:
         shown.append(("nucleus probability", viridis(_middle(found.probability))))
         shown.append(("what the segmenter finds", _middle(found.labels)))

@@ -4,6 +4,8 @@
 
     inputs -> slide samples -> encoder -> pseudo labels -> segmenter, retrained on its own labels round by round
 
+Labels by hue (``pseudolabels.source``) need no encoder.
+
 Every stage writes files from which a killed training resumes. On one CPU, with the same number of threads, it then ends
 with the same bits as an undisturbed one.
 """
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wsipsm.config import Config
+from wsipsm.core.errors import ConfigError
 from wsipsm.core.events import Observer, ignore
 from wsipsm.core.files import file_hash, make_folder
 from wsipsm.core.lock import locked
@@ -28,7 +31,7 @@ from wsipsm.training.context import TrainingContext
 from wsipsm.training.folder import Folder, Record, stage_digests
 from wsipsm.training.inputs import Skipped, Source, find_sources, refuse_nothing
 from wsipsm.training.metrics import Metrics
-from wsipsm.training.preparation import label_slides, learn_encoder, require_labels, sample_slides
+from wsipsm.training.preparation import label_slides, learn_encoder, needs_encoder, require_labels, sample_slides
 from wsipsm.training.report import write_report
 from wsipsm.training.self_training import train_segmenter
 
@@ -114,7 +117,7 @@ def _train(
     for one in training.skipped:
         training.report_left_out(one)
     samples = sample_slides(training, sources)
-    encoder = learn_encoder(training, samples)
+    encoder = learn_encoder(training, samples) if needs_encoder(request.config) else None
     if request.stage == "pretrain":
         return training.folder.encoder
     samples = label_slides(training, samples, encoder)
@@ -131,8 +134,12 @@ def _train(
 def _start(request: TrainRequest) -> SegmentationNet | None:
     """Check the request before slides are opened; return the segmenter to start from."""
     device = pick_device(request.device)
+    if request.stage == "pretrain" and not needs_encoder(request.config):
+        raise ConfigError(
+            "pseudolabels.source=hue has no encoder to pretrain: expected --stage pseudomask or segmenter"
+        )
     if request.stage == "segmenter" and not request.fresh:
-        require_labels(Folder(request.out))
+        require_labels(Folder(request.out), request.config)
     if request.init is None:
         return None
     config = request.config

@@ -80,7 +80,14 @@ def cohort(samples: Sequence[SlideSample]) -> list[Any]:
     return found
 
 
-def label_slides(training: TrainingContext, samples: Sequence[SlideSample], net: ActivationNet) -> list[SlideSample]:
+def needs_encoder(config: Config) -> bool:
+    """Whether pseudo labels come from an activation map."""
+    return config.pseudolabels.source == "pseudo_mask"
+
+
+def label_slides(
+    training: TrainingContext, samples: Sequence[SlideSample], net: ActivationNet | None
+) -> list[SlideSample]:
     """Write pseudo labels of every field, by the pseudo mask of its slide; return the slides that have them."""
     config, kept = training.config, []
     with training.stage("pseudolabels"), limited_threads(config.encoder.threads):
@@ -95,7 +102,7 @@ def label_slides(training: TrainingContext, samples: Sequence[SlideSample], net:
     return kept
 
 
-def require_labels(folder: Folder) -> None:
+def require_labels(folder: Folder, config: Config) -> None:
     """Raise where the folder lacks what the segmenter learns from.
 
     Raises
@@ -103,7 +110,8 @@ def require_labels(folder: Folder) -> None:
     CheckpointError
         No encoder, or no pseudo labels.
     """
-    if not folder.encoder.is_file() or not any(folder.path.glob("pseudolabels/*.npz")):
+    encoder = folder.encoder.is_file() or not needs_encoder(config)
+    if not encoder or not any(folder.path.glob("pseudolabels/*.npz")):
         raise CheckpointError(
             f"{folder.path}: no pseudo labels in it: run wsipsm pseudomask with the same inputs and settings first, or "
             "leave out --stage segmenter"

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
+import skimage.segmentation
 
 from wsipsm.cells import instances as labels
 from wsipsm.config import Config, LabelsConfig, TrainingConfig
@@ -17,15 +18,17 @@ from wsipsm.core.geometry import Image, Map
 from wsipsm.core.maps import DECISION
 from wsipsm.nuclei.activation import ActivationNet, Device
 from wsipsm.nuclei.calibrate import calibrate_psm
+from wsipsm.nuclei.hue_planes import SMOOTHING_UM, hue_planes
 from wsipsm.nuclei.recognizer import PsmRecognizer
 from wsipsm.nuclei.segmentation import SegmentationNet, evidence_of
 from wsipsm.stain.normalise import SlideStats
-from wsipsm.stain.optics import Floats
+from wsipsm.stain.optics import Floats, smooth_radius_px
 from wsipsm.training.slide_sample import SlideSample, load_arrays, write_arrays
 from wsipsm.training.targets import Instances, trusted
 
 _CERTAIN = 80
 """Evidence beyond the border of the pseudo mask, times two, that counts as a probability of 1."""
+_LEAST_FREE = 0.6
 _PLANES = ("labels", "probability", "activation")
 
 Array = TypeVar("Array", bound=npt.NDArray[Any])
@@ -42,7 +45,7 @@ class PseudoLabels:
     probability : (y, x) float32
         Probability of nucleus, 0 to 1; 0.5 is the border of the mask.
     activation : (y, x) uint8
-        Activation map, 255 is 1; empty, (0, 0), for labels of a segmenter.
+        Activation map, 255 is 1; empty, (0, 0), for labels by hue and of a segmenter.
     """
 
     labels: Instances
@@ -67,6 +70,25 @@ def psm_labels(image: Image, recognizer: PsmRecognizer, config: Config) -> Pseud
     found = _instances(evidence, config.pseudolabels, config.grid.mpp)
     probability = np.clip(0.5 + (evidence.astype(np.float32) - DECISION) / _CERTAIN, 0, 1)
     return PseudoLabels(found, probability, activation)
+
+
+def hue_labels(image: Image, stats: SlideStats, config: Config) -> PseudoLabels:
+    """Pseudo labels of a field by hue: brown instances, and those blue ones that mostly lie beside them."""
+    margin = smooth_radius_px(SMOOTHING_UM / config.grid.mpp)
+    planes = hue_planes(_mirrored(image, margin), stats, mpp=config.grid.mpp)
+    brown, blue = (
+        _instances(_crop(plane, margin), config.pseudolabels, config.grid.mpp) for plane in (planes.brown, planes.blue)
+    )
+    return PseudoLabels(_united(brown, blue), _crop(planes.probability, margin), np.zeros((0, 0), np.uint8))
+
+
+def _united(first: Instances, second: Instances) -> Instances:
+    """Instances of both; of the second those that are free for the most part, and only their free pixels."""
+    free = np.bincount(second[first == 0], minlength=int(second.max(initial=0)) + 1)
+    kept = free >= _LEAST_FREE * np.bincount(second.ravel(), minlength=len(free))
+    kept[0] = False
+    united = np.where((first == 0) & kept[second], second + first.max(initial=0), first)
+    return np.asarray(skimage.segmentation.relabel_sequential(united)[0], np.int32)
 
 
 def teacher_labels(
@@ -116,7 +138,9 @@ def count_labels(pseudo: PseudoLabels, image: Image, config: TrainingConfig, *, 
     return Counts(len(good) - 1, int((~good).sum()))
 
 
-def write_pseudo_labels(sample: SlideSample, net: ActivationNet, config: Config, *, file: Path, device: Device) -> None:
+def write_pseudo_labels(
+    sample: SlideSample, net: ActivationNet | None, config: Config, *, file: Path, device: Device
+) -> None:
     """Write the pseudo labels of all fields of a slide, unless the file is there and whole.
 
     Raises
@@ -129,8 +153,11 @@ def write_pseudo_labels(sample: SlideSample, net: ActivationNet, config: Config,
     try:
         load_pseudo_labels(file)
     except CheckpointError:
-        recognizer = calibrate_psm(sample.patches(), config, encoder=net, device=device)
-        found = [psm_labels(field, recognizer, config) for field in sample.fields]
+        if config.pseudolabels.source == "hue":
+            found = [hue_labels(field, sample.stats, config) for field in sample.fields]
+        else:
+            recognizer = calibrate_psm(sample.patches(), config, encoder=net, device=device)
+            found = [psm_labels(field, recognizer, config) for field in sample.fields]
         write_arrays(file, {name: np.stack([getattr(pseudo, name) for pseudo in found]) for name in _PLANES})
 
 

@@ -47,8 +47,8 @@ def render(
     """HTML of a record (``train.json``), its metrics, and rows of captioned PNG files."""
     parts = [
         f"<h1>Training on {len(record['inputs'])} slides</h1>",
-        "<p>Nothing here was annotated: the pseudo labels come from the activation map, later labels from the "
-        "segmenter of the round before.</p>",
+        "<p>Nothing here was annotated: the pseudo labels come from the activation map or from the hue of the stains, "
+        "later labels from the segmenter of the round before.</p>",
         *(_pictures(title, files) for title, files in rows),
         "<h2>Loss</h2><div class=curves>",
         *(html.curve(*_section(list(group))) for _, group in groupby(metrics, key=lambda row: (row.stage, row.round))),

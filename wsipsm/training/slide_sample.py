@@ -17,8 +17,9 @@ from wsipsm.config import Config, TrainingConfig
 from wsipsm.core.errors import CheckpointError, FitError
 from wsipsm.core.files import write_bytes
 from wsipsm.core.geometry import Box, Grid
+from wsipsm.nuclei.calibrate import slide_stats
 from wsipsm.slide import Slide, open_slide
-from wsipsm.stain.normalise import SlideStats, measure_slide
+from wsipsm.stain.normalise import SlideStats
 from wsipsm.tissue.find import find_tissue
 from wsipsm.tissue.region import Region
 from wsipsm.tissue.sampling import Images, patch_boxes, points_inside, read_boxes
@@ -76,7 +77,7 @@ def slide_sample(source: Source, config: Config, *, file: Path) -> SlideSample:
         pass
     with open_slide(source.path, mpp=source.mpp) as slide:
         patches, fields = sample_slide(slide, config, fingerprint=source.fingerprint)
-    stats = measure_slide(patches, config.recognizer.stain)
+    stats = slide_stats(patches, config)
     write_arrays(file, {"fields": fields, "patches": patches, "stats": np.array(json.dumps(stats.to_dict()))})
     return SlideSample(source, file, fields, stats)
 

@@ -111,7 +111,7 @@ def new_networks(config: TrainingConfig) -> StudentTeacher[Segmenter]:
     """Student with random weights that follow from the seed, and a teacher with the same."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return _twins(Segmenter(SegmenterShape(PLANES, config.widths)))
+        return _twins(Segmenter(SegmenterShape(PLANES, config.widths, config.logarithm)))
 
 
 def networks_of(net: SegmentationNet) -> StudentTeacher[Segmenter]:

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
@@ -23,11 +23,10 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from wsipsm.cells.classes import CLASSES, DOUBTFUL
-from wsipsm.cells.refusal import Limits, Refusals, Verdict
+from wsipsm.cells.classes import CLASSES
 from wsipsm.cells.table import Cells, cell_uuids
 from wsipsm.core.files import file_hash, file_mark, flush_tree, make_folder, write_json
-from wsipsm.core.geometry import Box, Mask
+from wsipsm.core.geometry import Box
 from wsipsm.core.lock import locked
 from wsipsm.core.maps import CHANNELS, DECISION
 from wsipsm.core.versions import versions
@@ -37,6 +36,7 @@ from wsipsm.engine.doubts import doubts
 from wsipsm.engine.job import Job, JobRef
 from wsipsm.engine.no_cells import why_no_cells
 from wsipsm.engine.reports import OutputReport, Tally
+from wsipsm.engine.tasks.judge import Judge, done_tiles
 from wsipsm.nuclei.nets.checkpoint import load_checkpoint
 from wsipsm.results.folder import replace_outputs
 from wsipsm.results.formats.geojson import GeoJsonWriter
@@ -59,8 +59,8 @@ def assemble(ref: JobRef, tally: Tally) -> OutputReport:
     draft = make_folder(job.task.out / f"{job.drafts}{uuid.uuid4().hex[:8]}")
     try:
         with job.task.open() as slide:
-            density, refusals = Density.over(job.grid), _refusals(job)
-            classes = _write_cells(job, draft, density, refusals, fingerprint=slide.fingerprint())
+            density, judge = Density.over(job.grid), Judge(job)
+            classes = _write_cells(job, draft, density, judge, fingerprint=slide.fingerprint())
             write_regions(
                 job.region.polygons.geoms,
                 draft / "tissue.geojson",
@@ -70,14 +70,14 @@ def assemble(ref: JobRef, tally: Tally) -> OutputReport:
             )
             calibration, cells = _calibration(job), sum(classes.values())
             warnings = why_no_cells(job, cells=cells, failed=bool(tally.failed))
-            warnings += doubts(job, calibration, written=cells, refused=refusals.counts())
+            warnings += doubts(job, calibration, written=cells, refused=judge.refused)
             blank = save_overview(
                 draft / "overview.png",
                 slide=slide,
                 grid=job.grid,
                 region=job.region,
                 density=density,
-                cells_in=partial(_cells_in, job, refusals),
+                cells_in=partial(_cells_in, job, judge),
                 warnings=warnings,
             )
             warnings = (*warnings, blank) if blank else warnings
@@ -85,7 +85,8 @@ def assemble(ref: JobRef, tally: Tally) -> OutputReport:
                 shutil.copyfile(job.calibration_file, draft / "calibration.pt")
             seconds = time.perf_counter() - start
             record = _record(job, slide, tally, classes=classes, own_seconds=seconds)
-            record["counts"]["refused"] = refusals.counts()
+            record["counts"]["refused"] = judge.refused
+            record["classes"] = judge.rule.to_dict() if judge.rule else None
             record["calibration"] = calibration
             record["warnings"] = list(warnings)
         write_json(draft / "run.json", record)
@@ -95,33 +96,15 @@ def assemble(ref: JobRef, tally: Tally) -> OutputReport:
     return OutputReport(sum(classes.values()), seconds, warnings)
 
 
-def _done_tiles(job: Job) -> list[Tile]:
-    """Tiles with a result, in row-major order."""
-    return sorted(Tile.parse(path.stem) for path in (job.work / "tiles").glob("*.npz"))
-
-
-def _refusals(job: Job) -> Refusals:
-    """Verdicts on all cells of the slide."""
-    refusals = Refusals(job.grid, Limits.of(job.config))
-    for tile in _done_tiles(job):
-        refusals.add(tile, *scratch.load_cells(job.tile_file(tile)))
-    return refusals
-
-
-def _judged(cells: Cells, verdict: Verdict) -> Cells:
-    """Cells of which the refused ones have the class Doubtful."""
-    return replace(cells, class_=np.where(verdict > 0, DOUBTFUL, cells.class_).astype(np.uint8))
-
-
-def _cells_in(job: Job, refusals: Refusals, box: Box) -> Iterator[Cells]:
+def _cells_in(job: Job, judge: Judge, box: Box) -> Iterator[Cells]:
     """Cells, refused ones too, of every tile that may own one in a box of grid px."""
     near = box.expand(job.halo_px)
-    for tile in _done_tiles(job):
+    for tile in done_tiles(job):
         if not near.intersect(job.lattice.core(tile)).empty:
-            yield _judged(scratch.load_cells(job.tile_file(tile))[0], refusals.of(tile))
+            yield judge.judged(tile, scratch.load_cells(job.tile_file(tile))[0])
 
 
-def _write_cells(job: Job, draft: Path, density: Density, refusals: Refusals, *, fingerprint: str) -> dict[str, int]:
+def _write_cells(job: Job, draft: Path, density: Density, judge: Judge, *, fingerprint: str) -> dict[str, int]:
     """Write GeoJSON, GeoParquet and labels in one walk; returns cells by class."""
     config, stain = job.config.output, job.config.recognizer.stain
     classes = np.zeros(len(CLASSES.names), np.int64)
@@ -133,9 +116,9 @@ def _write_cells(job: Job, draft: Path, density: Density, refusals: Refusals, *,
         )
         wanted = set(config.arrays) - {"instances"} and job.maps_folder.exists()  # no tissue, no maps
         maps = store.open_maps(job.maps_folder) if wanted else None
-        for tile, found, numbers, labels in _numbered(job, refusals):
+        for tile, found, numbers, labels in _numbered(job, judge):
             density.add(found)
-            cells = found.take(_written(job, refusals.of(tile)))
+            cells = found.take(judge.written(tile))
             uuids = cell_uuids(fingerprint, job.grid, cells.anchor)
             geojson.write(cells, numbers, uuids)
             table.write(cells, numbers, uuids)
@@ -150,29 +133,23 @@ def _write_cells(job: Job, draft: Path, density: Density, refusals: Refusals, *,
 Numbered = tuple[Tile, Cells, npt.NDArray[np.int64], npt.NDArray[np.int32]]
 
 
-def _numbered(job: Job, refusals: Refusals) -> Iterator[Numbered]:
+def _numbered(job: Job, judge: Judge) -> Iterator[Numbered]:
     """Tiles in row-major order with all their cells, the final labels of those that are written, and of the core.
 
     A label is the rank of the cell's anchor in scan order over the slide, from 1: it does not depend on the tiles. A
     core holds cells of its own band and ones that hang over from the band above, so two bands of anchors are enough.
     """
     above, count = np.zeros(0, np.int64), 0
-    for _, band in groupby(_done_tiles(job), key=lambda tile: tile.row):
+    for _, band in groupby(done_tiles(job), key=lambda tile: tile.row):
         tiles = list(band)
-        written = {tile: _written(job, refusals.of(tile)) for tile in tiles}
+        written = {tile: judge.written(tile) for tile in tiles}
         anchors = np.sort(np.concatenate([scratch.load_anchors(job.tile_file(tile))[written[tile]] for tile in tiles]))
         known, first = np.concatenate([above, anchors]), count - len(above) + 1
         for tile in tiles:
             result = scratch.load_tile(job.tile_file(tile))
             numbers = np.searchsorted(known, result.cells.anchor[written[tile]]) + first
-            yield tile, _judged(result.cells, refusals.of(tile)), numbers, _relabel(result, known, first)
+            yield tile, judge.judged(tile, result.cells), numbers, _relabel(result, known, first)
         above, count = anchors, count + len(anchors)
-
-
-def _written(job: Job, verdict: Verdict) -> Mask:
-    """Which cells are written: all, or those that are not refused."""
-    accepted: Mask = verdict == 0
-    return accepted | job.config.cells.keep_doubtful
 
 
 def _relabel(result: scratch.TileResult, known: npt.NDArray[np.int64], first: int) -> npt.NDArray[np.int32]:

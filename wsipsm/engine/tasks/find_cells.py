@@ -38,7 +38,7 @@ def find_cells(ref: JobRef, tile: Tile) -> TileReport:
     watch.lap("labels")
     anchors_xy = anchors(labels) + np.array([window.x0, window.y0])
     owned = _owned(anchors_xy, job, tile)
-    measured = measure_cells(labels, maps, window=window, grid=job.grid, keep=owned, config=job.config.cells)
+    measured = measure_cells(labels, maps, window=window, grid=job.grid, keep=owned, config=job.config)
     watch.lap("cells")
     ids = anchors_xy[:, 1] * job.grid.width + anchors_xy[:, 0]
     counts = scratch.save_tile(path, measured, labels=labels[core.relative_to(window).slices], ids=ids)

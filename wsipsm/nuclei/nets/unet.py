@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -22,19 +23,24 @@ class SegmenterShape:
         Input planes.
     widths : tuple of int
         Channels of each level, fine to coarse; each level has half the resolution of the one before.
+    logarithm : bool
+        The input is optical density above background, of which the network first takes a logarithm: pale nuclei and
+        black ones are both told from what is beside them.
     """
 
     planes: int
     widths: tuple[int, ...]
+    logarithm: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
-        return {"planes": self.planes, "widths": list(self.widths)}
+        return {"planes": self.planes, "widths": list(self.widths), "logarithm": self.logarithm}
 
     @classmethod
     def from_dict(cls, table: dict[str, Any]) -> SegmenterShape:
         """Inverse of :meth:`to_dict`."""
-        return cls(int(table["planes"]), tuple(int(width) for width in table["widths"]))
+        widths = tuple(int(width) for width in table["widths"])
+        return cls(int(table["planes"]), widths, bool(table.get("logarithm", False)))
 
     @property
     def stride(self) -> int:
@@ -49,6 +55,14 @@ class SegmenterShape:
         by less than 1e-3 (``tests/test_segmenter.py``). Blocks are anchored, so no tiling can show even that.
         """
         return 6 * self.stride
+
+
+_LEAST_OD, _LOWEST_OD, _HIGHEST_OD = 0.1, -0.07, 2.4
+
+
+def compressed(density: Tensor) -> Tensor:
+    """log(1 + density / 0.1) of optical density between -0.07 and 2.4; 0 stays 0."""
+    return torch.log1p(density.clamp(_LOWEST_OD, _HIGHEST_OD) / _LEAST_OD)
 
 
 class _Level(DoubleConv):
@@ -96,7 +110,7 @@ class Segmenter(Network):
         (b, 2, y, x) float
             Logit of nucleus; distance to the outline of the nucleus, trained to be 0 there and 1 at its maximum.
         """
-        x, skips = planes, []
+        x, skips = compressed(planes) if self.shape.logarithm else planes, []
         for level, down in enumerate(self.down):
             x = down(x if level == 0 else F.max_pool2d(x, 2))
             skips.append(x)

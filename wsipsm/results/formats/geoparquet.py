@@ -100,7 +100,7 @@ class GeoParquetWriter:
             "bbox": pa.StructArray.from_arrays(list(bounds.T.copy()), fields=list(_BBOX)),
             "centroid_x": cells.centroid_l0[:, 0],
             "centroid_y": cells.centroid_l0[:, 1],
-            **{self._names[name]: values for name, values in cells.columns.items()},
+            **{title: cells.columns[name] for name, title in self._names.items()},
             "class": np.array(CLASSES.names, object)[cells.class_],
         }
         self._waiting.append(pa.table(columns, schema=self._schema))
