@@ -46,7 +46,7 @@ def test_report_tables_and_pictures(data: Path) -> None:
     ]  # fmt: skip
     assert {"MP", "MN", "MA", "index: bias", "index: same side of 20 %"} <= set(lines)
     assert "unknown classes of the truth, counted regardless of class alone: Stroma (1)" in done.stderr
-    assert "1 true points lie on another of their class" in done.stderr
+    assert "they lie on another of their class: 1" in done.stderr
     report = json.loads((data / "report.json").read_text())
     assert (report["kind"], report["repeated"], report["command"][:2]) == ("points", 1, ["wsipsm", "evaluate"])
     pooled = {one["radius_um"]: one["scores"] for one in report["pooled"]}

@@ -14,7 +14,7 @@ import pytest
 import shapely
 
 from wsipsm.core.errors import EvaluationError
-from wsipsm.evaluation.point_files import read_csv, read_points
+from wsipsm.evaluation.point_files import read_csv, read_hdf5, read_points
 from wsipsm.evaluation.point_sources import predicted_sources, true_sources
 from wsipsm.evaluation.points import Kind, make_points
 from wsipsm.evaluation.truth_kind import is_of_points
@@ -229,6 +229,19 @@ def test_hdf5_written_by_h5py(tmp_path: Path) -> None:
 
     assert points.xy.tolist() == [[5, 7], [1, 2]]
     assert points.kinds.tolist() == [NEGATIVE, NEGATIVE]
+
+
+def test_hdf5_with_other_content_is_refused(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    paths = {name: tmp_path / f"{name}.h5" for name in ("text", "other", "shape")}
+    paths["text"].write_text("no HDF5")
+    for name, table in (("other", {"points": np.zeros((1, 2))}), ("shape", {"coordinates": np.zeros((4, 3))})):
+        with h5py.File(paths[name], "w") as file:
+            file.update(table)
+
+    for name, expected in (("text", "no data set"), ("other", "no data set"), ("shape", r"\(4, 3\)")):
+        with pytest.raises(EvaluationError, match=rf"{name}\.h5: .*{expected}"):
+            read_hdf5({"positive": paths[name]})
 
 
 @pytest.mark.shared_data

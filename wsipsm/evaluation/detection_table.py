@@ -80,9 +80,9 @@ def notes(report: Mapping[str, Any]) -> list[str]:
             listed = ", ".join(f"{name} ({count})" for name, count in names.items())
             lines.append(f"unknown classes of the {side}, counted regardless of class alone: {listed}")
     if report["repeated"]:
-        lines.append(f"{report['repeated']} true points lie on another of their class and were left out")
+        lines.append(f"true points left out since they lie on another of their class: {report['repeated']}")
     if report["ignored"]:
-        lines.append(f"{report['ignored']} true points, such as lymphocytes, count neither way")
+        lines.append(f"true points that count neither way, such as lymphocytes: {report['ignored']}")
     return lines
 
 
