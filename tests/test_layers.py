@@ -41,6 +41,7 @@ HOMES = {
     "typer": {"cli"},
     "rich": {"cli"},
     "filelock": {"core/lock"},
+    "h5py": {"evaluation/point_files"},
 }
 
 

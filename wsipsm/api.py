@@ -1,7 +1,7 @@
 """The Python interface: what the command line does, as functions.
 
-Nothing here prints, installs signal handlers or exits. Progress goes to ``on_event``; what goes wrong is raised, and
-`WsipsmError` is the root of all errors. All of it works in scripts, in notebooks and where an event loop runs.
+Nothing here prints, installs signal handlers or exits. Progress goes to ``on_event``; what goes wrong is raised as a
+`WsipsmError`. All of it works in scripts, in notebooks and where an event loop runs.
 """
 
 from __future__ import annotations
@@ -234,35 +234,35 @@ def evaluate(
     xml_convention: Literal["vertex", "centre"] = "vertex",
     allow_missing: bool = False,
     paper: bool = False,
+    radius_um: float | None = None,
+    truth_mpp: float | None = None,
 ) -> dict[str, Any]:
     """Score predictions against ground truth, as ``wsipsm evaluate`` does.
 
     Parameters
     ----------
     predictions : path
-        Output folder of a run, label images or GeoJSON.
+        Output folder of a run, label images or GeoJSON; against points CSV too. Files are paired by name.
     truth : path
-        MoNuSeg XML, label images or GeoJSON; a file or a folder. Files are paired by name.
+        Areas (MoNuSeg XML, label images, GeoJSON) or points (BCData, SHIDC JSON, CSV, GeoJSON); a file or a folder.
     images, pictures, groups : path, optional
         Folder of the images; folder for pictures of hits and misses; CSV of ``name,group`` for means of each group.
-    outlines, downsample, xml_convention, allow_missing, paper
+    outlines, downsample, xml_convention, allow_missing, paper, radius_um, truth_mpp
         As in :class:`wsipsm.evaluation.evaluate.Settings`.
 
     Returns
     -------
     dict
-        The report: ``images``, ``mean``, ``interval`` and more, see :mod:`wsipsm.evaluation.report`.
+        The report, see :mod:`wsipsm.evaluation.report`; of points :mod:`wsipsm.evaluation.detection_report`.
 
     Raises
     ------
     EvaluationError
         Something cannot be read, paired or compared.
     """
-    from wsipsm.evaluation.evaluate import Settings
-    from wsipsm.evaluation.evaluate import evaluate as evaluate_files
-    from wsipsm.evaluation.report import make_report, read_groups
+    from wsipsm.evaluation.command import Settings, report_of
 
-    settings = Settings(
+    options = Settings(
         outlines=outlines,
         downsample=downsample,
         xml_convention=xml_convention,
@@ -270,9 +270,10 @@ def evaluate(
         paper=paper,
         images=_path(images),
         picture=_path(pictures),
+        radius_um=radius_um,
+        truth_mpp=truth_mpp,
     )
-    scored, pairs = evaluate_files(Path(predictions), Path(truth), settings)
-    return make_report(scored, pairs, settings, groups=None if groups is None else read_groups(Path(groups)))
+    return report_of(Path(predictions), Path(truth), options, groups=_path(groups))
 
 
 def _listed(paths: PathLike | Sequence[PathLike]) -> list[str]:

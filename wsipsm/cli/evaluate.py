@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -40,9 +40,16 @@ def register(app: typer.Typer) -> None:
 
 def evaluate(
     predictions: Annotated[
-        Path, typer.Argument(help="Output folder of wsipsm run, label images (PNG, TIFF, .npy) or GeoJSON.")
+        Path,
+        typer.Argument(help="Output folder of wsipsm run, label images (PNG, TIFF, .npy) or GeoJSON; points also CSV."),
     ],
-    truth: Annotated[Path, typer.Argument(help="Aperio XML as of MoNuSeg, label images or GeoJSON; a file or folder.")],
+    truth: Annotated[
+        Path,
+        typer.Argument(
+            help="Areas: Aperio XML as of MoNuSeg, label images, GeoJSON. Points: folder of BCData, JSON of SHIDC, "
+            "CSV of image,x,y,class, GeoJSON. A file or folder."
+        ),
+    ],
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Write the report as JSON.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Folder for a PNG an image: hits, misses, false alarms.")] = None,
     images: Annotated[
@@ -63,6 +70,13 @@ def evaluate(
         XmlConvention,
         typer.Option(help="XML outlines cover pixels by vertex (as MoNuSeg was drawn) or by centre (as QuPath does)."),
     ] = XmlConvention.vertex,
+    radius_um: Annotated[
+        float | None, typer.Option(help="Points: greatest distance of a match, micrometres; by default 6.")
+    ] = None,
+    truth_mpp: Annotated[
+        float | None,
+        typer.Option(help="Points: micrometres per pixel of the truth, where the run does not say (0.25 = 40x)."),
+    ] = None,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Leave out truths without a prediction, and say so.")
     ] = False,
@@ -70,15 +84,18 @@ def evaluate(
 ) -> None:
     """Score predictions against ground truth: AJI, PQ, Dice, IoU, F1 an image, mean and 95 % interval.
 
-    Everything is compared in the pixels of the truth's image; files are paired by name. For example:
+    Where the truth is of points: precision, recall and F1 of positive, negative and all cells, errors of their number
+    and of the percentage of positive ones. Everything is compared in the pixels of the truth's image; files are paired
+    by name. For example:
 
       wsipsm evaluate out labels/ -o report.json
 
       wsipsm evaluate cells.geojson truth.xml --picture pictures --images images/
+
+      wsipsm evaluate out annotations/test --radius-um 6
     """
     from wsipsm import api
     from wsipsm.core.files import write_json
-    from wsipsm.evaluation.report import table_rows
 
     report = api.evaluate(
         predictions,
@@ -91,6 +108,8 @@ def evaluate(
         xml_convention=xml_convention.value,
         allow_missing=allow_missing,
         paper=protocol is Protocol.paper,
+        radius_um=radius_um,
+        truth_mpp=truth_mpp,
     )
     report["command"] = ["wsipsm", *sys.argv[1:]]
     if out is not None:
@@ -98,11 +117,29 @@ def evaluate(
     if as_json:
         print_json(report)
     else:
-        _print_table(*table_rows(report))
+        _print_report(report)
     _print_notes(report["missing"], report["unused"])
 
 
-def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _print_report(report: Mapping[str, Any]) -> None:
+    if report["kind"] == "areas":
+        from wsipsm.evaluation.report import table_rows
+
+        _print_table(*table_rows(report))
+        return
+    from wsipsm.evaluation.detection_table import DROPPED_FIRST as DROPPED_OF_POINTS
+    from wsipsm.evaluation.detection_table import agreement_table, notes, score_table
+
+    _print_table(*score_table(report), dropped=DROPPED_OF_POINTS)
+    print()
+    _print_table(*agreement_table(report))
+    for note in notes(report):
+        print(f"wsipsm: {note}", file=sys.stderr)
+
+
+def _print_table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], *, dropped: Sequence[str] = DROPPED_FIRST
+) -> None:
     if not sys.stdout.isatty():
         # No frame and no cut to a width: what goes into a file or a pipe is read by tools.
         widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
@@ -115,7 +152,7 @@ def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None
     from rich.table import Table
 
     console = Console(markup=False, emoji=False)  # a name may hold brackets
-    shown = _fitting(headings, rows, console.width)
+    shown = _fitting(headings, rows, console.width, dropped)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for number in shown:
         if number == 0:
@@ -129,11 +166,13 @@ def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None
         print(f"The window is too narrow for {', '.join(hidden)}; --out and --json have all.")
 
 
-def _fitting(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[int]:
-    """Indices of the columns that fit a window; those of `DROPPED_FIRST` go first."""
+def _fitting(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], width: int, dropped: Sequence[str] = DROPPED_FIRST
+) -> list[int]:
+    """Indices of the columns that fit a window; those of ``dropped`` go first, in its order."""
     widths = [max(map(len, column)) + 2 for column in zip(headings, *rows, strict=True)]
     shown = list(range(len(headings)))
-    for heading in DROPPED_FIRST:
+    for heading in dropped:
         if sum(widths[number] for number in shown) > width and heading in headings:
             shown.remove(headings.index(heading))
     return shown

@@ -43,6 +43,10 @@ class Settings:
         Also score as the code of the PSM paper does.
     images, picture : Path or None
         Folder of the images; folder that pictures are written to.
+    radius_um : float or None
+        For points only: greatest distance of a match, micrometres; by default 6.
+    truth_mpp : float or None
+        For points only: micrometres per pixel of the truth; by default that in the record of a run.
     """
 
     outlines: bool = False
@@ -52,10 +56,15 @@ class Settings:
     paper: bool = False
     images: Path | None = None
     picture: Path | None = None
+    radius_um: float | None = None
+    truth_mpp: float | None = None
 
     def __post_init__(self) -> None:
         if not self.downsample > 0 or not np.isfinite(self.downsample):
             raise EvaluationError(f"downsample {self.downsample}: expected a positive number")
+        for name, value in (("radius_um", self.radius_um), ("truth_mpp", self.truth_mpp)):
+            if value is not None and not (value > 0 and np.isfinite(value)):
+                raise EvaluationError(f"{name} {value}: expected a positive number of micrometres")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +102,7 @@ def evaluate(predictions: Path, truth: Path, settings: Settings | None = None) -
 
 def _score_all(pairs: Pairs, settings: Settings) -> Iterator[ImageScores]:
     for name, (prediction_path, truth_path) in pairs.paths.items():
-        image = _read_image(name, settings.images) if settings.images is not None else None
+        image = read_image(name, settings.images) if settings.images is not None else None
         prediction = read_prediction(prediction_path, outlines=settings.outlines, downsample=settings.downsample)
         true_objects = read_objects(truth_path, xml_convention=settings.xml_convention)
         try:
@@ -142,7 +151,8 @@ def to_one_frame(
     return true_labels, found
 
 
-def _read_image(name: str, folder: Path) -> npt.NDArray[np.uint8]:
+def read_image(name: str, folder: Path) -> npt.NDArray[np.uint8]:
+    """Image (H, W, 3) of a name in a folder; an `EvaluationError` where there is none, or it is no RGB image."""
     suffixes = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
     path = next((one for suffix in suffixes if (one := folder / f"{name}{suffix}").is_file()), None)
     if path is None:

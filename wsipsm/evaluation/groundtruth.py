@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -28,15 +29,15 @@ Objects = npt.NDArray[Any] | Outlines
 """Objects of one image: label image (H, W) or outlines."""
 
 
-def suffix_of(path: Path) -> str:
-    """Longest of ``SUFFIXES`` that a file's name ends with; empty if there is none."""
+def suffix_of(path: Path, suffixes: Sequence[str] = SUFFIXES) -> str:
+    """Longest of some suffixes that a file's name ends with; empty if there is none."""
     name = path.name.lower()
-    return max((suffix for suffix in SUFFIXES if name.endswith(suffix)), key=len, default="")
+    return max((suffix for suffix in suffixes if name.endswith(suffix)), key=len, default="")
 
 
-def stem_of(path: Path) -> str:
+def stem_of(path: Path, suffixes: Sequence[str] = SUFFIXES) -> str:
     """Name of a file without its suffix; ``.geojson.gz`` counts as one."""
-    return path.name[: len(path.name) - len(suffix_of(path))]
+    return path.name[: len(path.name) - len(suffix_of(path, suffixes))]
 
 
 def read_objects(path: Path, *, xml_convention: Convention = "vertex") -> Objects:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,9 +41,32 @@ def pair(predictions: Path, truth: Path, *, allow_missing: bool = False) -> Pair
         There is nothing to pair, two files have one name, or a truth has no prediction and ``allow_missing`` is off.
     """
     found, true = find_predictions(predictions), find_truths(truth)
+    names, missing, unused = pair_names(found, true, (predictions, truth), allow_missing=allow_missing)
+    return Pairs({name: (found[other], true[name]) for name, other in names.items()}, missing, unused)
+
+
+def pair_names(
+    found: Mapping[str, object], true: Mapping[str, object], places: tuple[Path, Path], *, allow_missing: bool = False
+) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
+    """Name of the prediction by the name of each truth that has one, sorted; missing and unused names as in `Pairs`.
+
+    Parameters
+    ----------
+    found, true : mapping
+        Predictions and truths by name.
+    places : (Path, Path)
+        Where they were found: of a file each, the two are a pair whatever their names.
+    allow_missing : bool
+        Leave out truths without a prediction.
+
+    Raises
+    ------
+    EvaluationError
+        Nothing is common, or a truth has no prediction and ``allow_missing`` is off.
+    """
+    predictions, truth = places
     if len(found) == len(true) == 1 and truth.is_file() and (predictions.is_file() or is_slide_folder(predictions)):
-        (one,), ((name, other),) = found.values(), true.items()
-        return Pairs({name: (one, other)}, (), ())
+        return {next(iter(true)): next(iter(found))}, (), ()
     missing, unused = sorted(true.keys() - found.keys()), sorted(found.keys() - true.keys())
     common = sorted(true.keys() & found.keys())
     if not common:
@@ -55,11 +79,11 @@ def pair(predictions: Path, truth: Path, *, allow_missing: bool = False) -> Pair
             f"{len(missing)} of {len(true)} truths have no prediction: {_some(missing)}; make them, or leave them out "
             "with --allow-missing"
         )
-    return Pairs({name: (found[name], true[name]) for name in common}, tuple(missing), tuple(unused))
+    return {name: name for name in common}, tuple(missing), tuple(unused)
 
 
-def find_predictions(path: Path) -> dict[str, Path]:
-    """Predictions by name: slide folders of an output folder, or files.
+def find_predictions(path: Path, suffixes: Sequence[str] = SUFFIXES) -> dict[str, Path]:
+    """Predictions by name: slide folders of an output folder, or files with one of some suffixes.
 
     The name of a slide folder is the stem of the slide in the run's record, as the folder's may have a hash appended.
     """
@@ -69,25 +93,32 @@ def find_predictions(path: Path) -> dict[str, Path]:
             return _by_name([(slide_stem(folder), folder) for folder in folders])
     elif path.is_file() and is_slide_folder(path.parent):
         return {slide_stem(path.parent): path}
-    return _find_files(path, "predictions")
+    return find_files(path, "predictions", suffixes)
 
 
 def find_truths(path: Path) -> dict[str, Path]:
     """Truths by name: a file, or the files of a folder."""
-    return _find_files(path, "ground truth")
+    return find_files(path, "ground truth")
 
 
-def _find_files(path: Path, what: str) -> dict[str, Path]:
+def find_files(path: Path, what: str, suffixes: Sequence[str] = SUFFIXES) -> dict[str, Path]:
+    """Files by stem: a file, or those of a folder, with one of some suffixes; ``what`` they are, for messages.
+
+    Raises
+    ------
+    EvaluationError
+        There is none, or two have one name.
+    """
     if path.is_file():
-        if not suffix_of(path):
-            raise EvaluationError(f"{path}: {what}: unknown file format, expected one of {' '.join(SUFFIXES)}")
-        return {stem_of(path): path}
+        if not suffix_of(path, suffixes):
+            raise EvaluationError(f"{path}: {what}: unknown file format, expected one of {' '.join(suffixes)}")
+        return {stem_of(path, suffixes): path}
     if not path.is_dir():
         raise EvaluationError(f"{path}: {what}: no such file or folder")
-    files = [one for one in sorted(path.iterdir()) if one.is_file() and suffix_of(one) and one.name[0] != "."]
+    files = [one for one in sorted(path.iterdir()) if one.is_file() and suffix_of(one, suffixes) and one.name[0] != "."]
     if not files:
-        raise EvaluationError(f"{path}: {what}: the folder is empty or holds none of {' '.join(SUFFIXES)}")
-    return _by_name([(stem_of(file), file) for file in files])
+        raise EvaluationError(f"{path}: {what}: the folder is empty or holds none of {' '.join(suffixes)}")
+    return _by_name([(stem_of(file, suffixes), file) for file in files])
 
 
 def _by_name(named: list[tuple[str, Path]]) -> dict[str, Path]:

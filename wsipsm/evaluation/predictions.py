@@ -45,7 +45,7 @@ def is_slide_folder(path: Path) -> bool:
 
 def slide_stem(folder: Path) -> str:
     """Stem of the slide's file; the name of the folder may have a hash appended."""
-    return Path(_run_table(folder)["slide"]["path"]).stem
+    return Path(run_record(folder)["slide"]["path"]).stem
 
 
 def read_prediction(path: Path, *, outlines: bool = False, downsample: float = 1.0) -> Prediction:
@@ -71,7 +71,7 @@ def read_prediction(path: Path, *, outlines: bool = False, downsample: float = 1
     objects = read_objects(path, xml_convention="centre")
     if isinstance(objects, Outlines):
         if suffix_of(path) in GEOJSON_SUFFIXES and is_slide_folder(path.parent):
-            origin = np.array(_run_table(path.parent)["origin_l0"]["written"])
+            origin = np.array(run_record(path.parent)["origin_l0"]["written"])
             objects = Outlines([shapely.transform(one, lambda xy: xy + origin) for one in objects.polygons])
         return Prediction(objects, None)
     height, width = objects.shape
@@ -107,9 +107,7 @@ def resample(labels: npt.NDArray[Any], shape: tuple[int, int], *, downsample: fl
 
 
 def _read_run(folder: Path, *, outlines: bool) -> Prediction:
-    table = _run_table(folder)
-    if table["status"] not in FINISHED:
-        raise EvaluationError(f"{folder}: the run is {table['status']}, not done; run it again before scoring")
+    table = finished_record(folder)
     shape = (int(table["slide"]["height_l0"]), int(table["slide"]["width_l0"]))
     source = folder / ("cells.parquet" if outlines else "labels.ome.zarr")
     if not source.exists():
@@ -128,7 +126,22 @@ def _read_run(folder: Path, *, outlines: bool) -> Prediction:
     return Prediction(labels, shape, mpp / table["grid"]["mpp"] * table["grid"]["downsample"])
 
 
-def _run_table(folder: Path) -> dict[str, Any]:
+def finished_record(folder: Path) -> dict[str, Any]:
+    """As `run_record`; also an `EvaluationError` where the run did not come to its end."""
+    table = run_record(folder)
+    if table["status"] not in FINISHED:
+        raise EvaluationError(f"{folder}: the run is {table['status']}, not done; run it again before scoring")
+    return table
+
+
+def run_record(folder: Path) -> dict[str, Any]:
+    """Record of a run: content of ``run.json`` of a slide folder.
+
+    Raises
+    ------
+    EvaluationError
+        It is not there, or not the record of a run.
+    """
     path = folder / "run.json"
     try:
         table: dict[str, Any] = orjson.loads(path.read_bytes())

@@ -3,6 +3,7 @@
 Schema of the JSON, ``schema`` 1::
 
     schema      1
+    kind        areas; points have a report of their own, see ``detection_report``
     command     arguments of the command line, or null
     versions    wsipsm, Python, platform and packages
     settings    options, see ``evaluate.Settings``
@@ -79,6 +80,7 @@ def make_report(
     interval = bootstrap.mean_interval(values)
     report: dict[str, Any] = {
         "schema": SCHEMA,
+        "kind": "areas",
         "command": None,
         "versions": versions(),
         "settings": {name: str(v) if isinstance(v, Path) else v for name, v in asdict(settings).items()},

@@ -62,7 +62,7 @@ def read_regions(path: Path) -> list[shapely.Polygon | shapely.MultiPolygon]:
     RegionError
         The file cannot be read, is no GeoJSON, or holds no polygon.
     """
-    table = _load(path)
+    table = load_json(path)
     try:
         geometries = [shapely.force_2d(shapely.geometry.shape(one)) for one in _geometries(table)]
     except (ValueError, TypeError, LookupError, AttributeError, shapely.errors.ShapelyError) as error:
@@ -76,7 +76,14 @@ def read_regions(path: Path) -> list[shapely.Polygon | shapely.MultiPolygon]:
     return regions
 
 
-def _load(path: Path) -> Any:
+def load_json(path: Path) -> Any:
+    """Content of a JSON file, gzipped or not.
+
+    Raises
+    ------
+    RegionError
+        The file cannot be read or is not JSON.
+    """
     try:
         raw = path.read_bytes()
         raw = gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw

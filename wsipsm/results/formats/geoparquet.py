@@ -141,6 +141,22 @@ def read_outlines(path: Path) -> npt.NDArray[np.object_]:
     return polygons
 
 
+def read_centroids(path: Path) -> tuple[npt.NDArray[np.float64], list[str]]:
+    """Centroids (N, 2), level-0 px, and names of the classes of the cells of a table, in the order of its rows.
+
+    Raises
+    ------
+    StoredResultsError
+        The file cannot be read or lacks a column.
+    """
+    try:
+        table = pq.read_table(path, columns=["centroid_x", "centroid_y", "class"])
+        xy = np.stack([table[name].to_numpy() for name in ("centroid_x", "centroid_y")], axis=1)
+        return xy, table["class"].to_pylist()
+    except (OSError, LookupError, ValueError) as error:
+        raise StoredResultsError(f"{path}: centroids cannot be read: {short_reason(error)}") from None
+
+
 def read_cells(path: Path, *, stain: str) -> Iterator[tuple[Cells, npt.NDArray[np.int64], list[str]]]:
     """Cells of a table written by `GeoParquetWriter` with their labels and UUIDs, one row group at a time.
 

@@ -1,0 +1,143 @@
+"""Where points of images come from: files, folders and output folders of runs, by the name of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from wsipsm.core.errors import EvaluationError, StoredResultsError
+from wsipsm.evaluation.groundtruth import suffix_of
+from wsipsm.evaluation.pairing import find_files, find_predictions
+from wsipsm.evaluation.point_files import (
+    CSV_SUFFIXES,
+    HDF5_SUFFIXES,
+    POINT_SUFFIXES,
+    read_csv,
+    read_hdf5,
+    read_points,
+)
+from wsipsm.evaluation.points import Points, make_points
+from wsipsm.evaluation.predictions import finished_record, is_slide_folder, run_record
+
+HDF5_CLASSES = ("positive", "negative")
+"""Folders of BCData, one a class."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Points of one image, not yet read.
+
+    Attributes
+    ----------
+    path : Path
+        File or slide folder.
+    read : callable
+        Gives the points, in pixels of the image.
+    mpp : float or None
+        Micrometres per pixel of the image, of the output of a run.
+    """
+
+    path: Path
+    read: Callable[[], Points]
+    mpp: float | None = None
+
+
+def true_sources(path: Path) -> dict[str, Source]:
+    """Truths by name: a file, the files of a folder, or the folder of BCData with a folder for each class.
+
+    Raises
+    ------
+    EvaluationError
+        There is none, or two have one name.
+    """
+    return _hdf5_sources(path) or _file_sources(find_files(path, "ground truth", POINT_SUFFIXES))
+
+
+def predicted_sources(path: Path) -> dict[str, Source]:
+    """Predictions by name: slide folders of the output folder of a run, or files as of `true_sources`.
+
+    Raises
+    ------
+    EvaluationError
+        There is none, or two have one name.
+    """
+    return _hdf5_sources(path) or _file_sources(find_predictions(path, POINT_SUFFIXES))
+
+
+def hdf5_folder(path: Path) -> Path | None:
+    """Folder of BCData's points in or at a folder: it holds a folder ``positive`` or ``negative`` of HDF5 files."""
+    for folder in (path, path / "annotations"):
+        if any(suffix_of(one, HDF5_SUFFIXES) for name in HDF5_CLASSES for one in (folder / name).glob("*")):
+            return folder
+    return None
+
+
+def _hdf5_sources(path: Path) -> dict[str, Source]:
+    folder = hdf5_folder(path)
+    if folder is None:
+        return {}
+    files = {name: find_files(folder / name, f"points of the class {name}", HDF5_SUFFIXES) for name in HDF5_CLASSES}
+    positive, negative = (files[name].keys() for name in HDF5_CLASSES)
+    if single := sorted(positive ^ negative):
+        raise EvaluationError(
+            f"{folder}: {single[0]} has no file in both {' and '.join(HDF5_CLASSES)}; an image without cells of a "
+            "class needs an empty one"
+        )
+    sources = {}
+    for stem in sorted(positive):
+        paths = {name: files[name][stem] for name in HDF5_CLASSES}
+        sources[stem] = Source(paths["positive"], partial(read_hdf5, paths))
+    return sources
+
+
+def _file_sources(paths: dict[str, Path]) -> dict[str, Source]:
+    sources: dict[str, Source] = {}
+    for stem, path in paths.items():
+        for name, source in _sources_of(stem, path).items():
+            if name in sources:
+                raise EvaluationError(f"two tables of the image {name}: {sources[name].path} and {path}; keep one")
+            sources[name] = source
+    return sources
+
+
+def _sources_of(stem: str, path: Path) -> dict[str, Source]:
+    if path.is_dir():
+        return {stem: Source(path, partial(_read_run, path), _mpp(path))}
+    if suffix_of(path, CSV_SUFFIXES):
+        return {name or stem: Source(path, partial(_same, points)) for name, points in read_csv(path).items()}
+    if not is_slide_folder(path.parent):
+        return {stem: Source(path, partial(read_points, path))}
+    return {stem: Source(path, partial(_read_export, path), _mpp(path.parent))}
+
+
+def _same(points: Points) -> Points:
+    return points
+
+
+def _mpp(folder: Path) -> float | None:
+    found = run_record(folder)["slide"].get("mpp_l0")
+    return None if found is None else float(found)
+
+
+def _read_run(folder: Path) -> Points:
+    from wsipsm.results.formats.geoparquet import read_centroids
+
+    status, path = finished_record(folder)["status"], folder / "cells.parquet"
+    if not path.exists():
+        if status == "empty":
+            return make_points([], [])
+        raise EvaluationError(f"{path} is missing; was the run finished, with geoparquet among output.formats?")
+    try:
+        return make_points(*read_centroids(path))
+    except StoredResultsError as error:
+        raise EvaluationError(str(error)) from None
+
+
+def _read_export(path: Path) -> Points:
+    """Points of GeoJSON beside the record of a run, moved by the origin in that record."""
+    points, origin = read_points(path), run_record(path.parent)["origin_l0"]["written"]
+    return Points(points.xy + np.array(origin, float), points.kinds, points.unknown)
