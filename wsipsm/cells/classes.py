@@ -21,9 +21,21 @@ class ClassScheme:
     colors: tuple[tuple[int, int, int], ...]
 
 
+CLUSTERS = ClassScheme(
+    names=tuple(f"Cluster {number}" for number in range(1, 21)),
+    # Okabe and Ito's colours and Tol's muted and light ones: those that colour-blind people tell apart best come first.
+    colors=(
+        *((0, 114, 178), (213, 94, 0), (0, 158, 115), (240, 228, 66), (86, 180, 233), (170, 68, 153), (17, 17, 17)),
+        *((153, 153, 51), (255, 170, 187), (51, 34, 136), (136, 34, 85), (68, 170, 153), (221, 204, 119)),
+        *((204, 102, 119), (17, 119, 51), (102, 37, 6), (153, 221, 255), (187, 204, 51), (119, 119, 119)),
+        (255, 0, 255),
+    ),
+)
+"""Phenotype clusters, see `wsipsm.phenotypes`."""
+
 CLASSES = ClassScheme(
-    names=("Nucleus", "Positive", "Negative", "Doubtful"),
-    colors=((60, 140, 255), (200, 60, 50), (60, 90, 200), (230, 160, 0)),
+    names=("Nucleus", "Positive", "Negative", "Doubtful", *CLUSTERS.names),
+    colors=((60, 140, 255), (200, 60, 50), (60, 90, 200), (230, 160, 0), *CLUSTERS.colors),
 )
 
 DOUBTFUL = CLASSES.names.index("Doubtful")
