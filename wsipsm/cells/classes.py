@@ -23,12 +23,12 @@ class ClassScheme:
 
 CLUSTERS = ClassScheme(
     names=tuple(f"Cluster {number}" for number in range(1, 21)),
-    # Okabe and Ito's colours and Tol's muted and light ones: those that colour-blind people tell apart best come first.
+    # Of Okabe and Ito and of Tol, in an order in which colour-blind people tell the first dozen apart too.
     colors=(
-        *((0, 114, 178), (213, 94, 0), (0, 158, 115), (240, 228, 66), (86, 180, 233), (170, 68, 153), (17, 17, 17)),
-        *((153, 153, 51), (255, 170, 187), (51, 34, 136), (136, 34, 85), (68, 170, 153), (221, 204, 119)),
-        *((204, 102, 119), (17, 119, 51), (102, 37, 6), (153, 221, 255), (187, 204, 51), (119, 119, 119)),
-        (255, 0, 255),
+        *((0, 114, 178), (213, 94, 0), (0, 158, 115), (240, 228, 66), (86, 180, 233), (17, 17, 17), (102, 37, 6)),
+        *((136, 34, 85), (255, 170, 187), (204, 121, 167), (51, 34, 136), (153, 221, 255), (119, 119, 119)),
+        *((221, 204, 119), (170, 68, 153), (187, 204, 51), (17, 119, 51), (255, 0, 255), (153, 153, 51)),
+        (68, 170, 153),
     ),
 )
 """Phenotype clusters, see `wsipsm.phenotypes`."""

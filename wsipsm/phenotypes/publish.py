@@ -20,6 +20,8 @@ from wsipsm.results.folder import replace_outputs
 from wsipsm.results.formats import FORMATS
 from wsipsm.results.formats.geojson import GeoJsonWriter
 
+DRAFT = ".draft-classify-"
+"""Beginning of the name of a draft folder; the next run removes it too."""
 INTERRUPTED = "interrupted"
 """Key of ``run.json`` below ``classify``: the files were being replaced; it holds how they are written."""
 
@@ -55,7 +57,9 @@ def replace_classes(
         It cannot be written.
     """
     output = _output(slide)
-    draft = make_folder(slide.folder / f".draft-classify-{uuid.uuid4().hex[:8]}")
+    for left in slide.folder.glob(f"{DRAFT}*"):  # of a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    draft = make_folder(slide.folder / f"{DRAFT}{uuid.uuid4().hex[:8]}")
     try:
         write_table(slide.table, draft / "cells.parquet")
         counts = _write_geojson(slide, draft, output)
