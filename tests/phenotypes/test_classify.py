@@ -28,6 +28,7 @@ from tests.helpers.slidegen import read_rgb
 from wsipsm.cells.classes import CLASSES
 from wsipsm.core.errors import CheckpointError, ConfigError, FitError, LockedError, OutputError
 from wsipsm.core.lock import locked_trees
+from wsipsm.phenotypes.slides import StoredSlide
 from wsipsm.slide.sample import HE_FIELD_MPP, he_field
 
 QUICK = ["schedule.workers=1", "schedule.processes=false", "tiles.core_px=128", "tiles.block_px=128"]
@@ -457,3 +458,16 @@ def test_the_command_says_what_it_did(out: Path, tmp_path: Path) -> None:
     assert not os.path.exists(out / "classify-montage.png")
     assert both.returncode == 1
     assert "expected one of --fit MODEL, --apply MODEL and --undo" in both.stderr
+
+
+def test_cells_are_drawn_by_slide_and_seed(done: Path) -> None:
+    slide, every = StoredSlide(done / "a", record(done / "a")), table(done / "a").set_index("label")
+
+    drawn = {seed: slide.drawn(50, seed=seed) for seed in (0, 1)}
+
+    for cells in drawn.values():
+        assert len(set(cells["label"].tolist())) == 50
+        np.testing.assert_array_equal(every.loc[cells["label"], "area_um2"], cells["area_um2"])
+    assert set(drawn[0]["label"].tolist()) != set(drawn[1]["label"].tolist())
+    np.testing.assert_array_equal(slide.drawn(50, seed=0)["label"], drawn[0]["label"])
+    assert len(slide.drawn(10**6, seed=0)["label"]) == len(every)

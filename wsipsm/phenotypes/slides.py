@@ -19,7 +19,7 @@ from wsipsm.core.geometry import Mask
 from wsipsm.core.lock import locked_trees
 from wsipsm.phenotypes.features import Scale, features_of, scale_of, straightened
 from wsipsm.results.result import Result
-from wsipsm.results.stored_cells import Columns, measured_columns, read_classes_of_run, read_column, read_groups
+from wsipsm.results.stored_cells import Columns, measured_columns, of_class, read_column, read_groups
 
 PLACE = ("label", "centroid_x", "centroid_y")
 """Columns that say which cell it is, and where."""
@@ -57,8 +57,7 @@ class StoredSlide:
     @cached_property
     def trusted(self) -> Mask:
         """Which cells are no doubtful ones; (N,)."""
-        found: Mask = read_classes_of_run(self.table) != CLASSES.names[DOUBTFUL]
-        return found
+        return ~of_class(self.table, CLASSES.names[DOUBTFUL])
 
     def scales(self, columns: Sequence[str]) -> dict[str, Scale]:
         """Scale of each column over the slide's cells that are not doubtful; one column is in memory at a time."""

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
 
 from wsipsm.core.errors import StoredResultsError, short_reason
+from wsipsm.core.geometry import Mask
 
 CLASS_OF_RUN = "class_of_run"
 """Column that keeps the class that the run gave a cell, where it has another one by now."""
@@ -35,15 +37,16 @@ def measured_columns(path: Path) -> tuple[str, ...]:
 
 
 def read_column(path: Path, name: str) -> npt.NDArray[Any]:
-    """One column of a cell table, (N,); errors as `measured_columns`."""
-    with _reading(path):
-        found: npt.NDArray[Any] = pq.read_table(path, columns=[name]).column(name).to_numpy()
-        return found
+    """One numeric column of a cell table, (N,); errors as `measured_columns`."""
+    parts = [group[name] for group in read_groups(path, [name])]
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
-def read_classes_of_run(path: Path) -> Names:
-    """Class that the run gave each cell, whatever it has been given since; (N,) str; errors as `measured_columns`."""
-    return np.asarray(read_column(path, CLASS_OF_RUN if is_reclassified(path) else "class"), object)
+def of_class(path: Path, name: str) -> Mask:
+    """Which cells the run gave a class, whatever they have been given since; (N,); errors as `measured_columns`."""
+    column = CLASS_OF_RUN if is_reclassified(path) else "class"
+    parts = [pc.equal(table[column], name).to_numpy() for table in _tables(path, [column])]
+    return np.concatenate(parts) if parts else np.zeros(0, bool)
 
 
 def is_reclassified(path: Path) -> bool:
@@ -60,13 +63,11 @@ def read_groups(path: Path, columns: Sequence[str]) -> Iterator[Columns]:
 
 def read_outlines_of(path: Path, labels: Sequence[int]) -> dict[int, shapely.Polygon]:
     """Outlines of some cells by label, level-0 px; errors as `measured_columns`."""
-    import pyarrow.compute as pc
-
-    with _reading(path):
-        wanted = pc.field("label").isin(list(labels))
-        table = pq.read_table(path, columns=["label", "geometry"], filters=wanted)
-        polygons = shapely.from_wkb(table["geometry"].to_numpy())
-        return dict(zip(table["label"].to_pylist(), polygons, strict=True))
+    wanted, found = pa.array(sorted(labels), pa.int64()), dict[int, shapely.Polygon]()
+    for table in _tables(path, ["label", "geometry"]):
+        some = table.filter(pc.is_in(table["label"], wanted))
+        found |= zip(some["label"].to_pylist(), shapely.from_wkb(some["geometry"].to_numpy()), strict=True)
+    return found
 
 
 def write_with_classes(
