@@ -1,14 +1,11 @@
-"""``wsipsm classify`` on two real slides: fit, apply, undo, and what a kill or a later run makes of it."""
+"""``wsipsm classify`` on two real slides: fits and applications."""
 
 from __future__ import annotations
 
-import gzip
+import hashlib
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,98 +19,15 @@ from PIL import Image as PillowImage
 from scipy.stats import median_abs_deviation
 
 import wsipsm
+from tests.helpers.classified import classes, contents, features, record, table, with_class
 from tests.helpers.command import wsipsm as command
 from tests.helpers.results import labels_of
-from tests.helpers.slidegen import read_rgb
 from wsipsm.cells.classes import CLASSES
-from wsipsm.core.errors import CheckpointError, ConfigError, FitError, LockedError, OutputError
-from wsipsm.core.lock import locked_trees
+from wsipsm.core.errors import ConfigError, FitError, OutputError
 from wsipsm.phenotypes.slides import StoredSlide
-from wsipsm.slide.sample import HE_FIELD_MPP, he_field
 
-QUICK = ["schedule.workers=1", "schedule.processes=false", "tiles.core_px=128", "tiles.block_px=128"]
 SHAPES = ["area_um2", "perimeter_um", "eccentricity", "solidity"]
 STAINS = ["hematoxylin_od_mean", "eosin_od_mean"]
-
-
-@pytest.fixture(scope="module")
-def slides(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two fields of the H&E image that comes with TIAToolbox."""
-    folder, pixels = tmp_path_factory.mktemp("slides"), read_rgb(he_field())
-    paths = [folder / "a.png", folder / "b.png"]
-    for path, part in zip(paths, (pixels[:480, :480], pixels[480:960, 400:960]), strict=True):
-        PillowImage.fromarray(part).save(path)
-    return paths
-
-
-@pytest.fixture(scope="module")
-def done(slides: list[Path]) -> Path:
-    """Their results; no test changes them."""
-    out = slides[0].parent / "out"
-    found = wsipsm.run(slides, out, slide_mpp=HE_FIELD_MPP, settings=QUICK)
-    assert [one.status for one in found] == ["done", "done"]
-    return out
-
-
-@pytest.fixture(scope="module")
-def model(done: Path) -> Path:
-    path = done.parent / "model.json"
-    wsipsm.classify(done, fit=path, clusters=4)
-    return path
-
-
-@pytest.fixture(scope="module")
-def applied(done: Path, model: Path) -> Path:
-    """A copy of the results with the clusters of the model; no test changes it."""
-    out = done.parent / "applied"
-    shutil.copytree(done, out)
-    wsipsm.classify(out, apply=model)
-    return out
-
-
-@pytest.fixture
-def out(done: Path, tmp_path: Path) -> Path:
-    """A copy of the results."""
-    return Path(shutil.copytree(done, tmp_path / "out"))
-
-
-def table(folder: Path) -> pd.DataFrame:
-    frame: pd.DataFrame = pq.read_table(folder / "cells.parquet").drop_columns(["bbox"]).to_pandas()
-    return frame
-
-
-def classes(folder: Path) -> dict[str, str]:
-    """Class of each cell by UUID."""
-    cells = table(folder)
-    return dict(zip(cells["uuid"], cells["class"], strict=True))
-
-
-def features(folder: Path) -> list[dict[str, Any]]:
-    with gzip.open(folder / "cells.geojson.gz") as file:
-        return list(json.load(file)["features"])
-
-
-def record(folder: Path) -> dict[str, Any]:
-    return dict(json.loads((folder / "run.json").read_bytes()))
-
-
-def contents(out: Path) -> dict[str, bytes]:
-    """Bytes of the files that a user sees, but for the table, whose encoding may differ."""
-    return {
-        str(path.relative_to(out)): path.read_bytes()
-        for path in sorted(out.rglob("*"))
-        if path.is_file() and not path.name.startswith(".") and path.suffix != ".parquet"
-    }
-
-
-def with_class(folder: Path, rows: int, name: str) -> None:
-    """Give the first cells another class, as if the run had."""
-    path = folder / "cells.parquet"
-    stored = pq.read_table(path)
-    names = stored["class"].to_pylist()
-    column = pa.array([name] * rows + names[rows:], pa.string())
-    at = stored.column_names.index("class")
-    pq.write_table(stored.set_column(at, stored.schema.field("class"), column), path)
 
 
 def scaled(cells: pd.DataFrame, model: dict[str, Any]) -> np.ndarray[Any, Any]:
@@ -201,18 +115,12 @@ def test_every_output_says_the_same(done: Path, model: Path, applied: Path) -> N
         assert all(one["color"] == colors[one["name"]] for one in said.values())
         assert record(applied / name)["counts"]["by_class"] == cells["class"].value_counts().to_dict()
         entry = record(applied / name)["classify"]
-        assert (entry["model"], entry["model_sha256"]) == ("model.json", wsipsm_sha256(model))
+        assert (entry["model"], entry["model_sha256"]) == ("model.json", hashlib.sha256(model.read_bytes()).hexdigest())
         pd.testing.assert_frame_equal(cells.drop(columns=["class", "class_of_run"]), before.drop(columns=["class"]))
         assert cells["class_of_run"].tolist() == before["class"].tolist()
         np.testing.assert_array_equal(labels_of(applied / name), labels_of(done / name))
         assert not list((applied / name).glob(".*"))
     assert (applied / "classify-montage.png").is_file()
-
-
-def wsipsm_sha256(model: Path) -> str:
-    from hashlib import sha256
-
-    return sha256(model.read_bytes()).hexdigest()
 
 
 def test_a_cell_gets_the_same_cluster_alone_and_together(out: Path, model: Path, applied: Path) -> None:
@@ -265,22 +173,6 @@ def test_the_table_stays_geoparquet(applied: Path, done: Path) -> None:
     assert found.schema_arrow.names == [*before.schema_arrow.names, "class_of_run"]
 
 
-def test_undo_brings_everything_back(done: Path, out: Path, model: Path) -> None:
-    before = contents(out)
-    wsipsm.classify(out, apply=model)
-    wsipsm.classify(out, apply=model)
-
-    report = wsipsm.classify(out, undo=True)
-
-    assert contents(out) == before
-    for name in "ab":
-        stored, original = (pq.read_table(folder / name / "cells.parquet") for folder in (out, done))
-        assert stored.equals(original)
-    assert [one["by_class"] for one in report["slides"]] == [record(done / name)["counts"]["by_class"] for name in "ab"]
-    with pytest.raises(OutputError, match="no slide has clusters"):
-        wsipsm.classify(out, undo=True)
-
-
 def test_doubtful_cells_stay_doubtful_and_scale_nothing(out: Path, model: Path) -> None:
     with_class(out / "a", 6, "Doubtful")
     path = out / "a" / "cells.parquet"
@@ -299,105 +191,6 @@ def test_doubtful_cells_stay_doubtful_and_scale_nothing(out: Path, model: Path) 
     assert center == pytest.approx(np.median(odd[6:]))
     fitted = wsipsm.classify(out, fit=out / "new.json", clusters=3)
     assert {one["name"]: one["cells"] for one in fitted["slides"]}["a"] == len(found) - 6
-
-
-def test_a_later_run_keeps_the_clusters(slides: list[Path], out: Path, model: Path, applied: Path) -> None:
-    wsipsm.classify(out, apply=model)
-
-    wsipsm.run(slides, out, slide_mpp=HE_FIELD_MPP, settings=QUICK)
-    assert classes(out / "a") == classes(applied / "a")
-
-    wsipsm.run(slides, out, slide_mpp=HE_FIELD_MPP, settings=[*QUICK, "output.objects=points"])
-    found = features(out / "a")
-    assert {one["geometry"]["type"] for one in found} == {"Point"}
-    assert {one["id"]: one["properties"]["classification"]["name"] for one in found} == classes(applied / "a")
-    assert record(out / "a")["counts"] == record(applied / "a")["counts"]
-    assert record(out / "a")["classify"]["model"] == "model.json"
-
-
-def test_a_run_that_finds_other_cells_drops_the_clusters(slides: list[Path], out: Path, model: Path) -> None:
-    wsipsm.classify(out, apply=model)
-
-    wsipsm.run(slides[0], out, slide_mpp=HE_FIELD_MPP, settings=[*QUICK, "cells.min_area_um2=20"])
-
-    assert set(classes(out / "a").values()) == {"Nucleus"}
-    assert "classify" not in record(out / "a")
-    assert "class_of_run" not in table(out / "a")
-    wsipsm.classify(out, apply=model)
-    assert set(record(out / "a")["counts"]["by_class"]) <= {f"Cluster {number}" for number in range(1, 5)}
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-import wsipsm
-folder, model, moves = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-
-def watch(event, args):
-    global moves
-    if event == "os.rename" and Path(os.fsdecode(args[1])).parent == folder / "a":
-        moves -= 1
-        if moves == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-sys.addaudithook(watch)
-wsipsm.classify(folder, apply=model)
-"""
-"""Applies a model and is killed before it gives the n-th file of the first slide its final name."""
-
-
-@pytest.mark.parametrize("moves", [1, 2, 3, 4])
-def test_a_kill_at_any_step_leaves_whole_files_and_a_way_on(
-    slides: list[Path], out: Path, model: Path, applied: Path, moves: int
-) -> None:
-    code = [sys.executable, "-c", KILLED, str(out), str(model), str(moves)]
-    assert subprocess.run(code, check=False, timeout=120).returncode == -signal.SIGKILL
-    found = table(out / "a")
-    assert len(found) == len(table(applied / "a")), "whole, before or after"
-    shutil.copytree(out, out.parent / "run_after")
-
-    wsipsm.classify(out, apply=model)
-    wsipsm.run(slides[0], out.parent / "run_after", slide_mpp=HE_FIELD_MPP, settings=QUICK)
-
-    assert classes(out / "a") == classes(applied / "a")
-    assert features(out / "a") == features(applied / "a")
-    assert not list((out / "a").glob(".draft*"))
-    after = out.parent / "run_after" / "a"
-    said = {one["id"]: one["properties"]["classification"]["name"] for one in features(after)}
-    assert said == classes(after) == dict(zip(found["uuid"], found["class"], strict=True))
-    assert record(after)["counts"]["by_class"] == found["class"].value_counts().to_dict()
-    assert not list(after.glob(".draft*"))
-
-
-def test_a_slide_that_is_gone_is_left_out_of_the_montage(out: Path, model: Path) -> None:
-    path = out / "a" / "run.json"
-    found = record(out / "a")
-    path.write_text(json.dumps(found | {"slide": found["slide"] | {"path": str(out / "gone.png")}}))
-
-    report = wsipsm.classify(out, apply=model)
-
-    (note,) = report["notes"]
-    assert "cells of a are not in the montage" in note
-    assert "gone.png" in note
-    assert Path(report["montage"]).is_file()
-
-
-def test_a_run_at_work_is_not_disturbed(out: Path, model: Path) -> None:
-    with locked_trees([out]), pytest.raises(LockedError, match="another run"):
-        wsipsm.classify(out, apply=model)
-    with locked_trees([out]), pytest.raises(LockedError, match="another run"):
-        wsipsm.classify(out / "a", undo=True)
-
-
-def test_a_model_of_other_columns_changes_nothing(out: Path, model: Path, tmp_path: Path) -> None:
-    text = model.read_text().replace("hematoxylin_od_mean", "stain_1_od_mean")
-    (tmp_path / "other.json").write_text(text)
-    before = contents(out)
-
-    with pytest.raises(CheckpointError, match="lacks stain_1_od_mean"):
-        wsipsm.classify(out, apply=tmp_path / "other.json")
-
-    assert contents(out) == before
 
 
 def test_slides_of_two_stains_are_not_fitted_together(out: Path, tmp_path: Path) -> None:
