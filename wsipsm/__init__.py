@@ -1,7 +1,7 @@
 """Annotation-free cell recognition in whole-slide images with prior self-activation maps.
 
-``wsipsm.run``, ``train``, ``evaluate``, ``open_result`` and ``open_slide`` do what the command line does; importing the
-package alone loads nothing of what they need.
+``wsipsm.run``, ``train``, ``evaluate``, ``classify``, ``open_result`` and ``open_slide`` do what the command line does;
+importing the package alone loads nothing of what they need.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Stop,
         StoppedError,
         WsipsmError,
+        classify,
         evaluate,
         load_config,
         open_result,
@@ -39,6 +40,7 @@ __all__ = [
     "StoppedError",
     "WsipsmError",
     "__version__",
+    "classify",
     "evaluate",
     "load_config",
     "open_result",

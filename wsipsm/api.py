@@ -31,6 +31,7 @@ __all__ = [
     "Stop",
     "StoppedError",
     "WsipsmError",
+    "classify",
     "evaluate",
     "load_config",
     "open_result",
@@ -274,6 +275,56 @@ def evaluate(
         truth_mpp=truth_mpp,
     )
     return report_of(Path(predictions), Path(truth), options, groups=_path(groups))
+
+
+def classify(
+    out: PathLike,
+    *,
+    fit: PathLike | None = None,
+    apply: PathLike | None = None,
+    undo: bool = False,
+    clusters: int = 5,
+    method: Literal["kmeans", "gmm"] = "kmeans",
+    seed: int = 0,
+    on_event: Observer = ignore,
+) -> dict[str, Any]:
+    """Group the cells of a run into phenotype clusters, as ``wsipsm classify`` does; one of three things at a time.
+
+    Parameters
+    ----------
+    out : path
+        Output folder of a run, or of one slide.
+    fit : path, optional
+        Fit a model to the cells and write it there; the cells stay as they are.
+    apply : path, optional
+        Give the cells the clusters of this model, in all their files.
+    undo : bool
+        Give the cells the classes of their run again.
+    clusters, method, seed : int, {'kmeans', 'gmm'}, int
+        Of a fit.
+    on_event : callable
+        Called with every `Event`.
+
+    Returns
+    -------
+    dict
+        The report: ``clusters`` with their cells and medians, ``slides``, ``montage``, ``notes``, ``sha256``.
+
+    Raises
+    ------
+    WsipsmError
+        There are too few cells, the model cannot be used, or the folder is at work or cannot be read or written.
+    """
+    if (fit is not None) + (apply is not None) + undo != 1:
+        raise ConfigError("expected one of fit=MODEL, apply=MODEL and undo=True")
+    from wsipsm.phenotypes.apply import apply as apply_model
+    from wsipsm.phenotypes.apply import undo as take_back
+    from wsipsm.phenotypes.fit import FitSettings
+    from wsipsm.phenotypes.fit import fit as fit_model
+
+    if fit is not None:
+        return fit_model(Path(out), Path(fit), FitSettings(clusters, method, seed), on_event)
+    return take_back(Path(out), on_event) if apply is None else apply_model(Path(out), Path(apply), on_event)
 
 
 def _listed(paths: PathLike | Sequence[PathLike]) -> list[str]:

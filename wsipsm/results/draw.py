@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
+from PIL import ImageDraw, ImageFont
 
 from wsipsm.core.geometry import Image, Mask
 
@@ -62,6 +64,21 @@ def viridis(values: npt.NDArray[np.float32]) -> Image:
     """RGB of values in [0, 1], (y, x), in the colour map viridis; values outside are clipped."""
     levels = np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)
     return np.asarray(cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def write_text(
+    draw: ImageDraw.ImageDraw, at: tuple[float, float], words: str, *, size: int, color: Color, anchor: str = "la"
+) -> None:
+    """Write a line of text; Pillow's font has neither µ nor ², so they are composed of a u and a 2."""
+    x, y = at
+    for part in re.split("([µ²])", words):
+        letters = {"µ": "u", "²": "2"}.get(part, part)
+        font = ImageFont.load_default(round(size * 0.62) if part == "²" else size)
+        draw.text((x, y), letters, fill=color, font=font, anchor=anchor)
+        if part == "µ":
+            left, top, _, bottom = draw.textbbox((x, y), "u", font=font, anchor=anchor)
+            draw.rectangle((left + size // 12, (top + bottom) // 2, left + size // 6, bottom + size * 0.2), fill=color)
+        x += draw.textlength(letters, font=font)
 
 
 def png(image: Image) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from wsipsm.cells.classes import CLASSES
 from wsipsm.cells.table import Cells
 from wsipsm.results.formats.geoparquet import read_cells
 
@@ -20,7 +21,7 @@ class CellWriter(Protocol):
         """Add N cells, their (N,) labels and their N UUIDs."""
 
 
-def export_cells(folder: Path, writer: CellWriter, *, stain: str) -> int:
+def export_cells(folder: Path, writer: CellWriter, *, stain: str) -> dict[str, int]:
     """Stream the cells of a finished slide from ``cells.parquet`` into a writer.
 
     Parameters
@@ -34,16 +35,16 @@ def export_cells(folder: Path, writer: CellWriter, *, stain: str) -> int:
 
     Returns
     -------
-    int
-        Number of cells.
+    dict of str to int
+        Number of cells of each class that has any, in the order of the classes.
 
     Raises
     ------
     OutputError
         The stored cells cannot be read.
     """
-    count = 0
+    counts = np.zeros(len(CLASSES.names), np.int64)
     for cells, labels, uuids in read_cells(folder / "cells.parquet", stain=stain):
         writer.write(cells, labels, uuids)
-        count += len(cells)
-    return count
+        counts += np.bincount(cells.class_, minlength=len(CLASSES.names))
+    return {name: int(count) for name, count in zip(CLASSES.names, counts, strict=True) if count}

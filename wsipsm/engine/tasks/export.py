@@ -47,24 +47,25 @@ def export(task: SlideTask) -> OutputReport:
         record = _read_record(task.out / "run.json")
         draft = make_folder(task.out / f".draft-{task.token}-{uuid.uuid4().hex[:8]}")
         try:
-            cells = _write_geojson(task, draft, record)
+            classes = _write_geojson(task, draft, record)
+            record["counts"]["by_class"] = classes  # a killed wsipsm classify may have left others
             _publish(task, draft, record)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-    return OutputReport(cells, time.perf_counter() - start, warnings_of(record))
+    return OutputReport(sum(classes.values()), time.perf_counter() - start, warnings_of(record))
 
 
 def _read_record(path: Path) -> dict[str, Any]:
     try:
         record: dict[str, Any] = orjson.loads(path.read_bytes())
-        record["origin_l0"], record["config"]["output"]["arrays"]
+        record["origin_l0"], record["counts"], record["config"]["output"]["arrays"]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise StoredResultsError(f"{path}: cannot be read as the record of a run: {error}") from None
     return record
 
 
-def _write_geojson(task: SlideTask, draft: Path, record: dict[str, Any]) -> int:
-    """Write all cells; returns how many."""
+def _write_geojson(task: SlideTask, draft: Path, record: dict[str, Any]) -> dict[str, int]:
+    """Write all cells; returns how many by class."""
     stain = task.config.recognizer.stain
     x, y = record["origin_l0"][task.config.output.origin]
     with GeoJsonWriter(draft, config=task.config.output, offset_l0=(x, y), stain=stain) as geojson:

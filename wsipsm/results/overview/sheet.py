@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 
 import cv2
@@ -11,7 +10,7 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 from wsipsm.core.geometry import Image
-from wsipsm.results.draw import CELL_COLOR, Color, fill, outline, viridis
+from wsipsm.results.draw import CELL_COLOR, Color, fill, outline, viridis, write_text
 from wsipsm.results.overview.contents import MAP_PX, CloseUp, Overview
 from wsipsm.results.overview.maps import Frame, crop_panel, density_per_mm2, nice_number, on_panel, rings
 
@@ -81,17 +80,7 @@ class _Sheet:
         return np.array(self._paper)
 
     def text(self, at: tuple[float, float], words: str, *, size: int, color: Color = _INK, anchor: str = "la") -> None:
-        """Write a line of text; Pillow's font has neither µ nor ², so they are composed of a u and a 2."""
-        x, y = at
-        for part in re.split("([µ²])", words):
-            letters = {"µ": "u", "²": "2"}.get(part, part)
-            font = ImageFont.load_default(round(size * 0.62) if part == "²" else size)
-            self._draw.text((x, y), letters, fill=color, font=font, anchor=anchor)
-            if part == "µ":
-                left, top, _, bottom = self._draw.textbbox((x, y), "u", font=font, anchor=anchor)
-                tail = (left + size // 12, (top + bottom) // 2, left + size // 6, bottom + size * 0.2)
-                self._draw.rectangle(tail, fill=color)
-            x += self._draw.textlength(letters, font=font)
+        write_text(self._draw, at, words, size=size, color=color, anchor=anchor)
 
     def panel(self, at: tuple[int, int], title: str, image: Image) -> None:
         self.text((at[0], at[1]), title, size=22)
