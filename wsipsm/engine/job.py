@@ -142,6 +142,8 @@ class Job:
         Hash of all that the cells depend on; empty for a plan that is not run.
     why_empty : str
         Why the region is empty; else empty.
+    said : tuple of str
+        What a reader of the results must know of the inputs, a sentence each.
     """
 
     task: SlideTask
@@ -150,6 +152,7 @@ class Job:
     origin_l0: tuple[int, int]
     digest: str = ""
     why_empty: str = ""
+    said: tuple[str, ...] = ()
 
     @property
     def config(self) -> Config:

@@ -69,7 +69,7 @@ def assemble(ref: JobRef, tally: Tally) -> OutputReport:
                 offset_l0=qupath_origin(slide),
             )
             calibration, cells = _calibration(job), sum(classes.values())
-            warnings = why_no_cells(job, cells=cells, failed=bool(tally.failed))
+            warnings = (*job.said, *why_no_cells(job, cells=cells, failed=bool(tally.failed)))
             warnings += doubts(job, calibration, written=cells, refused=refusals.counts())
             blank = save_overview(
                 draft / "overview.png",

@@ -48,17 +48,20 @@ def plan_slide(slide: Slide, task: SlideTask) -> tuple[Job, TilePlan]:
     """Job of an open slide, without a digest yet, and the tiles that its region needs."""
     config = task.config
     origin_l0 = qupath_origin(slide) if config.output.origin == "qupath" else (0, 0)
-    tissue = _tissue(slide, task)
-    job = Job(task, slide.grid(config.grid.mpp), tissue.region, origin_l0, why_empty=tissue.why_empty)
+    tissue, said = _tissue(slide, task)
+    job = Job(task, slide.grid(config.grid.mpp), tissue.region, origin_l0, why_empty=tissue.why_empty, said=said)
     return job, plan_tiles(job.lattice, job.region, config.tiles, halo_px=job.halo_px, seed=config.encoder.seed)
 
 
-def _tissue(slide: Slide, task: SlideTask) -> Tissue:
+def _tissue(slide: Slide, task: SlideTask) -> tuple[Tissue, tuple[str, ...]]:
+    """Where cells are sought, and what a reader must know of that."""
     if task.roi is None:
-        return find_tissue(slide, task.config.tissue)
+        return find_tissue(slide, task.config.tissue), ()
     origin = qupath_origin(slide)  # regions are drawn in QuPath, whatever frame the cells are written in
-    drawn = [shapely.affinity.translate(polygon, *origin) for polygon in read_regions(task.roi)]
-    return Tissue(region_from_roi(drawn, Box(0, 0, slide.width_l0, slide.height_l0)))
+    regions = read_regions(task.roi)
+    drawn = [shapely.affinity.translate(area, *origin) for area in regions.areas]
+    found = Tissue(region_from_roi(drawn, Box(0, 0, slide.width_l0, slide.height_l0)))
+    return found, (f"--roi {regions.note}",) if regions.note else ()
 
 
 def _mapped(job: Job, plan: TilePlan) -> frozenset[Tile]:
