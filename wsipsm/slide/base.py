@@ -119,7 +119,8 @@ class Slide(ABC):
                 f"{self.path}: its pixels are {self.mpp_l0:.4g} um, coarser than the working {mpp:g} um; "
                 f"work at the slide's own resolution with --mpp {self.mpp_l0:.4g}, or correct it with --slide-mpp"
             )
-        return Grid(_pixels(self.width_l0, downsample), _pixels(self.height_l0, downsample), downsample, mpp)
+        size = (self.width_l0, self.height_l0)
+        return Grid(_pixels(size[0], downsample), _pixels(size[1], downsample), downsample, mpp, size)
 
     def read(self, box: Box, grid: Grid) -> Image:
         """Pixels of a box of the working plane.

@@ -49,7 +49,8 @@ def plan_slide(slide: Slide, task: SlideTask) -> tuple[Job, TilePlan]:
     config = task.config
     origin_l0 = qupath_origin(slide) if config.output.origin == "qupath" else (0, 0)
     tissue, said = _tissue(slide, task)
-    job = Job(task, slide.grid(config.grid.mpp), tissue.region, origin_l0, why_empty=tissue.why_empty, said=said)
+    grid = slide.grid(config.grid.mpp)
+    job = Job(task, grid, tissue.region, origin_l0, why_empty=tissue.why_empty, said=said)
     return job, plan_tiles(job.lattice, job.region, config.tiles, halo_px=job.halo_px, seed=config.encoder.seed)
 
 
