@@ -40,6 +40,8 @@ class Slide(ABC):
         Micrometres per level-0 pixel.
     mpp_source : str
         Where that stands: ``override``, ``aperio.MPP``, ``openslide.mpp-x``, ``tiff.XResolution``, ...
+    overruled : Resolution or None
+        What the file says, where the user said another.
     vendor, reader : str
         Format, and the library that reads it.
     levels : tuple of Level
@@ -60,6 +62,7 @@ class Slide(ABC):
         self.levels = header.levels
         self.width_l0, self.height_l0 = header.levels[0].width, header.levels[0].height
         self.mpp_l0, self.mpp_source = header.resolution.mpp, header.resolution.source
+        self.overruled = header.resolution.overruled
         self.bounds_l0 = header.bounds_l0
         self.properties = header.properties
         self.associated = header.associated

@@ -20,6 +20,9 @@ from wsipsm.tissue.find import Tissue, find_tissue
 from wsipsm.tissue.region import region_from_roi
 from wsipsm.tissue.tiles import Tile, TilePlan, plan_tiles
 
+_SAME_MPP = 0.02
+"""Pixel sizes that differ by less, relatively, are the same."""
+
 
 def prepare(task: SlideTask) -> Prepared:
     """Save the job of a slide; returns its tiles and which of them are done.
@@ -49,9 +52,19 @@ def plan_slide(slide: Slide, task: SlideTask) -> tuple[Job, TilePlan]:
     config = task.config
     origin_l0 = qupath_origin(slide) if config.output.origin == "qupath" else (0, 0)
     tissue, said = _tissue(slide, task)
-    grid = slide.grid(config.grid.mpp)
-    job = Job(task, grid, tissue.region, origin_l0, why_empty=tissue.why_empty, said=said)
+    said = (*_overruled(slide), *said)
+    job = Job(task, slide.grid(config.grid.mpp), tissue.region, origin_l0, why_empty=tissue.why_empty, said=said)
     return job, plan_tiles(job.lattice, job.region, config.tiles, halo_px=job.halo_px, seed=config.encoder.seed)
+
+
+def _overruled(slide: Slide) -> tuple[str, ...]:
+    stated = slide.overruled
+    if stated is None or abs(stated.mpp / slide.mpp_l0 - 1) < _SAME_MPP:
+        return ()
+    return (
+        f"the file states {stated.mpp:.4g} um per pixel ({stated.source}), {slide.mpp_l0:.4g} were used as --slide-mpp "
+        "or the manifest says: leave that out for this slide unless the file is wrong",
+    )
 
 
 def _tissue(slide: Slide, task: SlideTask) -> tuple[Tissue, tuple[str, ...]]:
