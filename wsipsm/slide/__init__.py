@@ -1,6 +1,6 @@
 """Slides: open, read at any resolution, describe, list those of a folder.
 
-OpenSlide is tried first, then Pillow for plain images, then TIAToolbox, which is imported only then.
+OpenSlide, Pillow, tifffile, zarr and TIAToolbox read them; `wsipsm.slide.open` says which reads what.
 """
 
 from __future__ import annotations

@@ -157,8 +157,27 @@ def _refuse_too_large(path: Path, level: Level) -> None:
 def _decode(path: Path) -> Image:
     try:
         with _opened(path) as image:
+            if image.format == "PNG" and "16" in str(getattr(image, "tile", "")):
+                return _to_8_bits(path)
             if image.mode in {"P", "PA", "RGBA"}:
                 return over_white(np.asarray(image.convert("RGBA")))
             return np.asarray(image.convert("RGB"))
     except _DAMAGE as error:
         raise UnreadableSlideError(f"{path}: Pillow cannot read its pixels ({error}); the file is damaged") from None
+
+
+def _to_8_bits(path: Path) -> Image:
+    """Pixels of a PNG of 16 bits a sample, over white.
+
+    Cameras store 10, 12 or 14 bits in 16. The largest value tells how many there are: the fewest of 8, 10, 12, 14 and
+    16 that hold it, which are scaled to 8. Pillow would keep the upper 8 of the 16, which is black for 12 bits.
+    """
+    from imagecodecs import png_decode
+
+    values = png_decode(path.read_bytes())
+    colour = values[..., :3]
+    bits = next(bits for bits in (8, 10, 12, 14, 16) if colour.max(initial=0) < 1 << bits)
+    scaled = ((colour.astype(np.uint32) * 255 + (1 << bits >> 1)) // ((1 << bits) - 1)).astype(np.uint8)
+    if values.shape[2] < 4:
+        return np.ascontiguousarray(scaled)
+    return over_white(np.dstack([scaled, (values[..., 3] >> 8).astype(np.uint8)]))
