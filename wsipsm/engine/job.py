@@ -144,6 +144,8 @@ class Job:
         Why the region is empty; else empty.
     said : tuple of str
         What a reader of the results must know of the inputs, a sentence each.
+    black_ground : bool
+        Whether pure black is what was not scanned.
     """
 
     task: SlideTask
@@ -153,6 +155,13 @@ class Job:
     digest: str = ""
     why_empty: str = ""
     said: tuple[str, ...] = ()
+    black_ground: bool = False
+
+    def open(self, *, in_place: bool = False) -> Slide:
+        """Open the slide as `SlideTask.open`, to be read as it was when its tissue was found."""
+        slide = self.task.open(in_place=in_place)
+        slide.black_ground = self.black_ground
+        return slide
 
     @property
     def config(self) -> Config:

@@ -17,7 +17,7 @@ from wsipsm.core.errors import ResolutionError, UnreadableSlideError
 from wsipsm.core.geometry import Box, Grid, Image
 from wsipsm.slide.fingerprint import fingerprint_of
 from wsipsm.slide.header import Header, Level, Thumbnail
-from wsipsm.slide.resample import area_mean, source_box
+from wsipsm.slide.resample import area_mean, black_to_white, source_box
 
 EXPECTED_RGB = "expected 8-bit RGB. wsipsm reads brightfield colour scans: export the slide as RGB"
 MAKE_PYRAMID = "convert it to a tiled pyramid (vips tiffsave --tile --pyramid --bigtiff)"
@@ -52,6 +52,8 @@ class Slide(ABC):
         Metadata, named as by the reader.
     associated : dict of str to (int, int)
         Width and height of label, macro and thumbnail.
+    black_ground : bool
+        Whether pure black is what was not scanned, and read as white; False until somebody finds that it is.
     """
 
     reader: ClassVar[str]
@@ -66,6 +68,7 @@ class Slide(ABC):
         self.bounds_l0 = header.bounds_l0
         self.properties = header.properties
         self.associated = header.associated
+        self.black_ground = False
         self._mpp_override = mpp
 
     def __enter__(self) -> Self:
@@ -76,7 +79,7 @@ class Slide(ABC):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A handle cannot be pickled: the other process opens the file again.
-        return type(self), (self.path, self._mpp_override)
+        return type(self), (self.path, self._mpp_override), {"black_ground": self.black_ground}
 
     def _damaged(self, level: int, box: Box, reason: object) -> UnreadableSlideError:
         """Error for a box of a level that cannot be read."""
@@ -232,6 +235,7 @@ class Slide(ABC):
         touched = box.intersect(Box(0, 0, math.ceil(plane.width / scale_x), math.ceil(plane.height / scale_y)))
         for band in _bands(touched, scale_x, scale_y):
             source = self._read_padded(level, source_box(band, scale_x, scale_y), read or self._read_level)
+            source = black_to_white(source) if self.black_ground else source
             out[band.relative_to(box).slices] = area_mean(source, band, scale_x, scale_y)
         return out
 

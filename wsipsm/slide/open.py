@@ -25,6 +25,7 @@ from wsipsm.slide.readers.pillow import PlainSlide, is_plain, refuse_other_pixel
 # OpenSlide knows files of these two formats by their container alone, so another reader may decode their pixels.
 _CONTAINERS = frozenset({"generic-tiff", "dicom"})
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_CORNERS = ((0, 0), (1, 1))
 _NEVER_PLAIN = frozenset({".bif", ".mrxs", ".ndpi", ".scn", ".svs", ".svslide", ".vms", ".vmu"})
 """Suffixes of scanners' formats: a plain image of that name is a thumbnail, or what is left of a slide."""
 
@@ -76,15 +77,15 @@ def _open_tiff(path: Path, mpp: float | None, *, known: bool) -> Slide:
         except UnreadableSlideError as error:
             refusal = f"; before that, {str(error).removeprefix(f'{path}: ')}"
         else:
-            if not _fault(slide) or _fault(TiffSlide(path, 1.0), close=True):
+            if not (faults := _faults(slide)) or len(_faults(TiffSlide(path, 1.0), close=True)) >= len(faults):
                 return slide
             slide.close()
             return TiffSlide(path, mpp)
     if is_plain(path):
         _refuse_remains(path)
         return PlainSlide(path, mpp)
-    if fault := _fault(TiffSlide(path, 1.0), close=True):
-        raise UnreadableSlideError(f"{fault}{refusal}")
+    if len(faults := _faults(TiffSlide(path, 1.0), close=True)) == len(_CORNERS):
+        raise UnreadableSlideError(f"{faults[0]}{refusal}")
     return TiffSlide(path, mpp)
 
 
@@ -107,17 +108,18 @@ def _open_other(path: Path, mpp: float | None, *, known: bool) -> Slide:
         raise UnreadableSlideError(f"{error}{refusal}") from None
 
 
-def _fault(slide: Slide, *, close: bool = False) -> str:
-    """Why the first or the last pixel cannot be read, else empty; OpenSlide opens TIFFs that it cannot read."""
-    try:
-        for x, y in ((0, 0), (slide.width_l0 - 1, slide.height_l0 - 1)):
+def _faults(slide: Slide, *, close: bool = False) -> list[str]:
+    """Why the first and the last pixel cannot be read, if so; OpenSlide opens TIFFs that it cannot read."""
+    faults = []
+    for right, bottom in _CORNERS:
+        x, y = right * (slide.width_l0 - 1), bottom * (slide.height_l0 - 1)
+        try:
             slide.read(Box(x, y, x + 1, y + 1), slide.grid(slide.mpp_l0))
-    except UnreadableSlideError as error:
-        return str(error)
-    finally:
-        if close:
-            slide.close()
-    return ""
+        except UnreadableSlideError as error:
+            faults.append(str(error))
+    if close:
+        slide.close()
+    return faults
 
 
 def _by_zarr(path: Path, mpp: float | None) -> Slide:

@@ -19,6 +19,9 @@ Sums = npt.NDArray[Any]
 
 _ROWS_AT_ONCE = 64  # the float accumulator of so many rows stays in the cache: twice as fast as whole arrays
 
+BLACK_GROUND = 2
+"""Brightest channel of black with which a program fills what was not scanned; a compressed 0 may be a little more."""
+
 
 def span(first: int, stop: int, scale: float) -> tuple[int, int]:
     """Source pixels [start, stop) that the output pixels [first, stop) may touch; first < stop.
@@ -73,6 +76,12 @@ def area_mean(source: Image, box: Box, scale_x: float, scale_y: float) -> Image:
     # Summing down rows runs over contiguous memory, so x is summed as the rows of the transposed array.
     columns = _sum_rows(cv2.transpose(rows), box.x0, box.x1, scale_x)
     return _mean(np.asarray(cv2.transpose(columns)), scale_x * scale_y)
+
+
+def black_to_white(rgb: Image) -> Image:
+    """Pixels (h, w, 3) of which those of black ground are white."""
+    black = rgb.max(axis=2) <= BLACK_GROUND
+    return np.where(black[..., None], np.uint8(255), rgb) if black.any() else rgb
 
 
 def over_white(rgba: Image) -> Image:

@@ -58,7 +58,7 @@ def assemble(ref: JobRef, tally: Tally) -> OutputReport:
     start, job = time.perf_counter(), ref.load()
     draft = make_folder(job.task.out / f"{job.drafts}{uuid.uuid4().hex[:8]}")
     try:
-        with job.task.open() as slide:
+        with job.open() as slide:
             density, refusals = Density.over(job.grid), _refusals(job)
             classes = _write_cells(job, draft, density, refusals, fingerprint=slide.fingerprint())
             write_regions(

@@ -16,7 +16,7 @@ from wsipsm.engine.reports import Counts, Prepared
 from wsipsm.engine.resume import make_room, require_folder
 from wsipsm.slide import Slide, qupath_origin
 from wsipsm.slide.annotations import read_regions
-from wsipsm.tissue.find import Tissue, find_tissue
+from wsipsm.tissue.find import Tissue, find_black_ground, find_tissue
 from wsipsm.tissue.region import region_from_roi
 from wsipsm.tissue.tiles import Tile, TilePlan, plan_tiles
 
@@ -53,7 +53,15 @@ def plan_slide(slide: Slide, task: SlideTask) -> tuple[Job, TilePlan]:
     origin_l0 = qupath_origin(slide) if config.output.origin == "qupath" else (0, 0)
     tissue, said = _tissue(slide, task)
     said = (*_overruled(slide), *said)
-    job = Job(task, slide.grid(config.grid.mpp), tissue.region, origin_l0, why_empty=tissue.why_empty, said=said)
+    job = Job(
+        task,
+        slide.grid(config.grid.mpp),
+        tissue.region,
+        origin_l0,
+        why_empty=tissue.why_empty,
+        said=said,
+        black_ground=slide.black_ground,
+    )
     return job, plan_tiles(job.lattice, job.region, config.tiles, halo_px=job.halo_px, seed=config.encoder.seed)
 
 
@@ -71,6 +79,7 @@ def _tissue(slide: Slide, task: SlideTask) -> tuple[Tissue, tuple[str, ...]]:
     """Where cells are sought, and what a reader must know of that."""
     if task.roi is None:
         return find_tissue(slide, task.config.tissue), ()
+    find_black_ground(slide, task.config.tissue)
     origin = qupath_origin(slide)  # regions are drawn in QuPath, whatever frame the cells are written in
     regions = read_regions(task.roi)
     drawn = [shapely.affinity.translate(area, *origin) for area in regions.areas]
