@@ -57,6 +57,8 @@ def estimate(request: Request) -> list[Estimate]:
 def _estimate(task: SlideTask) -> Estimate:
     from wsipsm.engine.tasks.prepare import plan_slide
 
+    if task.refused:
+        return Estimate(task.slide, error=task.refused)
     try:
         with task.open() as slide:
             job, plan = plan_slide(slide, task)

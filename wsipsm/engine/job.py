@@ -84,6 +84,8 @@ class SlideTask(SlideOptions):
         Machine that the run was started on.
     remake : bool
         The cells are stored, only files made from them are asked for.
+    refused : str
+        Why the slide cannot be used, where that was seen before it is opened; else empty.
     """
 
     slide: Path
@@ -97,6 +99,7 @@ class SlideTask(SlideOptions):
     run: str = ""
     host: str = ""
     remake: bool = False
+    refused: str = ""
 
     def open(self, *, in_place: bool = False) -> Slide:
         """Open the staged copy where this machine sees a good one and may use it, else the slide.

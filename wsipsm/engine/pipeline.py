@@ -21,7 +21,7 @@ from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
-from wsipsm.core.errors import DiskFullError, StoppedError, WsipsmError, describe_error, how_to_go_on
+from wsipsm.core.errors import DiskFullError, InputError, StoppedError, WsipsmError, describe_error, how_to_go_on
 from wsipsm.core.events import Event, Observer, SlideState, combine, ignore
 from wsipsm.core.files import make_folder
 from wsipsm.core.gpus import gpu_count
@@ -70,7 +70,8 @@ def run(request: Request, on_event: Observer = ignore, stop: Stop | None = None)
         Nothing can be done at all: no slide, a bad manifest or checkpoint, an output folder that cannot be written, no
         scheduler.
     """
-    tasks, stop, on_event = slide_tasks(request), stop or Stop(), combine(on_event)
+    stop, on_event = stop or Stop(), combine(on_event)
+    tasks = slide_tasks(request, lambda text: on_event(Event("message", text=text)))
     stop.awaited = True
     states = [SlideState(task.slide, task.slide_id, task.out) for task in tasks]
     name = uuid.uuid4().hex[:12]
@@ -142,6 +143,8 @@ def _take_over(state: SlideState, found: Finished) -> None:
 
 
 def _earlier(task: SlideTask) -> EarlierWork | Exception:
+    if task.refused:
+        return InputError(task.refused)
     try:
         return look_up(task)
     except (OSError, WsipsmError) as error:

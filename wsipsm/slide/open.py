@@ -152,6 +152,8 @@ def _check_exists(path: Path) -> None:
         raise InputError(f"{path}: no such file")
     if path.is_dir() and path.suffix.lower() != ".zarr":
         raise UnreadableSlideError(f"{path}: is a folder; expected a slide file")
+    if not (path.is_file() or path.is_dir()):
+        raise UnreadableSlideError(f"{path}: not a regular file (a pipe, a socket or a device)")
     if not os.access(path, os.R_OK):
         raise UnreadableSlideError(f"{path}: may not be read (permission denied)")
     if path.is_file() and path.stat().st_size == 0:
