@@ -27,7 +27,7 @@ from wsipsm.core.files import make_folder
 from wsipsm.core.gpus import gpu_count
 from wsipsm.core.lock import locked_trees, why_unseen
 from wsipsm.engine.archive import Archive
-from wsipsm.engine.cluster import Stop, connect, run_stream
+from wsipsm.engine.cluster import Machine, Stop, connect, run_stream
 from wsipsm.engine.job import SlideTask
 from wsipsm.engine.request import Request, slide_tasks
 from wsipsm.engine.resume import EarlierWork, Finished, look_up
@@ -164,6 +164,8 @@ def _work(
     cluster = partial(connect, request.config.schedule, scheduler=request.scheduler, recipe=request.recipe, gpus=gpus)
     roots = sorted({task.root for task, _ in left if task.root is not None})
     seen = partial(why_unseen, roots, left[0][0].run, left[0][0].host)
+    if request.scheduler is None and request.recipe is None and (note := Machine().note(request.config.schedule, gpus)):
+        on_event(Event("message", text=note))
     with _staged(request, left, on_event) as stager, cluster(check=seen) as pool:
         if pool.dashboard:
             on_event(Event("message", text=f"Dask dashboard: {pool.dashboard}"))

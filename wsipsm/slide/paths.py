@@ -172,7 +172,9 @@ def _walk(folder: Path, found: Found, skip: Path | None) -> list[Path]:
 
 def _is_of_a_slide(folder: Path, files: Sequence[str]) -> bool:
     """Whether the files of a folder belong to one slide, or are the results of one."""
-    return _RESULTS_TABLE in files or folder.with_suffix(".mrxs").exists() or "Slidedat.ini" in files
+    return (
+        _RESULTS_TABLE in files or bool(folder.name and folder.with_suffix(".mrxs").exists()) or "Slidedat.ini" in files
+    )
 
 
 def _kinds(paths: Iterable[Path], folders: int) -> Counter[str]:
