@@ -211,6 +211,7 @@ def _run(slides: list[str], out: Path, asked: dict[str, Any], log_json: Path | N
     from wsipsm import api
     from wsipsm.cli.progress import progress
     from wsipsm.core.events import combine
+    from wsipsm.engine.cluster import end_process
     from wsipsm.engine.event_log import event_log
 
     console = Console(stderr=True)
@@ -218,7 +219,7 @@ def _run(slides: list[str], out: Path, asked: dict[str, Any], log_json: Path | N
         observers = [stack.enter_context(progress(console))]
         if log_json is not None:
             observers.append(stack.enter_context(event_log(log_json)))
-        stop = stack.enter_context(api.Stop().on_signals())
+        stop = stack.enter_context(api.Stop().on_signals(end_process))
         results = api.run(slides, out, **asked, on_event=combine(*observers), stop=stop)
     usable = [result for result in results if result.status != "failed"]
     _print_folders([result.folder for result in usable], out)

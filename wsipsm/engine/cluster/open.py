@@ -80,12 +80,23 @@ def connect(
             managed = stack.enter_context(started(recipe))
             client = Client(managed)
         else:
+            stack.enter_context(dask.config.set(_own_settings()))
             client = Client(stack.enter_context(_local_cluster(config, gpus)))
             if config.processes:  # else the worker lives in the user's process, which is not ours to set up
                 client.register_plugin(LocalWorker(visible_gpus(gpus)))
         pool = Pool(client, config, scheduler=scheduler, managed=managed, check=check)
         stack.callback(pool.close)
         yield pool
+
+
+def _own_settings() -> dict[str, Any]:
+    """Dask's settings as it comes with, and ours: a local cluster does not depend on those of other projects.
+
+    Where temporary files go is still the user's.
+    """
+    own = dask.config.merge(*dask.config.defaults)
+    dask.config.set(_SETTINGS, config=own)
+    return own | {key: dask.config.get(key) for key in ("temporary-directory",)}
 
 
 @contextlib.contextmanager
