@@ -114,6 +114,19 @@ def test_levels_in_subifds_are_used(tmp_path: Path) -> None:
     np.testing.assert_array_equal(whole(path), image)
 
 
+def test_a_large_single_level_gives_the_pixels_that_openslide_gives(tmp_path: Path) -> None:
+    from wsipsm.slide.readers.openslide import OpenSlideSlide
+
+    image = np.full((8200, 8200, 3), 240, np.uint8)
+    image[4000:4200, 4000:4301] = noise(HEIGHT, WIDTH)
+    path = tmp_path / "slide.tif"
+    tifffile.imwrite(path, image, photometric="rgb", tile=(512, 512), compression="zlib", **HALF_UM)
+
+    with open_slide(path) as slide, OpenSlideSlide(path) as other:
+        assert slide.reader == "tifffile"
+        np.testing.assert_array_equal(slide.thumbnail(16.0).image, other.thumbnail(16.0).image)
+
+
 @pytest.mark.parametrize(("extra", "is_alpha"), [("unspecified", False), ("unassalpha", True)])
 def test_a_fourth_sample_is_alpha_only_where_the_file_says_so(tmp_path: Path, extra: str, is_alpha: bool) -> None:
     image = noise(HEIGHT, WIDTH)
