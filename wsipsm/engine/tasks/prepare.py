@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 import shapely.affinity
 
-from wsipsm.core.errors import OutputError
+from wsipsm.core.errors import OutputError, UnreadableSlideError
 from wsipsm.core.geometry import Box
 from wsipsm.core.maps import CHANNELS
 from wsipsm.engine import maps as store
@@ -79,7 +80,8 @@ def _tissue(slide: Slide, task: SlideTask) -> tuple[Tissue, tuple[str, ...]]:
     """Where cells are sought, and what a reader must know of that."""
     if task.roi is None:
         return find_tissue(slide, task.config.tissue), ()
-    find_black_ground(slide, task.config.tissue)
+    with contextlib.suppress(UnreadableSlideError):  # the levels for pictures may be damaged, and cells still be found
+        find_black_ground(slide, task.config.tissue)
     origin = qupath_origin(slide)  # regions are drawn in QuPath, whatever frame the cells are written in
     regions = read_regions(task.roi)
     drawn = [shapely.affinity.translate(area, *origin) for area in regions.areas]
