@@ -17,7 +17,7 @@ from wsipsm.core.errors import ResolutionError, UnreadableSlideError
 from wsipsm.core.geometry import Box, Grid, Image
 from wsipsm.slide.fingerprint import fingerprint_of
 from wsipsm.slide.header import Header, Level, Thumbnail
-from wsipsm.slide.resample import area_mean, black_to_white, source_box
+from wsipsm.slide.resample import area_mean, bands, black_to_white, source_box
 
 EXPECTED_RGB = "expected 8-bit RGB. wsipsm reads brightfield colour scans: export the slide as RGB"
 MAKE_PYRAMID = "convert it to a tiled pyramid (vips tiffsave --tile --pyramid --bigtiff)"
@@ -25,7 +25,6 @@ MAKE_PYRAMID = "convert it to a tiled pyramid (vips tiffsave --tile --pyramid --
 
 _SNAP = 0.03
 _EXACT = 1e-9
-_SOURCE_PX_AT_ONCE = 1 << 24
 
 
 class Slide(ABC):
@@ -233,7 +232,7 @@ class Slide(ABC):
         out = np.full((*box.shape, 3), 255, np.uint8)
         plane = self.levels[level]
         touched = box.intersect(Box(0, 0, math.ceil(plane.width / scale_x), math.ceil(plane.height / scale_y)))
-        for band in _bands(touched, scale_x, scale_y):
+        for band in bands(touched, scale_x, scale_y):
             source = self._read_padded(level, source_box(band, scale_x, scale_y), read or self._read_level)
             source = black_to_white(source) if self.black_ground else source
             out[band.relative_to(box).slices] = area_mean(source, band, scale_x, scale_y)
@@ -293,12 +292,3 @@ def _compressed_tiles(box: Box) -> Iterator[Box]:
     for y in range(box.y0 - box.y0 % 256, box.y1, 256):
         for x in range(box.x0 - box.x0 % 256, box.x1, 256):
             yield Box(x, y, x + 256, y + 256).intersect(box)
-
-
-def _bands(box: Box, scale_x: float, scale_y: float) -> Iterator[Box]:
-    """Bands of a box whose source pixels fit a fixed amount of memory; none for an empty box."""
-    if box.empty:
-        return
-    rows = max(1, int(_SOURCE_PX_AT_ONCE / (box.width * scale_x * scale_y)))
-    for y in range(box.y0, box.y1, rows):
-        yield Box(box.x0, y, box.x1, min(y + rows, box.y1))
