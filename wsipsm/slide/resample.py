@@ -19,8 +19,8 @@ from wsipsm.core.geometry import Box, Image
 Sums = npt.NDArray[Any]
 
 _ROWS_AT_ONCE = 64  # the float accumulator of so many rows stays in the cache: twice as fast as whole arrays
-
 _SOURCE_PX_AT_ONCE = 1 << 24
+
 BLACK_GROUND = 2
 """Brightest channel of black with which a program fills what was not scanned; a compressed 0 may be a little more."""
 
