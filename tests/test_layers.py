@@ -22,7 +22,9 @@ LAYERS = (
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 HOMES = {
-    "zarr": {"engine/maps", "results"},
+    "zarr": {"engine/maps", "results", "slide/readers"},
+    "tifffile": {"slide/readers"},
+    "imagecodecs": {"slide/readers"},
     "dask": {"engine/cluster"},
     "distributed": {"engine/cluster"},
     "dask_jobqueue": {"engine/cluster"},

@@ -77,7 +77,7 @@ def test_a_slide_without_a_positive_cell_gets_none() -> None:
 
     assert set(names) == {"Negative"}
     assert rule.found_on == "blue cells"
-    assert rule.threshold_od >= 0.15
+    assert rule.threshold_od >= 0.2
 
 
 def test_a_slide_of_positive_cells_has_no_other() -> None:

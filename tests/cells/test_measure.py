@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
+from scipy.spatial import ConvexHull
 from skimage.draw import disk
 from skimage.measure import label, regionprops
-from skimage.morphology import convex_hull_image
 
 from wsipsm.cells import outlines, smoothing
 from wsipsm.cells.measure import Measured, measure_cells
@@ -41,13 +41,18 @@ def random_maps(shape: tuple[int, int], seed: int = 0) -> dict[str, npt.NDArray[
     }
 
 
-def measure(labels: npt.NDArray[np.int32], config: Config = ANY_SIZE, downsample: float = 1.0) -> Measured:
+def measure(
+    labels: npt.NDArray[np.int32],
+    config: Config = ANY_SIZE,
+    downsample: float = 1.0,
+    size_l0: tuple[int, int] | None = None,
+) -> Measured:
     height, width = labels.shape
     return measure_cells(
         labels,
         random_maps(labels.shape),
         window=Box(0, 0, width, height),
-        grid=Grid(width, height, downsample, 0.5),
+        grid=Grid(width, height, downsample, 0.5, size_l0),
         keep=np.ones(labels.max(initial=0), bool),
         config=config,
     )
@@ -92,7 +97,7 @@ def test_holes_are_filled_and_the_cell_in_the_hole_keeps_its_own_outline() -> No
     measured = measure(labels, EVERY_PIXEL)
 
     assert shapely.area(measured.cells.polygons()).tolist() == [25.0, 1.0]
-    assert measured.cells.columns["area_um2"].tolist() == [16 * 0.25, 0.25]
+    assert measured.cells.columns["area_um2"].tolist() == [25 * 0.25, 0.25]
 
 
 def test_of_several_parts_the_largest_is_kept_and_the_cut_is_counted() -> None:
@@ -155,7 +160,6 @@ def test_shapes_agree_with_regionprops() -> None:
     width = labels.shape[1]
     props = [oracle[labels[divmod(int(anchor), width)]] for anchor in cells.anchor]
     assert len(props) == labels.max()
-    np.testing.assert_array_equal(cells.columns["area_um2"], [prop.area * 0.25 for prop in props])
     np.testing.assert_allclose(cells.columns["eccentricity"], [prop.eccentricity for prop in props], atol=2e-6)
     np.testing.assert_allclose(cells.centroid_l0, [np.add(prop.centroid, 0.5)[::-1] for prop in props], rtol=1e-12)
     density = {name: maps[name].astype(int) - 256 * (maps[name] > 127) for name in ("nuclear_stain", "counterstain")}
@@ -167,19 +171,44 @@ def test_shapes_agree_with_regionprops() -> None:
         np.testing.assert_allclose(cells.columns[column], means, rtol=1e-6, atol=1e-7)
 
 
-def test_solidity_counts_the_pixels_of_the_hull() -> None:
-    labels = blobs(120)
+def test_area_and_solidity_are_those_of_the_written_outline() -> None:
+    for config, downsample in ((ANY_SIZE, 1.0), (ANY_SIZE, 2.0037), (EVERY_PIXEL, 4.0)):
+        cells = measure(blobs(120), config, downsample).cells
 
-    cells = measure(labels).cells
+        for polygon, area, solidity in zip(
+            cells.polygons(), cells.columns["area_um2"], cells.columns["solidity"], strict=True
+        ):
+            x, y = np.asarray(polygon.exterior.coords).T
+            shoelace = abs(np.dot(x[:-1], y[1:]) - np.dot(x[1:], y[:-1])) / 2
+            hull = ConvexHull(np.stack([x, y], axis=1)).volume  # of a plane figure, its area
+            assert area == pytest.approx(shoelace * (0.5 / downsample) ** 2, rel=1e-5)
+            assert solidity == pytest.approx(shoelace / hull, rel=1e-5)
 
-    for anchor, solidity in zip(cells.anchor, cells.columns["solidity"], strict=True):
-        mask = labels == labels[divmod(int(anchor), labels.shape[1])]
-        ys, xs = np.nonzero(mask)
-        if len(set(ys)) == 1 or len(set(xs)) == 1:
-            assert solidity == 1
-            continue
-        hull = convex_hull_image(mask, offset_coordinates=False)
-        assert solidity == pytest.approx(mask.sum() / hull.sum(), rel=1e-6)
+
+def test_the_smallest_area_counts_pixels_and_not_the_outline() -> None:
+    labels = np.zeros((8, 8), np.int32)
+    labels[2:6, 2:6], labels[3:5, 3:5] = 1, 0
+
+    kept, gone = (measure(labels, Config(cells=CellsConfig(min_area_um2=area))).cells for area in (12 * 0.25, 12.5 * 0.25))
+
+    assert (len(kept), len(gone)) == (1, 0)
+    assert kept.columns["area_um2"][0] > 12.5 * 0.25
+
+
+@pytest.mark.parametrize("config", [ANY_SIZE, EVERY_PIXEL], ids=["smooth", "corners"])
+def test_outlines_end_at_the_edge_of_the_slide(config: CellsConfig) -> None:
+    labels = blobs(60)
+    size = (60 * 2 - 1, 60 * 2 - 1)  # the last row and column are half on the slide
+
+    cut, whole = measure(labels, config, 2.0, size), measure(labels, config, 2.0)
+
+    assert cut.dropped == 0
+    assert cut.cells.anchor.tolist() == whole.cells.anchor.tolist()
+    x0, y0, x1, y1 = shapely.total_bounds(cut.cells.polygons())
+    assert (x0, y0, x1, y1) == (0, 0, *size)
+    assert shapely.is_valid(cut.cells.polygons()).all()
+    edges = shapely.intersection(whole.cells.polygons(), shapely.box(0, 0, *size))
+    np.testing.assert_allclose(shapely.area(cut.cells.polygons()), shapely.area(edges), rtol=0.1, atol=0.5)
 
 
 def test_the_outline_of_a_disk_keeps_its_area_and_length_with_few_vertices() -> None:

@@ -75,6 +75,21 @@ def test_a_signal_ends_what_is_under_way_and_leaves_the_rest_for_later(
     np.testing.assert_array_equal(labels_of(again), labels_of(whole))
 
 
+def test_a_second_ctrl_c_ends_at_once_and_nothing_is_left_running(slide: Path, whole: Path, tmp_path: Path) -> None:
+    process = begin(slide, tmp_path, whole / "calibration.pt")
+    family = psutil.Process(process.pid).children(recursive=True)
+
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=120)
+
+    assert process.returncode == 130
+    assert told.splitlines()[-1] == "wsipsm: stopped at once; the same command goes on where it was"
+    assert "Traceback" not in told
+    assert not psutil.wait_procs(family, timeout=60)[1], "nothing is left running"
+
+
 def terminate(event: Event) -> None:
     """Send SIGTERM to this process once a slide is begun."""
     if event.kind == "started":

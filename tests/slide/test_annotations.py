@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def test_every_form_of_geojson_is_read(tmp_path: Path, table: Any) -> None:
     path = tmp_path / "roi.geojson"
     path.write_text(json.dumps(table))
 
-    regions = read_regions(path)
+    regions = read_regions(path).areas
 
     assert len(regions) == 1
     assert regions[0].equals(SQUARE)
@@ -57,7 +58,7 @@ def test_gzip_is_recognised_by_its_content(tmp_path: Path, name: str) -> None:
     text = json.dumps(collection(WITH_HOLE, TWO)).encode()
     (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else b"\xef\xbb\xbf" + text)
 
-    regions = read_regions(tmp_path / name)
+    regions = read_regions(tmp_path / name).areas
 
     assert [region.geom_type for region in regions] == ["Polygon", "MultiPolygon"]
     assert shapely.area(regions).tolist() == [375.0, 500.0]
@@ -67,7 +68,7 @@ def test_a_ring_that_crosses_itself_is_repaired(tmp_path: Path) -> None:
     path = tmp_path / "roi.geojson"
     path.write_text(json.dumps(mapping(shapely.Polygon([(0, 0), (4, 4), (4, 0), (0, 4)]))))
 
-    regions = read_regions(path)
+    regions = read_regions(path).areas
 
     assert all(region.is_valid for region in regions)
     assert sum(region.area for region in regions) == 8
@@ -79,9 +80,9 @@ def test_a_ring_that_crosses_itself_is_repaired(tmp_path: Path) -> None:
         (b"", "not JSON"),
         (b"{", "not JSON"),
         (b"\x89PNG\r\n", "not JSON"),
-        (b'{"type":"Polygon","coordinates":[[[0,0],[1,0],[1,NaN],[0,0]]]}', "not JSON"),
+        (b'{"type":"Polygon","coordinates":[[[0,0],[1,0],[1,NaN],[0,0]]]}', "not a GeoJSON geometry"),
         (gzip.compress(b"{}" * 999, mtime=0)[:-9], "damaged gzip"),
-        (b"[]", "holds no area .no object"),
+        (b"[]", "holds no area to search .no object"),
         (b'{"type":"FeatureCollection","features":[]}', "holds no area"),
         (b'{"type":"FeatureCollection"}', "not a GeoJSON geometry"),
         (b'{"type":"FeatureCollection","features":null}', "not a GeoJSON geometry"),
@@ -96,9 +97,12 @@ def test_a_ring_that_crosses_itself_is_repaired(tmp_path: Path) -> None:
         (b'{"type":"Polygon","coordinates":[[[0,0],[1,0]]]}', "not a GeoJSON geometry"),
         (b'{"type":"Polygon","coordinates":[3]}', "not a GeoJSON geometry"),
         (b'{"type":"Polygon","coordinates":[]}', "holds no area"),
-        (b'{"type":"Polygon","coordinates":[[[0,0],[1,1],[2,2],[0,0]]]}', "holds no area .Polygon"),
-        (b'{"type":"Point","coordinates":[0,0]}', "holds no area .Point"),
-        (b'{"type":"LineString","coordinates":[[0,0],[1,1]]}', "holds no area .LineString"),
+        (
+            b'{"type":"Polygon","coordinates":[[[0,0],[1,1],[2,2],[0,0]]]}',
+            "holds no area to search .1 Polygon without an area",
+        ),
+        (b'{"type":"Point","coordinates":[0,0]}', "holds no area to search .1 point"),
+        (b'{"type":"LineString","coordinates":[[0,0],[1,1]]}', "holds no area to search .1 line"),
     ],
 )
 def test_what_is_no_region_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
@@ -124,7 +128,7 @@ def test_regions_come_back_in_the_frame_they_were_written_in(tmp_path: Path, nam
 
     write_regions([WITH_HOLE, TWO], path, name="Tissue", color=(1, 2, 3), offset_l0=(10, 20))
 
-    regions = read_regions(path)
+    regions = read_regions(path).areas
     assert [region.geom_type for region in regions] == ["Polygon"] * 3
     moved = shapely.transform(shapely.MultiPolygon([WITH_HOLE]), lambda xy: xy - (10, 20))
     assert regions[0].equals(moved)
@@ -144,8 +148,97 @@ def test_written_regions_are_valid_with_one_decimal(tmp_path: Path) -> None:
 
     write_regions([spiky, shapely.box(0, 0, 0.01, 0.01)], path, name="Tissue", color=(1, 2, 3), offset_l0=(0, 0))
 
-    (region,) = read_regions(path)
+    (region,) = read_regions(path).areas
     assert region.is_valid
     assert region.symmetric_difference(spiky).area < 0.1 * spiky.length
     coordinates = shapely.get_coordinates(region).ravel().tolist()
     assert all(len(repr(value).partition(".")[2]) == 1 for value in coordinates)
+
+
+def of_kind(geometry: shapely.Geometry | None, kind: str, class_name: str = "") -> dict[str, Any]:
+    properties = {"objectType": kind} | ({"classification": {"name": class_name}} if class_name else {})
+    return {"type": "Feature", "geometry": {} if geometry is None else mapping(geometry), "properties": properties}
+
+
+def written(path: Path, *features: dict[str, Any]) -> Path:
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    return path
+
+
+def test_only_annotations_of_an_export_of_all_objects_are_regions(tmp_path: Path) -> None:
+    others = [of_kind(shapely.box(0, 0, 5, 5), kind) for kind in ("detection", "detection", "cell", "tile")]
+    path = written(
+        tmp_path / "all.geojson",
+        of_kind(None, "root"),
+        of_kind(SQUARE, "annotation", "Region*"),
+        *others,
+        of_kind(shapely.Point(1, 1), "annotation"),
+    )
+
+    regions = read_regions(path)
+
+    assert [region.equals(SQUARE) for region in regions.areas] == [True]
+    assert regions.note == (
+        "all.geojson: 2 detections, 1 root object without a geometry, 1 cell, 1 tile, 1 point passed over"
+    )
+
+
+def test_what_is_of_an_ignored_class_is_cut_out(tmp_path: Path) -> None:
+    ignored = of_kind(shapely.box(0, 0, 20, 100), "annotation", "Tumor: Ignore*")
+    path = written(tmp_path / "roi.geojson", of_kind(SQUARE, "annotation", "Tissue"), ignored)
+
+    regions = read_regions(path)
+
+    assert [region.equals(shapely.box(20, 20, 30, 40)) for region in regions.areas] == [True]
+    assert regions.note == "roi.geojson: 1 of an ignored class (*) cut out"
+    with pytest.raises(RegionError, match=r"holds no area to search \(1 area of an ignored class"):
+        read_regions(written(path, ignored))
+
+
+def test_the_types_of_qupath_02_are_known(tmp_path: Path) -> None:
+    old = {"type": "Feature", "id": "PathDetectionObject", "geometry": mapping(SQUARE), "properties": {}}
+    path = written(tmp_path / "roi.geojson", old, {**old, "id": "PathAnnotationObject", "geometry": mapping(TWO)})
+
+    assert [region.equals(TWO) for region in read_regions(path).areas] == [True]
+
+
+def test_a_zip_is_read_as_its_members(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("a.geojson", json.dumps(collection(SQUARE)))
+        archive.writestr("b.json", json.dumps(collection(TWO)))
+        archive.writestr("__MACOSX/._a.geojson", b"not json")
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("slide.txt", "")
+    (tmp_path / "damaged.zip").write_bytes((tmp_path / "all.zip").read_bytes()[:60])
+
+    assert shapely.area(read_regions(tmp_path / "all.zip").areas).tolist() == [400, 500]
+    for name, message in (("other.zip", "without a .geojson"), ("damaged.zip", "a zip file that cannot be read")):
+        with pytest.raises(RegionError, match=message):
+            read_regions(tmp_path / name)
+
+
+def test_a_bare_nan_beside_the_geometry_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "nan.geojson"
+    text = json.dumps(of_kind(SQUARE, "annotation"))
+    path.write_text(text.replace('"objectType"', '"measurements": {"a": NaN, "b": Infinity}, "objectType"'))
+
+    assert read_regions(path).areas[0].equals(SQUARE)
+
+
+@pytest.mark.shared_data
+def test_files_of_qupaths_own_writer(shared_data: Path) -> None:
+    folder = shared_data / "qupath"
+    read = {name: read_regions(folder / name) for name in EXPECTED}
+
+    assert {name: [round(area.area) for area in regions.areas] for name, regions in read.items()} == EXPECTED
+    for name, message in (("root.geojson", "without a geometry"), ("ignore.geojson", "ignored class")):
+        with pytest.raises(RegionError, match=message):
+            read_regions(folder / name)
+
+
+EXPECTED = {
+    "mix_all_objects.geojson": [200 * 200],
+    "tissue_and_ignore.geojson": [250_000 - 90_000],
+    "nan044.geojson": [50 * 50],
+}
+"""Areas as drawn, px2, see the folder's README."""

@@ -52,7 +52,7 @@ def test_a_stack_of_pictures_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "stack.tif"
     tifffile.imwrite(path, np.stack([noise(64, 64), noise(64, 64)]), photometric="rgb")
 
-    with pytest.raises(UnreadableSlideError, match="too many pages"):
+    with pytest.raises(PixelFormatError, match="a stack of 2 colour images"):
         open_slide(path, mpp=0.5)
 
 
@@ -100,7 +100,7 @@ def test_a_plain_image_beyond_memory_is_refused_before_it_is_decoded(tmp_path: P
     chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 8) + b"IDAT" + bytes(12))
 
-    with pytest.raises(UnreadableSlideError, match=r"huge\.png: .*needs 28000\.0 GB of memory"):
+    with pytest.raises(UnreadableSlideError, match=r"huge\.png: .*needs 32000\.0 GB of memory"):
         open_slide(path, mpp=0.5)
 
 
@@ -123,7 +123,7 @@ def test_a_damaged_tile_fails_alone_and_the_slide_reads_on(tmp_path: Path) -> No
     np.testing.assert_array_equal(after, image[:64, :64])
 
 
-def test_floating_point_pixels_behind_tiatoolbox_are_refused(tmp_path: Path) -> None:
+def test_floating_point_pixels_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "slide.ome.tif"
     tifffile.imwrite(path, noise(40, 50).astype(np.float32), photometric="rgb", metadata={"axes": "YXS"})
 

@@ -102,7 +102,7 @@ def test_memory_bands_do_not_show(slide: Slide, monkeypatch: pytest.MonkeyPatch)
     grid = Grid(89, 58, 1.7, 1.7)
     whole = slide.read(grid.box, grid)
 
-    monkeypatch.setattr("wsipsm.slide.base._SOURCE_PX_AT_ONCE", 1000)
+    monkeypatch.setattr("wsipsm.slide.resample._SOURCE_PX_AT_ONCE", 1000)
 
     np.testing.assert_array_equal(slide.read(grid.box, grid), whole)
 

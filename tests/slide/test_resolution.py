@@ -112,7 +112,7 @@ def test_imagej_and_ome_units_of_a_plain_tiff_are_understood(tmp_path: Path) -> 
 
 def test_generic_tiled_tiffs_are_read_by_openslide_with_the_same_policy(tmp_path: Path) -> None:
     believed, refused = tmp_path / "a.tiff", tmp_path / "b.tiff"
-    common = {"photometric": "rgb", "tile": (16, 16), "resolutionunit": "CENTIMETER"}
+    common = {"photometric": "rgb", "tile": (64, 64), "resolutionunit": "CENTIMETER"}
     tifffile.imwrite(believed, FLAT, resolution=(20_000, 20_000), **common)
     tifffile.imwrite(refused, FLAT, resolution=(28.3464, 28.3464), **common)
 

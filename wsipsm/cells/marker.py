@@ -28,8 +28,10 @@ MARKER_COLUMNS = {"nucleus": "counterstain_od_core", "ring": "counterstain_od_ri
 
 _BETWEEN = 0.45
 """Where the threshold lies between the middles of blue and brown cells."""
-_LEAST_ANCHOR_OD, _LEAST_LONE_OD = 0.1, 0.15
-"""Least threshold, optical density, where brown cells were found, and where none were: asinh(2 x) of 0.2 and 0.3."""
+_LEAST_ANCHOR_OD, _LEAST_LONE_OD = 0.1, 0.2
+"""Least threshold, optical density, where brown cells were found, and where none were."""
+_LEAST_BROWN_OD = 0.2
+"""Brown cells whose median is below this are haze."""
 _SPREADS, _MAD = 4.0, 1.4826
 _LEAST_CELLS, _LEAST_SHARE = 8, 0.005
 _BIN_OD, _HIGHEST_OD = 0.001, 4.0
@@ -115,7 +117,7 @@ class Marker:
         enough = max(_LEAST_CELLS, _LEAST_SHARE * self._cells)
         blue_known = self._blue.sum() >= enough
         low = _asinh(_median(self._blue)) if blue_known else 0.0
-        if self._brown.sum() >= enough:
+        if self._brown.sum() >= enough and _median(self._brown) >= _LEAST_BROWN_OD:
             high = _asinh(_median(self._brown))
             between = low + _BETWEEN * (high - low)
             return _sinh(max(between, _asinh(_LEAST_ANCHOR_OD))), "blue and brown cells"

@@ -72,28 +72,29 @@ def measure_cells(
     keep : (N,) bool
         Which labels are wanted; ``keep[0]`` is label 1.
     config : Config
-        Section ``cells``; where the counterstain is a marker, also the width of the ring in which it is measured.
+        Section ``cells``: smallest area, over the pixels, and tolerance of the outlines; where the counterstain is a
+        marker, also the width of the ring in which it is measured.
 
     Returns
     -------
     Measured
-        Areas, shapes and means are over the pixels of the cell (of its largest part), the perimeter is the outline's.
+        Area, perimeter and solidity are those of the outline as it is written, eccentricity and means those of the
+        pixels of the cell (of its largest part).
     """
     components = largest_components(labels, keep).drop_smaller(config.cells.min_area_um2 / grid.mpp**2)
     exact = outlines.trace(components.labels, components.first).shifted(window.x0, window.y0)
     slim = smooth(exact, tolerance_px=config.cells.outline_tolerance_px)
-    legal, replaced, illegal = outlines.to_legal(slim, exact, downsample=grid.downsample)
+    legal, replaced, illegal = outlines.to_legal(slim, exact, downsample=grid.downsample, size_l0=grid.size_l0)
     anchor_y, anchor_x = np.divmod(components.anchor, labels.shape[1])
     anchor = (anchor_y + window.y0) * grid.width + anchor_x + window.x0
     order = np.argsort(anchor)
     order = order[~illegal[order]]
     rings = legal.take(order)
-    columns = _shapes(components, exact, grid) | _means(components, maps)
+    columns = _means(components, maps) | {"eccentricity": components.eccentricities()}
     if STAINS[config.recognizer.stain].marker:
         columns |= _marker(components, maps, radius_px=max(1, round(config.classes.ring_um / grid.mpp)))
     columns["confidence"] = confidences(components, maps["activation"], maps["evidence"], mpp=grid.mpp)
-    columns = {name: values[order] for name, values in columns.items()}
-    columns["perimeter_um"] = shapely.length(rings.polygons()) * (grid.mpp / grid.downsample)
+    columns = {name: values[order] for name, values in columns.items()} | _shapes(rings, grid.mpp / grid.downsample)
     cells = Cells(
         anchor=anchor[order],
         vertices_l0=rings.vertices,
@@ -106,11 +107,14 @@ def measure_cells(
     return Measured(cells, fills, int((replaced & ~illegal).sum()), int(illegal.sum()))
 
 
-def _shapes(components: Components, exact: Rings, grid: Grid) -> dict[str, npt.NDArray[np.float64]]:
+def _shapes(rings: Rings, um_per_px: float) -> dict[str, npt.NDArray[np.float64]]:
+    """Measures of outlines, as QuPath and every reader of the outlines finds them."""
+    polygons = rings.polygons()
+    area = shapely.area(polygons)
     return {
-        "area_um2": np.multiply(components.area, grid.mpp**2, dtype=np.float64),
-        "eccentricity": components.eccentricities(),
-        "solidity": components.area / outlines.hull_areas(exact),
+        "area_um2": area * um_per_px**2,
+        "perimeter_um": shapely.length(polygons) * um_per_px,
+        "solidity": area / shapely.area(shapely.convex_hull(polygons)),
     }
 
 

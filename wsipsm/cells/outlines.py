@@ -110,8 +110,10 @@ def trace(labels: Labels, first: npt.NDArray[np.int64]) -> Rings:
     return Rings(np.stack([at % stride - 1, at // stride - 1], axis=1), offsets)
 
 
-def to_legal(rings: Rings, spare: Rings, *, downsample: float) -> tuple[Rings, Mask, Mask]:
-    """Rings in level-0 pixels as QuPath accepts them: rounded to 1 decimal and valid after that.
+def to_legal(
+    rings: Rings, spare: Rings, *, downsample: float, size_l0: tuple[int, int] | None = None
+) -> tuple[Rings, Mask, Mask]:
+    """Rings in level-0 pixels as QuPath accepts them: on the slide, rounded to 1 decimal and valid after that.
 
     Parameters
     ----------
@@ -121,6 +123,8 @@ def to_legal(rings: Rings, spare: Rings, *, downsample: float) -> tuple[Rings, M
         The same cells along their pixel corners, used where the smoothed ring is not legal.
     downsample : float
         Level-0 pixels per grid pixel.
+    size_l0 : (int, int) or None
+        Width and height of the slide: the last grid pixels may reach beyond it, and smoothing does so everywhere.
 
     Returns
     -------
@@ -131,12 +135,12 @@ def to_legal(rings: Rings, spare: Rings, *, downsample: float) -> tuple[Rings, M
     illegal : (N,) bool
         Where the spare ring is not legal either.
     """
-    legal = _scale(rings, downsample)
+    legal = _scale(rings, downsample, size_l0)
     replaced = ~are_legal(legal)
     if not replaced.any():
         return legal, replaced, np.zeros(len(rings), bool)
     illegal = replaced.copy()
-    unsimplified = _scale(spare.take(replaced), downsample)
+    unsimplified = _scale(spare.take(replaced), downsample, size_l0)
     illegal[replaced] = ~are_legal(unsimplified)
     return replace(legal, unsimplified, replaced), replaced, illegal
 
@@ -147,23 +151,6 @@ def are_legal(rings: Rings) -> Mask:
     polygons = rings.take(legal).polygons()
     legal[legal] = shapely.is_valid(polygons) & (shapely.area(polygons) > 0) & _survive_snapping(polygons)
     return legal
-
-
-def hull_areas(rings: Rings) -> npt.NDArray[np.int64]:
-    """Pixels whose centre lies in the convex hull of a cell's pixel centres; (N,).
-
-    By Pick's theorem from the hull of the traced ring, which is that of the centres grown by one pixel: no image of
-    the hull is drawn.
-    """
-    hulls = shapely.convex_hull(rings.polygons())
-    vertices, owner = shapely.get_coordinates(hulls, return_index=True)
-    steps = np.abs(np.diff(vertices, axis=0)).astype(np.int64)
-    inside = owner[1:] == owner[:-1]
-    on_border = np.bincount(owner[1:][inside], weights=np.gcd(*steps[inside].T), minlength=len(rings))
-    bounds = shapely.bounds(hulls)
-    extents = bounds[:, 2] - bounds[:, 0] + bounds[:, 3] - bounds[:, 1] - 2
-    areas: npt.NDArray[np.int64] = np.rint(shapely.area(hulls) - extents + on_border / 2 - 2).astype(np.int64)
-    return areas
 
 
 def concatenate(parts: list[Rings]) -> Rings:
@@ -193,9 +180,10 @@ def _survive_snapping(polygons: npt.NDArray[np.object_]) -> Mask:
     return kept
 
 
-def _scale(rings: Rings, downsample: float) -> Rings:
-    """Level-0 rings of 1 decimal."""
-    return _merge(Rings(np.round(rings.vertices * float(downsample), 1) + 0.0, rings.offsets))
+def _scale(rings: Rings, downsample: float, size_l0: tuple[int, int] | None) -> Rings:
+    """Level-0 rings of 1 decimal, none of whose vertices is off the slide."""
+    vertices = np.round(rings.vertices * float(downsample), 1) + 0.0
+    return _merge(Rings(vertices if size_l0 is None else vertices.clip(0.0, size_l0), rings.offsets))
 
 
 def _merge(rings: Rings) -> Rings:

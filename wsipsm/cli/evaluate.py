@@ -118,6 +118,8 @@ def evaluate(
         print_json(report)
     else:
         _print_report(report)
+    for note in [note for image in report["images"] for note in image.get("notes", [])][:SHOWN]:
+        print(f"wsipsm: {note}", file=sys.stderr)
     _print_notes(report["missing"], report["unused"])
 
 

@@ -52,11 +52,20 @@ def main() -> None:
         refuse(str(error), EXIT_SIGNAL + error.signal)
     except WsipsmError as error:
         refuse(" ".join(str(error).split()))
-    except OSError as error:
-        refuse(f"{error.filename or 'input'}: {error.strerror or error}")
+    except (OSError, ValueError) as error:
+        refuse(_reason(error))
     if code == EXIT_STOPPED:
         refuse(f"stopped; {how_to_go_on(fresh='--fresh' in sys.argv)}", EXIT_STOPPED)
     raise SystemExit(code or 0)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """One line of an error of the system, or of a file with which Dask cannot begin; others are raised again."""
+    if isinstance(error, OSError):
+        return f"{error.filename or 'input'}: {error.strerror or error}"
+    if "dask config file" not in str(error):
+        raise error
+    return f"{str(error).splitlines()[0].rstrip(':, ')}: mend or remove it, Dask reads it for every program"
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -209,6 +211,7 @@ def _run(slides: list[str], out: Path, asked: dict[str, Any], log_json: Path | N
     from wsipsm import api
     from wsipsm.cli.progress import progress
     from wsipsm.core.events import combine
+    from wsipsm.engine.cluster import end_process
     from wsipsm.engine.event_log import event_log
 
     console = Console(stderr=True)
@@ -216,16 +219,26 @@ def _run(slides: list[str], out: Path, asked: dict[str, Any], log_json: Path | N
         observers = [stack.enter_context(progress(console))]
         if log_json is not None:
             observers.append(stack.enter_context(event_log(log_json)))
-        stop = stack.enter_context(api.Stop().on_signals())
+        stop = stack.enter_context(api.Stop().on_signals(end_process))
         results = api.run(slides, out, **asked, on_event=combine(*observers), stop=stop)
     usable = [result for result in results if result.status != "failed"]
-    for result in usable:
-        print(result.folder)
+    _print_folders([result.folder for result in usable], out)
     incomplete = sum(result.status not in {"done", "empty"} for result in results)
     if incomplete:
         listed = out / "failed.csv"
         console.print(f"{incomplete} of {len(results)} slides failed or are incomplete, see {listed}", markup=False)
         raise typer.Exit(EXIT_SOME if usable else EXIT_NOTHING)
+
+
+def _print_folders(folders: list[Path], out: Path) -> None:
+    """Print where results are; that this fails does not make the run fail, as all of it is done."""
+    try:
+        for folder in folders:
+            print(folder)
+        sys.stdout.flush()
+    except OSError as error:
+        print(f"wsipsm: stdout cannot be written ({error.strerror}); the results are in {out}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python fails once more as it ends
 
 
 def _print_estimate(slides: list[str], out: Path, asked: dict[str, Any]) -> None:

@@ -94,6 +94,6 @@ class ClassesConfig(Section):
     """Width of the ring around a nucleus, micrometres; other cells are left out of it."""
     threshold_od: float | None = Field(default=None, gt=0, le=3)
     """Optical density of the chromogen from which on a cell is positive; null: found on each slide between its surely
-    blue and its surely brown cells, at least 0.15 where no cell is surely brown. Given, it holds for a whole cohort."""
+    blue and its surely brown cells, at least 0.2 where no cell is surely brown. Given, it holds for a whole cohort."""
     grades_od: tuple[float, float] = (0.4, 0.6)
     """Optical density of the chromogen from which on a positive cell is 2+, and 3+."""

@@ -118,12 +118,16 @@ class Grid:
         Level-0 pixels per grid pixel, the same in x and y.
     mpp : float
         Micrometres per grid pixel.
+    size_l0 : (int, int) or None
+        Width and height of the slide, level-0 pixels; the last pixels of the plane may reach beyond it. None where
+        outlines may too.
     """
 
     width: int
     height: int
     downsample: float
     mpp: float
+    size_l0: tuple[int, int] | None = None
 
     @property
     def box(self) -> Box:

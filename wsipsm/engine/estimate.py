@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from wsipsm.core.errors import WsipsmError
+from wsipsm.engine.cluster import Machine
 from wsipsm.engine.job import SlideTask
 from wsipsm.engine.request import Request, slide_tasks
 
@@ -57,13 +57,15 @@ def estimate(request: Request) -> list[Estimate]:
 def _estimate(task: SlideTask) -> Estimate:
     from wsipsm.engine.tasks.prepare import plan_slide
 
+    if task.refused:
+        return Estimate(task.slide, error=task.refused)
     try:
         with task.open() as slide:
             job, plan = plan_slide(slide, task)
     except (WsipsmError, OSError) as error:
         return Estimate(task.slide, error=str(error))
     mpx = sum(core.width * core.height for core in map(job.lattice.core, plan.tiles)) / 1e6
-    workers = task.config.schedule.workers or os.cpu_count() or 1
+    workers = Machine().workers(task.config.schedule, 0)
     learns = plan.tiles and task.config.recognizer.method == "psm" and task.checkpoint is None
     seconds = (LEARN_SECONDS if learns else 0.0) + mpx * SECONDS_PER_MPX / workers
     return Estimate(task.slide, job.region_mm2, len(plan.tiles), mpx, seconds, mpx * BYTES_PER_MPX / 1e9)

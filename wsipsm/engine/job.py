@@ -84,6 +84,8 @@ class SlideTask(SlideOptions):
         Machine that the run was started on.
     remake : bool
         The cells are stored, only files made from them are asked for.
+    refused : str
+        Why the slide cannot be used, where that was seen before it is opened; else empty.
     """
 
     slide: Path
@@ -97,6 +99,7 @@ class SlideTask(SlideOptions):
     run: str = ""
     host: str = ""
     remake: bool = False
+    refused: str = ""
 
     def open(self, *, in_place: bool = False) -> Slide:
         """Open the staged copy where this machine sees a good one and may use it, else the slide.
@@ -142,6 +145,10 @@ class Job:
         Hash of all that the cells depend on; empty for a plan that is not run.
     why_empty : str
         Why the region is empty; else empty.
+    said : tuple of str
+        What a reader of the results must know of the inputs, a sentence each.
+    black_ground : bool
+        Whether pure black is what was not scanned.
     """
 
     task: SlideTask
@@ -150,6 +157,14 @@ class Job:
     origin_l0: tuple[int, int]
     digest: str = ""
     why_empty: str = ""
+    said: tuple[str, ...] = ()
+    black_ground: bool = False
+
+    def open(self, *, in_place: bool = False) -> Slide:
+        """Open the slide as `SlideTask.open`, to be read as it was when its tissue was found."""
+        slide = self.task.open(in_place=in_place)
+        slide.black_ground = self.black_ground
+        return slide
 
     @property
     def config(self) -> Config:

@@ -21,13 +21,13 @@ from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
-from wsipsm.core.errors import DiskFullError, StoppedError, WsipsmError, describe_error, how_to_go_on
+from wsipsm.core.errors import DiskFullError, InputError, StoppedError, WsipsmError, describe_error, how_to_go_on
 from wsipsm.core.events import Event, Observer, SlideState, combine, ignore
 from wsipsm.core.files import make_folder
 from wsipsm.core.gpus import gpu_count
 from wsipsm.core.lock import locked_trees, why_unseen
 from wsipsm.engine.archive import Archive
-from wsipsm.engine.cluster import Stop, connect, run_stream
+from wsipsm.engine.cluster import Machine, Stop, connect, run_stream
 from wsipsm.engine.job import SlideTask
 from wsipsm.engine.request import Request, slide_tasks
 from wsipsm.engine.resume import EarlierWork, Finished, look_up
@@ -70,7 +70,8 @@ def run(request: Request, on_event: Observer = ignore, stop: Stop | None = None)
         Nothing can be done at all: no slide, a bad manifest or checkpoint, an output folder that cannot be written, no
         scheduler.
     """
-    tasks, stop, on_event = slide_tasks(request), stop or Stop(), combine(on_event)
+    stop, on_event = stop or Stop(), combine(on_event)
+    tasks = slide_tasks(request, lambda text: on_event(Event("message", text=text)))
     stop.awaited = True
     states = [SlideState(task.slide, task.slide_id, task.out) for task in tasks]
     name = uuid.uuid4().hex[:12]
@@ -142,6 +143,8 @@ def _take_over(state: SlideState, found: Finished) -> None:
 
 
 def _earlier(task: SlideTask) -> EarlierWork | Exception:
+    if task.refused:
+        return InputError(task.refused)
     try:
         return look_up(task)
     except (OSError, WsipsmError) as error:
@@ -161,6 +164,8 @@ def _work(
     cluster = partial(connect, request.config.schedule, scheduler=request.scheduler, recipe=request.recipe, gpus=gpus)
     roots = sorted({task.root for task, _ in left if task.root is not None})
     seen = partial(why_unseen, roots, left[0][0].run, left[0][0].host)
+    if request.scheduler is None and request.recipe is None and (note := Machine().note(request.config.schedule, gpus)):
+        on_event(Event("message", text=note))
     with _staged(request, left, on_event) as stager, cluster(check=seen) as pool:
         if pool.dashboard:
             on_event(Event("message", text=f"Dask dashboard: {pool.dashboard}"))

@@ -17,7 +17,7 @@ from wsipsm.core.gpus import gpu_count
 from wsipsm.engine.job import SlideOptions, SlideTask
 from wsipsm.engine.resume import separate_folders
 from wsipsm.nuclei.models import SHIPPED_MPP, fits_resolution, shipped_model
-from wsipsm.slide import slide_paths
+from wsipsm.slide import find_slides
 from wsipsm.slide.annotations import read_regions
 from wsipsm.slide.manifest import Row, is_manifest, read_manifest
 from wsipsm.tissue.tiles import refuse_small_cores
@@ -63,8 +63,15 @@ class Request(SlideOptions):
         return {name: value.absolute() if isinstance(value, Path) else value for name, value in options.items()}
 
 
-def slide_tasks(request: Request) -> list[SlideTask]:
+def slide_tasks(request: Request, say: Callable[[str], object] = str) -> list[SlideTask]:
     """One task a slide, in the order of the inputs; each has a folder of its own.
+
+    Parameters
+    ----------
+    request : Request
+        Slides, configuration, output folder.
+    say : callable
+        Receives what was passed over in folders that were searched, as one line.
 
     Raises
     ------
@@ -92,7 +99,7 @@ def slide_tasks(request: Request) -> list[SlideTask]:
         checkpoint_hash(config.recognizer, config.grid.mpp)
 
     tasks, named = list[SlideTask](), set[int]()
-    for number, row in enumerate(_rows(request, check_config)):
+    for number, row in enumerate(_rows(request, check_config, say)):
         if row.id:
             named.add(number)
         config = config_of(row.config) if row.config else request.config
@@ -113,6 +120,7 @@ def _task(row: Row, request: Request, config: Config, checkpoint_sha256: str | N
         out=(parent / row.out if row.out else parent) / name,
         config=config,
         checkpoint_sha256=checkpoint_sha256,
+        refused=row.refused,
         **options,
     )
 
@@ -121,15 +129,19 @@ def _refuse_small_cores(config: Config) -> None:
     refuse_small_cores(config.tiles.core_px, halo_px(config.instance_rules, config.grid.mpp))
 
 
-def _rows(request: Request, check_config: Callable[[str], None]) -> list[Row]:
+def _rows(request: Request, check_config: Callable[[str], None], say: Callable[[str], object]) -> list[Row]:
     """Rows of manifests, and one for each slide named otherwise; a slide without an id appears once."""
-    found: list[Row] = []
+    rows: list[Row] = []
     for text in request.inputs:
         if is_manifest(text):
-            found += read_manifest(Path(text), check_config, out=request.out)
-        else:
-            found += [Row(path) for path in slide_paths([text], skip=request.out)]
-    return list({(os.path.realpath(row.slide), row.id, row.out): row for row in reversed(found)}.values())[::-1]
+            rows += read_manifest(Path(text), check_config, out=request.out)
+            continue
+        found = find_slides([text], skip=request.out)
+        rows += [Row(path) for path in found.slides]
+        rows += [Row(path, refused=reason) for path, reason in found.refused.items()]
+        if found.note:
+            say(f"{text}: {found.note}")
+    return list({(os.path.realpath(row.slide), row.id, row.out): row for row in reversed(rows)}.values())[::-1]
 
 
 def _check_checkpoint(path: Path | None, recognizer: RecognizerConfig, mpp: float) -> str | None:

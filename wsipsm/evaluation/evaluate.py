@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from wsipsm.core.errors import EvaluationError
 from wsipsm.core.files import make_folder, write_bytes
-from wsipsm.evaluation.groundtruth import Objects, read_objects, read_pixels
+from wsipsm.evaluation.groundtruth import Objects, read_pixels
 from wsipsm.evaluation.metrics import Scores, score_labels
 from wsipsm.evaluation.pairing import Pairs, pair
 from wsipsm.evaluation.paper_protocol import PaperScores, score_paper
 from wsipsm.evaluation.picture import draw
-from wsipsm.evaluation.predictions import Prediction, read_prediction, resample
-from wsipsm.evaluation.rasterise import Convention, rasterise
+from wsipsm.evaluation.predictions import Prediction, read_prediction, read_truth, resample
+from wsipsm.evaluation.rasterise import Convention, Outlines, rasterise
 from wsipsm.results.draw import png
 
 MAX_PIXELS = 1_000_000_000
@@ -69,11 +69,12 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class ImageScores:
-    """Scores of one image, with ``Settings.paper`` also those of the paper's scorer."""
+    """Scores of one image, with ``Settings.paper`` also those of the paper's scorer, and what was left out of files."""
 
     name: str
     scores: Scores
     paper: PaperScores | None = None
+    notes: tuple[str, ...] = ()
 
 
 def evaluate(predictions: Path, truth: Path, settings: Settings | None = None) -> tuple[list[ImageScores], Pairs]:
@@ -104,7 +105,7 @@ def _score_all(pairs: Pairs, settings: Settings) -> Iterator[ImageScores]:
     for name, (prediction_path, truth_path) in pairs.paths.items():
         image = read_image(name, settings.images) if settings.images is not None else None
         prediction = read_prediction(prediction_path, outlines=settings.outlines, downsample=settings.downsample)
-        true_objects = read_objects(truth_path, xml_convention=settings.xml_convention)
+        true_objects = read_truth(truth_path, prediction, xml_convention=settings.xml_convention)
         try:
             truth, found = to_one_frame(true_objects, prediction, None if image is None else image.shape[:2])
             scores = score_labels(truth, found)
@@ -112,7 +113,12 @@ def _score_all(pairs: Pairs, settings: Settings) -> Iterator[ImageScores]:
             raise EvaluationError(f"{name}: {error}") from None
         if settings.picture is not None:
             write_bytes(settings.picture / f"{name}.png", png(draw(truth, found, image=image)))
-        yield ImageScores(name, scores, score_paper(truth, found) if settings.paper else None)
+        notes = _notes({truth_path: true_objects, prediction_path: prediction.objects})
+        yield ImageScores(name, scores, score_paper(truth, found) if settings.paper else None, notes)
+
+
+def _notes(sides: dict[Path, Objects]) -> tuple[str, ...]:
+    return tuple(f"{path}: {one.note}" for path, one in sides.items() if isinstance(one, Outlines) and one.note)
 
 
 def to_one_frame(

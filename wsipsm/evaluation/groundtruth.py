@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import gzip
+import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import shapely
 from PIL import Image as PillowImage
 from scipy import ndimage as ndi
 
 from wsipsm.core.errors import EvaluationError, RegionError, short_reason
 from wsipsm.evaluation.overlap import check_labels
+from wsipsm.evaluation.plausible import refuse_many_in_one, refuse_no_labels, without_frames
 from wsipsm.evaluation.rasterise import Convention, Outlines
-from wsipsm.slide.annotations import read_regions
+from wsipsm.slide.geojson import Area, Drawn, areas_of, counted, is_json_member, read_drawn
 
 IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
-GEOJSON_SUFFIXES = (".geojson", ".geojson.gz", ".json")
+GEOJSON_SUFFIXES = (".geojson", ".geojson.gz", ".geojson.zip", ".json", ".json.gz", ".json.zip", ".gz", ".zip")
 XML_SUFFIXES = (".xml",)
 SUFFIXES = (*IMAGE_SUFFIXES, *GEOJSON_SUFFIXES, *XML_SUFFIXES)
 
@@ -33,6 +34,17 @@ def suffix_of(path: Path, suffixes: Sequence[str] = SUFFIXES) -> str:
     """Longest of some suffixes that a file's name ends with; empty if there is none."""
     name = path.name.lower()
     return max((suffix for suffix in suffixes if name.endswith(suffix)), key=len, default="")
+
+
+def holds_objects(path: Path, suffixes: Sequence[str] = SUFFIXES) -> bool:
+    """Whether a file is one of objects: by its name, a zip by the names in it."""
+    if path.suffix.lower() != ".zip" or ".zip" not in suffixes:
+        return bool(suffix_of(path, suffixes)) and not path.name.lower().endswith((".tar.gz", ".csv.gz"))
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(map(is_json_member, archive.namelist()))
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def stem_of(path: Path, suffixes: Sequence[str] = SUFFIXES) -> str:
@@ -57,9 +69,9 @@ def read_objects(path: Path, *, xml_convention: Convention = "vertex") -> Object
     """
     suffix = suffix_of(path)
     if suffix in XML_SUFFIXES:
-        return Outlines(read_xml(path), xml_convention)
+        return _plausible(path, Outlines(read_xml(path), xml_convention))
     if suffix in GEOJSON_SUFFIXES:
-        return Outlines(read_geojson(path))
+        return _plausible(path, read_geojson(path))
     return read_label_image(path)
 
 
@@ -77,6 +89,7 @@ def read_label_image(path: Path) -> npt.NDArray[Any]:
     check_labels(path, labels)
     if labels.dtype == np.uint8 and set(np.unique(labels)) == {0, 255} and ndi.label(labels)[1] > 1:
         raise EvaluationError(f"{path}: a mask of 0 and 255, not a label image; expected a label an object")
+    refuse_no_labels(path, labels)
     return labels
 
 
@@ -98,29 +111,62 @@ def read_pixels(path: Path) -> npt.NDArray[Any]:
         raise EvaluationError(f"{path}: cannot be read as an image: {short_reason(error)}") from None
 
 
-def read_geojson(path: Path) -> list[shapely.Polygon | shapely.MultiPolygon]:
-    """Polygons of a GeoJSON file in the frame of the file; none for a collection without features.
+def read_geojson(path: Path) -> Outlines:
+    """Objects of a GeoJSON file in the frame of the file; none for a collection without features.
+
+    Of an export of QuPath's, detections and the nuclei of cells are the objects; only where there are none, the
+    annotations are. Objects of a class that ends in ``*``, which QuPath ignores, are left out.
 
     Raises
     ------
     EvaluationError
-        The file cannot be read, is not GeoJSON, or has objects without an area.
+        The file cannot be read, is not GeoJSON, or has objects of which none has an area.
     """
     try:
-        return list(read_regions(path))
+        drawn = read_drawn(path)
     except RegionError as error:
-        if _is_empty_collection(path):
-            return []
         raise EvaluationError(str(error)) from None
+    kinds = {one.kind for one in drawn}
+    wanted = {"detection", "cell"} if kinds & {"detection", "cell"} else {"annotation", ""}
+    polygons, passed = list[Area](), list[str]()
+    for one in drawn:
+        found, reason = _object_of(one, wanted)
+        polygons.extend(found)
+        if not found:
+            passed.append(reason)
+    if drawn and not polygons:
+        raise EvaluationError(f"{path}: holds no area ({counted(passed)}); expected an outline an object")
+    note = f"{counted(passed)} passed over" if passed else ""
+    return Outlines(polygons, from_qupath=bool(kinds - {""}), note=note)
 
 
-def _is_empty_collection(path: Path) -> bool:
-    try:
-        raw = path.read_bytes()
-        table = orjson.loads(gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw)
-    except (OSError, EOFError, ValueError):
-        return False
-    return table == [] or (isinstance(table, dict) and table.get("features") == [])
+def _object_of(one: Drawn, wanted: set[str]) -> tuple[list[Area], str]:
+    """Outline of an object, or why it is none."""
+    if one.kind not in wanted and one.geometry is not None:
+        return [], one.kind or "outline without a type"
+    if one.ignored:
+        return [], f"object of class {one.class_name}"
+    if one.kind == "cell" and one.nucleus is None:
+        return [], "cell without a nucleus"
+    return areas_of(one.nucleus if one.kind == "cell" else one.geometry), one.shape_name
+
+
+def _plausible(path: Path, outlines: Outlines) -> Outlines:
+    """Outlines without those around many others.
+
+    Raises
+    ------
+    EvaluationError
+        One outline is many objects.
+    """
+    refuse_many_in_one(path, outlines.polygons)
+    kept = without_frames(outlines.polygons)
+    frames = len(outlines.polygons) - len(kept)
+    if not frames:
+        return outlines
+    note = f"{counted(['outline around many others'] * frames)} left out"
+    notes = [one for one in (outlines.note, note) if one]
+    return replace(outlines, polygons=[outlines.polygons[index] for index in kept], note="; ".join(notes))
 
 
 def read_xml(path: Path) -> list[shapely.Polygon | shapely.MultiPolygon]:

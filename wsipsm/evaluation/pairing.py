@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsipsm.core.errors import EvaluationError
-from wsipsm.evaluation.groundtruth import SUFFIXES, stem_of, suffix_of
+from wsipsm.evaluation.groundtruth import SUFFIXES, holds_objects, stem_of, suffix_of
 from wsipsm.evaluation.predictions import is_slide_folder, slide_stem
 
 
@@ -115,7 +115,8 @@ def find_files(path: Path, what: str, suffixes: Sequence[str] = SUFFIXES) -> dic
         return {stem_of(path, suffixes): path}
     if not path.is_dir():
         raise EvaluationError(f"{path}: {what}: no such file or folder")
-    files = [one for one in sorted(path.iterdir()) if one.is_file() and suffix_of(one, suffixes) and one.name[0] != "."]
+    files = [one for one in sorted(path.iterdir()) if one.is_file() and holds_objects(one, suffixes)]
+    files = [one for one in files if one.name[0] != "."]
     if not files:
         raise EvaluationError(f"{path}: {what}: the folder is empty or holds none of {' '.join(suffixes)}")
     return _by_name([(stem_of(file, suffixes), file) for file in files])

@@ -14,7 +14,7 @@ import shapely.geometry
 from wsipsm.core.errors import EvaluationError, ExtraError, RegionError, short_reason
 from wsipsm.evaluation.groundtruth import GEOJSON_SUFFIXES
 from wsipsm.evaluation.points import Points, make_points
-from wsipsm.slide.annotations import load_json
+from wsipsm.slide.geojson import load_json
 from wsipsm.slide.paths import SUFFIXES as IMAGE_SUFFIXES
 
 CSV_SUFFIXES = (".csv",)

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import orjson
-import shapely
 
 from wsipsm.core.errors import EvaluationError
 from wsipsm.evaluation.groundtruth import GEOJSON_SUFFIXES, Objects, read_objects, suffix_of
-from wsipsm.evaluation.rasterise import Outlines
+from wsipsm.evaluation.rasterise import Convention, Outlines
 
 FINISHED = ("done", "empty")
 """Status in ``run.json`` of a slide with complete results."""
@@ -31,11 +30,14 @@ class Prediction:
         Height and width of the image, if the prediction states them.
     downsample : float
         Pixels of the image per pixel of ``objects``.
+    qupath_origin : (int, int)
+        Origin (x, y) of the frame that QuPath shows, in pixels of the image.
     """
 
     objects: Objects
     shape: tuple[int, int] | None
     downsample: float = 1.0
+    qupath_origin: tuple[int, int] = (0, 0)
 
 
 def is_slide_folder(path: Path) -> bool:
@@ -71,11 +73,30 @@ def read_prediction(path: Path, *, outlines: bool = False, downsample: float = 1
     objects = read_objects(path, xml_convention="centre")
     if isinstance(objects, Outlines):
         if suffix_of(path) in GEOJSON_SUFFIXES and is_slide_folder(path.parent):
-            origin = np.array(run_record(path.parent)["origin_l0"]["written"])
-            objects = Outlines([shapely.transform(one, lambda xy: xy + origin) for one in objects.polygons])
+            origins = run_record(path.parent)["origin_l0"]
+            return Prediction(objects.moved(origins["written"]), None, qupath_origin=_qupath_origin(origins))
         return Prediction(objects, None)
     height, width = objects.shape
     return Prediction(objects, (round(height * downsample), round(width * downsample)), downsample)
+
+
+def read_truth(path: Path, prediction: Prediction, *, xml_convention: Convention) -> Objects:
+    """True objects in pixels of the image.
+
+    What QuPath wrote lies in the frame that it shows, of which the record of the predicted run knows the origin.
+    GeoJSON beside a ``run.json`` is shifted by the origin in that record.
+
+    Raises
+    ------
+    EvaluationError
+        The truth cannot be read, or is none of single objects.
+    """
+    truth = read_objects(path, xml_convention=xml_convention)
+    if not isinstance(truth, Outlines) or suffix_of(path) not in GEOJSON_SUFFIXES:
+        return truth
+    if is_slide_folder(path.parent):
+        return truth.moved(run_record(path.parent)["origin_l0"]["written"])
+    return truth.moved(prediction.qupath_origin) if truth.from_qupath else truth
 
 
 def resample(labels: npt.NDArray[Any], shape: tuple[int, int], *, downsample: float) -> npt.NDArray[Any]:
@@ -116,14 +137,20 @@ def _read_run(folder: Path, *, outlines: bool) -> Prediction:
         raise EvaluationError(
             f"{folder}: {source.name} is missing; was the run finished, with output.arrays=instances?"
         )
+    origin = _qupath_origin(table["origin_l0"])
     if outlines:
         from wsipsm.results.formats.geoparquet import read_outlines
 
-        return Prediction(Outlines(list(read_outlines(source))), shape)
+        return Prediction(Outlines(list(read_outlines(source))), shape, qupath_origin=origin)
     from wsipsm.results.formats.ome_zarr import read_labels
 
     labels, mpp = read_labels(source)
-    return Prediction(labels, shape, mpp / table["grid"]["mpp"] * table["grid"]["downsample"])
+    return Prediction(labels, shape, mpp / table["grid"]["mpp"] * table["grid"]["downsample"], origin)
+
+
+def _qupath_origin(origins: dict[str, Any]) -> tuple[int, int]:
+    x, y = origins.get("qupath", origins["written"])
+    return int(x), int(y)
 
 
 def finished_record(folder: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -35,10 +35,21 @@ class Outlines:
         One an object, in pixels of the truth's image; holes are kept.
     convention : str
         Which pixels they cover.
+    from_qupath : bool
+        Whether QuPath wrote them, so that they lie in the frame that it shows.
+    note : str
+        What of the file is no object and was left out; empty if nothing was.
     """
 
     polygons: Sequence[shapely.Polygon | shapely.MultiPolygon]
     convention: Convention = "centre"
+    from_qupath: bool = False
+    note: str = ""
+
+    def moved(self, origin: tuple[int, int]) -> Outlines:
+        """The same, each moved by an (x, y) in pixels."""
+        polygons = [shapely.transform(one, lambda xy: xy + origin) for one in self.polygons]
+        return replace(self, polygons=polygons)
 
     @property
     def shape(self) -> tuple[int, int]:

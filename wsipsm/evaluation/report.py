@@ -7,7 +7,7 @@ Schema of the JSON, ``schema`` 1::
     command     arguments of the command line, or null
     versions    wsipsm, Python, platform and packages
     settings    options, see ``evaluate.Settings``
-    images      [{name, group (where known), scores: {...}, paper: {...} (optional)}]
+    images      [{name, group (where known), scores: {...}, paper: {...} (optional), notes: [...] (optional)}]
     mean        measure -> mean over images, counts too
     interval    measure -> [low, high], 95 % bootstrap interval of the mean over images; null with one image
     bootstrap   {resamples, seed}
@@ -138,6 +138,8 @@ def _image_entry(image: ImageScores, groups: Mapping[str, str]) -> dict[str, Any
     entry["scores"] = asdict(image.scores)
     if image.paper is not None:
         entry["paper"] = asdict(image.paper)
+    if image.notes:
+        entry["notes"] = list(image.notes)
     return entry
 
 

@@ -10,7 +10,7 @@ from wsipsm.core.errors import EvaluationError, RegionError
 from wsipsm.evaluation.groundtruth import GEOJSON_SUFFIXES, SUFFIXES, suffix_of
 from wsipsm.evaluation.point_files import CSV_SUFFIXES, HDF5_SUFFIXES, features, is_shidc
 from wsipsm.evaluation.point_sources import hdf5_folder
-from wsipsm.slide.annotations import load_json
+from wsipsm.slide.geojson import load_json
 
 POINTS, AREAS = "points", "areas"
 
@@ -50,7 +50,8 @@ def _kinds(path: Path) -> set[str]:
         return {POINTS}
     if suffix_of(path, GEOJSON_SUFFIXES):
         try:
-            return set(_kinds_of_json(load_json(path)))
+            kinds = set(_kinds_of_json(load_json(path)))
+            return {AREAS} if AREAS in kinds else kinds  # points beside areas are passed over, and that is said
         except (RegionError, ValueError, TypeError, LookupError, AttributeError):
             return set()
     return {AREAS} if suffix_of(path, SUFFIXES) else set()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import orjson
@@ -14,6 +13,10 @@ import shapely
 import shapely.geometry
 
 from wsipsm.core.errors import RegionError
+from wsipsm.slide.geojson import Area, areas_of, counted, read_drawn
+
+_NO_REGIONS = frozenset({"detection", "cell", "tile", "root"})
+"""Types of QuPath's objects that its export holds beside annotations."""
 
 
 def write_regions(
@@ -51,72 +54,53 @@ def write_regions(
     temporary.replace(path)
 
 
-def read_regions(path: Path) -> list[shapely.Polygon | shapely.MultiPolygon]:
-    """Polygons of a GeoJSON file, in the frame of the file.
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """Where cells are sought, as drawn.
 
-    A FeatureCollection, a Feature, a geometry or a list of them, gzipped or not. Points and lines beside polygons are
-    ignored; rings that cross themselves are repaired.
+    Attributes
+    ----------
+    areas : list of Polygon or MultiPolygon
+        In the frame of the file, without what is of an ignored class.
+    note : str
+        What of the file was left out, on one line; empty if nothing was.
+    """
+
+    areas: list[Area]
+    note: str = ""
+
+
+def read_regions(path: Path) -> Regions:
+    """Regions of a GeoJSON file, see `wsipsm.slide.geojson.read_drawn`.
+
+    Annotations and GeoJSON of other programs are regions. What QuPath exports beside them (detections, cells, tiles)
+    is not, nor are points and lines. Areas of a class that ends in ``*``, which QuPath ignores, are cut out of the
+    others; its own ``Region*`` is an ordinary class. Rings that cross themselves are repaired.
 
     Raises
     ------
     RegionError
-        The file cannot be read, is no GeoJSON, or holds no polygon.
+        The file cannot be read, is no GeoJSON, or holds no region.
     """
-    table = load_json(path)
-    try:
-        geometries = [shapely.force_2d(shapely.geometry.shape(one)) for one in _geometries(table)]
-    except (ValueError, TypeError, LookupError, AttributeError, shapely.errors.ShapelyError) as error:
-        raise RegionError(f"{path}: not a GeoJSON geometry: {' '.join(str(error).split())}") from None
-    if not all(np.isfinite(shapely.get_coordinates(geometry)).all() for geometry in geometries):
-        raise RegionError(f"{path}: a coordinate is not a finite number")
-    regions = [region for geometry in geometries for region in _polygonal(geometry)]
-    if not regions:
-        got = ", ".join(sorted({geometry.geom_type for geometry in geometries})) or "no object"
-        raise RegionError(f"{path}: holds no area ({got}); expected at least one polygon")
-    return regions
+    areas, ignored, passed = list[Area](), list[Area](), list[str]()
+    for one in read_drawn(path):
+        found = [] if one.kind in _NO_REGIONS else areas_of(one.geometry)
+        (ignored if one.ignored and one.class_name != "Region*" else areas).extend(found)
+        if not found:
+            passed.append(one.kind if one.kind in _NO_REGIONS and one.geometry is not None else one.shape_name)
+    cut = _without(areas, ignored)
+    if not cut:
+        got = counted([*passed, *["area of an ignored class (*)"] * len(ignored)]) or "no object"
+        raise RegionError(
+            f"{path}: holds no area to search ({got}); expected at least one polygon, drawn as annotation"
+        )
+    notes = [f"{counted(passed)} passed over"] if passed else []
+    notes += [f"{len(ignored)} of an ignored class (*) cut out"] if ignored else []
+    return Regions(cut, f"{path.name}: {' and '.join(notes)}" if notes else "")
 
 
-def load_json(path: Path) -> Any:
-    """Content of a JSON file, gzipped or not.
-
-    Raises
-    ------
-    RegionError
-        The file cannot be read or is not JSON.
-    """
-    try:
-        raw = path.read_bytes()
-        raw = gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
-        return orjson.loads(raw.removeprefix(b"\xef\xbb\xbf"))
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise RegionError(f"{path}: damaged gzip file") from None
-    except OSError as error:
-        raise RegionError(f"{path}: cannot be read: {error.strerror}") from None
-    except orjson.JSONDecodeError as error:
-        raise RegionError(f"{path}: not JSON: {error}") from None
-
-
-def _geometries(table: Any) -> Iterator[dict[str, Any]]:
-    """All geometries that are not null, as mappings; a TypeError for anything else."""
-    if isinstance(table, list):
-        for one in table:
-            yield from _geometries(one)
-    elif not isinstance(table, dict) or "type" not in table:
-        raise TypeError(f"expected an object with a type, got {str(table)[:60]!r}")
-    elif table["type"] == "FeatureCollection":
-        yield from _geometries(table["features"])
-    elif table["type"] != "Feature":
-        yield table
-    elif table.get("geometry") is not None:
-        yield from _geometries(table["geometry"])
-
-
-def _polygonal(geometry: shapely.Geometry) -> list[shapely.Polygon | shapely.MultiPolygon]:
-    """Valid parts of a geometry that have an area; usually one."""
-    if isinstance(geometry, shapely.GeometryCollection):
-        return [region for part in geometry.geoms for region in _polygonal(part)]
-    if not isinstance(geometry, shapely.Polygon | shapely.MultiPolygon):
-        return []
-    if geometry.is_valid:
-        return [geometry] if geometry.area > 0 else []
-    return [region for region in _polygonal(shapely.make_valid(geometry)) if region.area > 0]
+def _without(areas: list[Area], ignored: list[Area]) -> list[Area]:
+    if not ignored:
+        return areas
+    hole = shapely.union_all(ignored)
+    return [part for area in areas for part in areas_of(shapely.difference(area, hole))]

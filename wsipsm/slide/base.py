@@ -17,7 +17,7 @@ from wsipsm.core.errors import ResolutionError, UnreadableSlideError
 from wsipsm.core.geometry import Box, Grid, Image
 from wsipsm.slide.fingerprint import fingerprint_of
 from wsipsm.slide.header import Header, Level, Thumbnail
-from wsipsm.slide.resample import area_mean, source_box
+from wsipsm.slide.resample import area_mean, bands, black_to_white, source_box
 
 EXPECTED_RGB = "expected 8-bit RGB. wsipsm reads brightfield colour scans: export the slide as RGB"
 MAKE_PYRAMID = "convert it to a tiled pyramid (vips tiffsave --tile --pyramid --bigtiff)"
@@ -25,7 +25,6 @@ MAKE_PYRAMID = "convert it to a tiled pyramid (vips tiffsave --tile --pyramid --
 
 _SNAP = 0.03
 _EXACT = 1e-9
-_SOURCE_PX_AT_ONCE = 1 << 24
 
 
 class Slide(ABC):
@@ -40,6 +39,8 @@ class Slide(ABC):
         Micrometres per level-0 pixel.
     mpp_source : str
         Where that stands: ``override``, ``aperio.MPP``, ``openslide.mpp-x``, ``tiff.XResolution``, ...
+    overruled : Resolution or None
+        What the file says, where the user said another.
     vendor, reader : str
         Format, and the library that reads it.
     levels : tuple of Level
@@ -50,6 +51,8 @@ class Slide(ABC):
         Metadata, named as by the reader.
     associated : dict of str to (int, int)
         Width and height of label, macro and thumbnail.
+    black_ground : bool
+        Whether pure black is what was not scanned, and read as white; False until somebody finds that it is.
     """
 
     reader: ClassVar[str]
@@ -60,9 +63,11 @@ class Slide(ABC):
         self.levels = header.levels
         self.width_l0, self.height_l0 = header.levels[0].width, header.levels[0].height
         self.mpp_l0, self.mpp_source = header.resolution.mpp, header.resolution.source
+        self.overruled = header.resolution.overruled
         self.bounds_l0 = header.bounds_l0
         self.properties = header.properties
         self.associated = header.associated
+        self.black_ground = False
         self._mpp_override = mpp
 
     def __enter__(self) -> Self:
@@ -73,7 +78,7 @@ class Slide(ABC):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A handle cannot be pickled: the other process opens the file again.
-        return type(self), (self.path, self._mpp_override)
+        return type(self), (self.path, self._mpp_override), {"black_ground": self.black_ground}
 
     def _damaged(self, level: int, box: Box, reason: object) -> UnreadableSlideError:
         """Error for a box of a level that cannot be read."""
@@ -119,7 +124,8 @@ class Slide(ABC):
                 f"{self.path}: its pixels are {self.mpp_l0:.4g} um, coarser than the working {mpp:g} um; "
                 f"work at the slide's own resolution with --mpp {self.mpp_l0:.4g}, or correct it with --slide-mpp"
             )
-        return Grid(_pixels(self.width_l0, downsample), _pixels(self.height_l0, downsample), downsample, mpp)
+        size = (self.width_l0, self.height_l0)
+        return Grid(_pixels(size[0], downsample), _pixels(size[1], downsample), downsample, mpp, size)
 
     def read(self, box: Box, grid: Grid) -> Image:
         """Pixels of a box of the working plane.
@@ -226,8 +232,9 @@ class Slide(ABC):
         out = np.full((*box.shape, 3), 255, np.uint8)
         plane = self.levels[level]
         touched = box.intersect(Box(0, 0, math.ceil(plane.width / scale_x), math.ceil(plane.height / scale_y)))
-        for band in _bands(touched, scale_x, scale_y):
+        for band in bands(touched, scale_x, scale_y):
             source = self._read_padded(level, source_box(band, scale_x, scale_y), read or self._read_level)
+            source = black_to_white(source) if self.black_ground else source
             out[band.relative_to(box).slices] = area_mean(source, band, scale_x, scale_y)
         return out
 
@@ -285,12 +292,3 @@ def _compressed_tiles(box: Box) -> Iterator[Box]:
     for y in range(box.y0 - box.y0 % 256, box.y1, 256):
         for x in range(box.x0 - box.x0 % 256, box.x1, 256):
             yield Box(x, y, x + 256, y + 256).intersect(box)
-
-
-def _bands(box: Box, scale_x: float, scale_y: float) -> Iterator[Box]:
-    """Bands of a box whose source pixels fit a fixed amount of memory; none for an empty box."""
-    if box.empty:
-        return
-    rows = max(1, int(_SOURCE_PX_AT_ONCE / (box.width * scale_x * scale_y)))
-    for y in range(box.y0, box.y1, rows):
-        yield Box(box.x0, y, box.x1, min(y + rows, box.y1))

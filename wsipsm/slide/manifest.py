@@ -45,6 +45,8 @@ class Row:
         Name of the slide's folder of results, instead of the file's stem.
     out : Path or None
         Folder that the slide's folder is made in; relative to the run's output folder.
+    refused : str
+        Why the slide cannot be used, where that is known before it is opened; else empty.
     """
 
     slide: Path
@@ -53,6 +55,7 @@ class Row:
     config: str | None = None
     id: str | None = None
     out: Path | None = None
+    refused: str = ""
 
 
 def is_manifest(path: str | Path) -> bool:

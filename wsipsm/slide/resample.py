@@ -7,6 +7,7 @@ every pixel is summed in one fixed order, so a small request and a crop of a lar
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -18,6 +19,10 @@ from wsipsm.core.geometry import Box, Image
 Sums = npt.NDArray[Any]
 
 _ROWS_AT_ONCE = 64  # the float accumulator of so many rows stays in the cache: twice as fast as whole arrays
+_SOURCE_PX_AT_ONCE = 1 << 24
+
+BLACK_GROUND = 2
+"""Brightest channel of black with which a program fills what was not scanned; a compressed 0 may be a little more."""
 
 
 def span(first: int, stop: int, scale: float) -> tuple[int, int]:
@@ -73,6 +78,21 @@ def area_mean(source: Image, box: Box, scale_x: float, scale_y: float) -> Image:
     # Summing down rows runs over contiguous memory, so x is summed as the rows of the transposed array.
     columns = _sum_rows(cv2.transpose(rows), box.x0, box.x1, scale_x)
     return _mean(np.asarray(cv2.transpose(columns)), scale_x * scale_y)
+
+
+def bands(box: Box, scale_x: float, scale_y: float) -> Iterator[Box]:
+    """Bands of a box whose source pixels fit a fixed amount of memory; none for an empty box."""
+    if box.empty:
+        return
+    rows = max(1, int(_SOURCE_PX_AT_ONCE / (box.width * scale_x * scale_y)))
+    for y in range(box.y0, box.y1, rows):
+        yield Box(box.x0, y, box.x1, min(y + rows, box.y1))
+
+
+def black_to_white(rgb: Image) -> Image:
+    """Pixels (h, w, 3) of which those of black ground are white."""
+    black = rgb.max(axis=2) <= BLACK_GROUND
+    return np.where(black[..., None], np.uint8(255), rgb) if black.any() else rgb
 
 
 def over_white(rgba: Image) -> Image:

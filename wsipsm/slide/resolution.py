@@ -29,10 +29,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """Accepted pixel size, um/px, and the entry that claims it."""
+    """Accepted pixel size, um/px, and the entry that claims it; where the user overrode another, that other."""
 
     mpp: float
     source: str
+    overruled: Resolution | None = None
 
 
 def resolve(path: Path, claims: Iterable[Claim], override: float | None) -> Resolution:
@@ -55,12 +56,19 @@ def resolve(path: Path, claims: Iterable[Claim], override: float | None) -> Reso
     if override is not None:
         if not (math.isfinite(override) and override > 0):
             raise ResolutionError(f"{path}: --slide-mpp must be a positive number of um per pixel, got {override}")
-        return Resolution(float(override), "override")
+        return Resolution(float(override), "override", _first_believable(path, claims))
     for claim in claims:
         found = [value for value in (claim.x, claim.y) if value is not None]
         if found:
             return Resolution(_believed(path, claim.source, found), claim.source)
     raise ResolutionError(f"{path}: its metadata give no micrometres per pixel; {_ADVICE}")
+
+
+def _first_believable(path: Path, claims: Iterable[Claim]) -> Resolution | None:
+    try:
+        return resolve(path, claims, None)
+    except ResolutionError:
+        return None
 
 
 def _believed(path: Path, source: str, found: list[float]) -> float:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from wsipsm.config import TissueConfig
 from wsipsm.core.geometry import Image, Map, Mask
+from wsipsm.slide.resample import BLACK_GROUND
 from wsipsm.tissue.morphology import dilated, opened, smooth
 
 PALEST_BACKGROUND = (215.0, 205.0, 180.0)
@@ -18,6 +19,8 @@ _BACKGROUND_PEAK = 0.75
 """Share of nearly one colour among the pixels near the brightest ones; less is pale tissue."""
 _DARK_FIELD_GREEN = 50
 """A slide whose 95th percentile of green stays below is not a bright-field image."""
+_BLACK_GROUND_UM, _BRIGHT_FIELD_VALUE = 30.0, 100
+"""Diameter of the smallest black ground, narrower is ink or dust; least median of the rest, brightest channel."""
 _SAMPLE = 1_000_000
 """Pixels that percentiles are taken from."""
 
@@ -31,6 +34,18 @@ def _sample(thumbnail: Image) -> npt.NDArray[np.uint8]:
     """Evenly spread pixels, (n, 3)."""
     pixels = thumbnail.reshape(-1, 3)
     return pixels[:: max(1, len(pixels) // _SAMPLE)]
+
+
+def has_black_ground(thumbnail: Image, *, mpp: float) -> bool:
+    """Whether broad parts of a bright-field picture are pure black, with which some exports fill what was not scanned.
+
+    A picture whose other pixels are dark as well is no bright-field image.
+    """
+    value = thumbnail.max(axis=2)
+    black = value <= BLACK_GROUND
+    if black.all() or np.median(value[~black]) < _BRIGHT_FIELD_VALUE:
+        return False
+    return bool(opened(black.astype(np.uint8), max(2.0, _BLACK_GROUND_UM / mpp)).any())
 
 
 def background_of(thumbnail: Image) -> npt.NDArray[np.float32]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from wsipsm.core.errors import FitError, InputError, PixelFormatError, SlideError, WsipsmError
 from wsipsm.core.geometry import Box, Image
-from wsipsm.slide import Slide, open_slide, slide_paths
+from wsipsm.slide import Slide, find_slides, open_slide, slide_paths
 from wsipsm.slide.manifest import is_manifest, read_manifest
 
 _CHECKED_PX = 1024
@@ -87,7 +87,7 @@ def find_sources(
     """
     found: list[Source] = []
     skipped: list[Skipped] = []
-    for path, mpp in _listed(inputs, slide_mpp, skip):
+    for path, mpp in _listed(inputs, slide_mpp, skip, skipped):
         try:
             with open_slide(path, mpp=mpp) as slide:
                 _refuse_labels(slide)
@@ -115,8 +115,9 @@ def refuse_nothing(left: Sequence[object], skipped: Sequence[Skipped]) -> None:
 
 
 def _listed(
-    inputs: Sequence[str | Path], slide_mpp: float | None, skip: Path | None
+    inputs: Sequence[str | Path], slide_mpp: float | None, skip: Path | None, skipped: list[Skipped]
 ) -> list[tuple[Path, float | None]]:
+    """Slides and their resolutions; what cannot be used goes to ``skipped``."""
     found: list[tuple[Path, float | None]] = []
     for given in inputs:
         path = Path(given)
@@ -124,7 +125,9 @@ def _listed(
             for row in read_manifest(path):
                 found += [(one, row.mpp or slide_mpp) for one in slide_paths([row.slide])]
         else:
-            found += [(one, slide_mpp) for one in slide_paths([path if path.exists() else given], skip=skip)]
+            searched = find_slides([path if path.exists() else given], skip=skip)
+            found += [(one, slide_mpp) for one in searched.slides]
+            skipped += [Skipped(one, InputError(reason)) for one, reason in searched.refused.items()]
     return list({os.path.realpath(path): (path, mpp) for path, mpp in reversed(found)}.values())[::-1]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
 import sys
 import threading
@@ -18,6 +17,7 @@ from distributed import Client, LocalCluster
 
 from wsipsm.config import RecipeConfig, ScheduleConfig
 from wsipsm.engine.cluster.admission import Check
+from wsipsm.engine.cluster.local import Machine
 from wsipsm.engine.cluster.plugin import LocalWorker, visible_gpus
 from wsipsm.engine.cluster.pool import LOST_SECONDS, Pool
 from wsipsm.engine.cluster.recipes import started
@@ -80,12 +80,23 @@ def connect(
             managed = stack.enter_context(started(recipe))
             client = Client(managed)
         else:
+            stack.enter_context(dask.config.set(_own_settings()))
             client = Client(stack.enter_context(_local_cluster(config, gpus)))
             if config.processes:  # else the worker lives in the user's process, which is not ours to set up
                 client.register_plugin(LocalWorker(visible_gpus(gpus)))
         pool = Pool(client, config, scheduler=scheduler, managed=managed, check=check)
         stack.callback(pool.close)
         yield pool
+
+
+def _own_settings() -> dict[str, Any]:
+    """Dask's settings as it comes with, and ours: a local cluster does not depend on those of other projects.
+
+    Where temporary files go is still the user's.
+    """
+    own = dask.config.merge(*dask.config.defaults)
+    dask.config.set(_SETTINGS, config=own)
+    return own | {key: dask.config.get(key) for key in ("temporary-directory",)}
 
 
 @contextlib.contextmanager
@@ -104,9 +115,9 @@ def _silence() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _local_cluster(config: ScheduleConfig, gpus: int) -> Iterator[LocalCluster]:
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = config.workers or gpus or cpus
-    threads = max(2, cpus // workers) if gpus else 1
+    machine = Machine()
+    workers = machine.workers(config, gpus)
+    threads = max(2, machine.cpus // workers) if gpus else 1
     shape: dict[str, Any] = {"n_workers": workers, "threads_per_worker": threads, "processes": True}
     if not config.processes:
         shape = {"n_workers": 1, "threads_per_worker": workers, "processes": False}

@@ -8,7 +8,7 @@ from typing import Any
 
 from distributed import Client
 
-from wsipsm.core.errors import ScheduleError
+from wsipsm.core.errors import ScheduleError, short_reason
 from wsipsm.core.versions import versions
 from wsipsm.engine.cluster.admission import other_versions
 
@@ -48,6 +48,11 @@ def remote_client(scheduler: str, *, seconds: float) -> Client:
         reason = " ".join(str(error).split())
         raise UnreachableError(
             f"{scheduler}: no Dask scheduler with workers answers within {seconds:.0f} s: {reason}"
+        ) from None
+    except (TypeError, RuntimeError, AssertionError) as error:  # what Dask raises for settings that do not go together
+        what = "certificates, distributed.comm.tls" if scheduler.startswith("tls") else "other settings"
+        raise ScheduleError(
+            f"{scheduler}: it needs {what} in Dask's configuration on this machine ({short_reason(error)})"
         ) from None
     return client
 

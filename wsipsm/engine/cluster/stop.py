@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
+
+import psutil
 
 from wsipsm.core.errors import StoppedError
 
 GRACE_SECONDS = 20.0
 """Grace period of the tasks under way after a stop; what does not end is done again by the next run. Ending the workers
 takes some seconds more."""
+
+
+def _interrupt() -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def end_process() -> NoReturn:
+    """End this process and all that it has started, now; what it was writing is left as after a power cut."""
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            child.kill()
+    if sys.stderr.isatty():
+        sys.stderr.write("\x1b[?25h\n")  # the cursor that the progress had hidden
+    sys.stderr.write("wsipsm: stopped at once; the same command goes on where it was\n")
+    sys.stderr.flush()
+    os._exit(128 + signal.SIGINT)
 
 
 class Stop:
@@ -37,6 +58,7 @@ class Stop:
         self.disk_full = False
         self.awaited = False
         self._since = 0.0
+        self._at_once: Callable[[], object] = _interrupt
 
     def ask(self, reason: str, *, disk_full: bool = False) -> None:
         """Ask to stop; the first reason stays."""
@@ -55,8 +77,16 @@ class Stop:
         return self.asked and time.monotonic() - self._since > GRACE_SECONDS
 
     @contextmanager
-    def on_signals(self) -> Iterator[Stop]:
-        """SIGINT and SIGTERM ask to stop; a second SIGINT interrupts at once. Only the main thread can do this."""
+    def on_signals(self, at_once: Callable[[], object] = _interrupt) -> Iterator[Stop]:
+        """SIGINT and SIGTERM ask to stop; a second SIGINT ends at once. Only the main thread can do this.
+
+        Parameters
+        ----------
+        at_once : callable
+            What a second SIGINT does; by default it raises KeyboardInterrupt, after which the workers are still ended
+            in order.
+        """
+        self._at_once = at_once
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
@@ -71,6 +101,6 @@ class Stop:
         if not self.awaited:
             raise StoppedError(f"stopped by {signal.Signals(number).name} before anything was begun", number)
         if self.signal == number == signal.SIGINT:  # SIGTERM may come twice, of a batch system and of its shell
-            raise KeyboardInterrupt
+            self._at_once()
         self.signal = self.signal or number
         self.ask(f"stopped by {signal.Signals(number).name}")

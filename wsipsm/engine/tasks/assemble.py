@@ -58,7 +58,7 @@ def assemble(ref: JobRef, tally: Tally) -> OutputReport:
     start, job = time.perf_counter(), ref.load()
     draft = make_folder(job.task.out / f"{job.drafts}{uuid.uuid4().hex[:8]}")
     try:
-        with job.task.open() as slide:
+        with job.open() as slide:
             density, judge = Density.over(job.grid), Judge(job)
             classes = _write_cells(job, draft, density, judge, fingerprint=slide.fingerprint())
             write_regions(
@@ -69,7 +69,7 @@ def assemble(ref: JobRef, tally: Tally) -> OutputReport:
                 offset_l0=qupath_origin(slide),
             )
             calibration, cells = _calibration(job), sum(classes.values())
-            warnings = why_no_cells(job, cells=cells, failed=bool(tally.failed))
+            warnings = (*job.said, *why_no_cells(job, cells=cells, failed=bool(tally.failed)))
             warnings += doubts(job, calibration, written=cells, refused=judge.refused)
             blank = save_overview(
                 draft / "overview.png",

@@ -33,7 +33,7 @@ def calibrate(ref: JobRef, *, progress: Callable[[dict[str, Any]], None]) -> Sec
     job, watch = ref.load(), Stopwatch()
     if job.calibration_file.exists():
         return watch.seconds
-    slide, checkpoint = job.task.open(), job.task.checkpoint
+    slide, checkpoint = job.open(), job.task.checkpoint
     with slide, limited_threads(job.config.encoder.threads):
         fitted_on = _constants_key(slide.fingerprint(), job)
         if checkpoint is not None and fits(checkpoint, fitted_on):
@@ -76,7 +76,7 @@ def _read_patches(slide: Slide, boxes: list[Box], job: Job) -> Images:
     try:
         return read_boxes(slide, boxes, job.grid, least=1)
     except UnreadableSlideError:
-        with job.task.open(in_place=True) as well:
+        with job.open(in_place=True) as well:
             return read_boxes(well, boxes, job.grid)
 
 

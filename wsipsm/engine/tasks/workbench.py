@@ -43,7 +43,7 @@ class Workbench:
         with self._lock:
             slide, recognizer = self._tools or (None, None)
             if slide is None or (in_place and slide.path != self.job.task.slide):
-                slide = self.job.task.open(in_place=in_place)
+                slide = self.job.open(in_place=in_place)
                 weakref.finalize(self, slide.close)  # not earlier: a thread may read while the bench is dropped
             if recognizer is None:
                 recognizer = load_recognizer(self.job.calibration_file, device=pick_device(self.job.task.device))

@@ -28,16 +28,35 @@ IMPORT_SCRIPT = "import.groovy"
 _HEAD, _TAIL = b'{"type":"FeatureCollection","features":[', b"]}"
 
 _SCRIPT = """\
-// Adds all cells of this folder to the image that is open. Run it in QuPath (Automate > Script editor) and choose the
-// folder that holds this script, or: QuPath script import.groovy --args FOLDER --image SLIDE --save
-def folder = binding.hasVariable('args') && args ? new File(args[0]) :
-    qupath.fx.dialogs.FileChoosers.promptForDirectory('Folder of {first}', null)
-if (folder == null)
+// Adds all cells of this folder to the image that is open in QuPath (0.4 or later): Automate > Script editor, open this
+// file, Run. To do it for an image of a project and save it there:
+//   QuPath script import.groovy --project P.qpproj --image "NAME" --args FOLDER --save
+// Without --project nothing is saved. Cells that are in the image already are never added a second time;
+// "--args replace" removes them first, and with them what was changed by hand.
+def given = binding.hasVariable('args') && args ? args as List : []
+def script = binding.hasVariable('qupath.script.file') ? binding.getVariable('qupath.script.file') : null
+def path = given.find {{ it != 'replace' }}
+if (path == null && script != null)
+    path = new File(script as String).getAbsoluteFile().getParent()
+if (path == null)
+    throw new IllegalArgumentException('Save this script beside {first} and run it from there, or give --args FOLDER')
+if (getCurrentImageData() == null)
+    throw new IllegalStateException('No image is open: open the slide first, or give --project and --image')
+def files = [{names}].collect {{ new File(path as String, it) }}
+def missing = files.findAll {{ !it.isFile() }}
+if (missing)
+    throw new FileNotFoundException('Not found: ' + missing.join(', '))
+def cells = files.collectMany {{ qupath.lib.io.PathIO.readObjects(it) }}
+def ids = cells.collect {{ it.getID() }} as Set
+def known = getAllObjects(false).findAll {{ it.getID() in ids }}
+if (known && !('replace' in given)) {{
+    println 'Nothing imported: ' + known.size() + ' of these ' + cells.size() + ' cells are in the image already. ' +
+        'Delete them and run this again, or give --args replace'
     return
-for (name in [{names}]) {{
-    importObjectsFromFile(new File(folder, name).getAbsolutePath())
-    println 'Imported ' + name
 }}
+removeObjects(known, true)
+addObjects(cells)
+println 'Imported ' + cells.size() + ' cells of ' + files.size() + ' files, removed ' + known.size() + ' earlier ones'
 """
 
 

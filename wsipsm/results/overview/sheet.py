@@ -127,6 +127,7 @@ class _Sheet:
 
 def _shortened(name: str, most: int = 66) -> str:
     half = most // 2 - 1
+    name = " ".join(name.split())  # a line break in a file's name ends the drawing of text
     return name if len(name) <= most else f"{name[:half]} … {name[-half:]}"
 
 

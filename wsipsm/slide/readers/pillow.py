@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import psutil
 from PIL import Image as Pillow
 
 from wsipsm.core.errors import PixelFormatError, UnreadableSlideError
 from wsipsm.core.geometry import Box, Image
+from wsipsm.core.memory import free_memory
 from wsipsm.slide.base import EXPECTED_RGB, MAKE_PYRAMID, Slide
 from wsipsm.slide.header import Header, Level
 from wsipsm.slide.readers.messages import without_library_messages
@@ -21,8 +21,9 @@ from wsipsm.slide.resolution import Claim, imagej_claim, number, ome_claim, per_
 
 _FORMATS = ("PNG", "JPEG", "BMP", "JPEG2000", "TIFF")
 _COLOUR_MODES = frozenset({"RGB", "RGBA", "RGBX", "P", "PA", "YCbCr"})
-_BYTES_PER_PX = 7  # Pillow holds 4 bytes a pixel while the array of 3 is made
+_BYTES_PER_PX = 8  # 4 of Pillow and 3 of the array, and a strip of both
 _MEMORY_SHARE = 0.8
+_STRIP = 256
 _LARGEST_TIFF_PX = 1 << 28
 _COMPRESSIONS = frozenset({"raw", "packbits", "tiff_lzw", "jpeg", "tiff_adobe_deflate", "tiff_deflate"})
 _BITS_PER_SAMPLE, _SAMPLES_PER_PIXEL = 258, 277
@@ -146,7 +147,7 @@ def _ratio(value: object) -> object:
 
 
 def _refuse_too_large(path: Path, level: Level) -> None:
-    need, free = level.width * level.height * _BYTES_PER_PX, psutil.virtual_memory().available
+    need, free = level.width * level.height * _BYTES_PER_PX, free_memory()
     if need > free * _MEMORY_SHARE:
         raise UnreadableSlideError(
             f"{path}: a plain image of {level.width} x {level.height} pixels needs {need / 1e9:.1f} GB of memory, "
@@ -157,8 +158,40 @@ def _refuse_too_large(path: Path, level: Level) -> None:
 def _decode(path: Path) -> Image:
     try:
         with _opened(path) as image:
-            if image.mode in {"P", "PA", "RGBA"}:
-                return over_white(np.asarray(image.convert("RGBA")))
-            return np.asarray(image.convert("RGB"))
+            if image.format == "PNG" and "16" in str(getattr(image, "tile", "")):
+                return _to_8_bits(path)
+            return _as_array(image)
     except _DAMAGE as error:
         raise UnreadableSlideError(f"{path}: Pillow cannot read its pixels ({error}); the file is damaged") from None
+    except MemoryError:
+        raise UnreadableSlideError(f"{path}: memory ran out while it was decoded as a whole; {MAKE_PYRAMID}") from None
+
+
+def _as_array(image: Pillow.Image) -> Image:
+    """Pixels over white, converted strip by strip: Pillow's 4 bytes a pixel and these 3 are all that is held."""
+    image.load()
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, _STRIP):
+        strip = image.crop((0, top, image.width, min(top + _STRIP, image.height)))
+        if image.mode in {"P", "PA", "RGBA"}:
+            pixels[top : top + _STRIP] = over_white(np.asarray(strip.convert("RGBA")))
+        else:
+            pixels[top : top + _STRIP] = np.asarray(strip.convert("RGB"))
+    return pixels
+
+
+def _to_8_bits(path: Path) -> Image:
+    """Pixels of a PNG of 16 bits a sample, over white.
+
+    Cameras store 10, 12 or 14 bits in 16. The largest value tells how many there are: the fewest of 8, 10, 12, 14 and
+    16 that hold it, which are scaled to 8. Pillow would keep the upper 8 of the 16, which is black for 12 bits.
+    """
+    from imagecodecs import png_decode
+
+    values = png_decode(path.read_bytes())
+    colour = values[..., :3]
+    bits = next(bits for bits in (8, 10, 12, 14, 16) if colour.max(initial=0) < 1 << bits)
+    scaled = ((colour.astype(np.uint32) * 255 + (1 << bits >> 1)) // ((1 << bits) - 1)).astype(np.uint8)
+    if values.shape[2] < 4:
+        return np.ascontiguousarray(scaled)
+    return over_white(np.dstack([scaled, (values[..., 3] >> 8).astype(np.uint8)]))

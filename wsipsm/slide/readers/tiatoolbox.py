@@ -1,4 +1,4 @@
-"""Slides that only TIAToolbox reads: OME-TIFF pyramids, NGFF, DICOM variants, TIFFs of rare compressions.
+"""Slides that only TIAToolbox reads: variants of DICOM.
 
 Importing its reader takes 6 s, so it happens when the first such slide is opened.
 """

@@ -1,0 +1,35 @@
+"""How many workers a machine gets, as a container or a batch job limits it."""
+
+from __future__ import annotations
+
+import pytest
+
+from wsipsm.config import ScheduleConfig
+from wsipsm.engine.cluster import Machine
+
+
+@pytest.mark.parametrize(
+    ("machine", "asked", "gpus", "workers", "note"),
+    [
+        (Machine(4, 64.0), None, 0, 4, ""),
+        (Machine(64, 16.0), None, 0, 13, "13 workers, not 64: each takes 1.2 GB, and 16 GB are there"),
+        (Machine(2, 0.5), None, 0, 1, "1 workers, not 2"),
+        (Machine(64, 16.0), None, 2, 2, ""),
+        (
+            Machine(64, 16.0),
+            32,
+            0,
+            32,
+            "32 workers take about 38 GB, 16 GB are there: with schedule.workers=13 they fit",
+        ),
+        (Machine(4, 16.0), 8, 0, 8, ""),
+    ],
+)
+def test_workers_fit_cpus_and_memory_and_what_does_not_is_said(
+    machine: Machine, asked: int | None, gpus: int, workers: int, note: str
+) -> None:
+    config = ScheduleConfig(workers=asked)
+
+    assert machine.workers(config, gpus) == workers
+    assert machine.note(config, gpus).startswith(note)
+    assert bool(machine.note(config, gpus)) == bool(note)
