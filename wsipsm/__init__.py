@@ -1,6 +1,7 @@
 """Annotation-free cell recognition in whole-slide images with prior self-activation maps.
 
-``wsipsm.run``, ``train``, ``evaluate``, ``classify``, ``open_result`` and ``open_slide`` do what the command line does;
+``wsipsm.run``, ``train``, ``evaluate``, ``classify``, ``index``, ``open_result`` and ``open_slide`` do what the command
+line does;
 importing the package alone loads nothing of what they need.
 """
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         WsipsmError,
         classify,
         evaluate,
+        index,
         load_config,
         open_result,
         open_slide,
@@ -42,6 +44,7 @@ __all__ = [
     "__version__",
     "classify",
     "evaluate",
+    "index",
     "load_config",
     "open_result",
     "open_slide",

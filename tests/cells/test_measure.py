@@ -189,7 +189,9 @@ def test_the_smallest_area_counts_pixels_and_not_the_outline() -> None:
     labels = np.zeros((8, 8), np.int32)
     labels[2:6, 2:6], labels[3:5, 3:5] = 1, 0
 
-    kept, gone = (measure(labels, Config(cells=CellsConfig(min_area_um2=area))).cells for area in (12 * 0.25, 12.5 * 0.25))
+    kept, gone = (
+        measure(labels, Config(cells=CellsConfig(min_area_um2=area))).cells for area in (12 * 0.25, 12.5 * 0.25)
+    )
 
     assert (len(kept), len(gone)) == (1, 0)
     assert kept.columns["area_um2"][0] > 12.5 * 0.25

@@ -117,3 +117,27 @@ def check_outline(outline: dict[str, Any]) -> None:
         assert not snapped.is_empty
         assert snapped.geom_type == "Polygon"
         assert snapped.area == pytest.approx(polygon.area, rel=0.05, abs=0.05)
+
+
+def read_annotations_as_qupath(path: Path) -> list[dict[str, Any]]:
+    """Annotations of a file, every rule of QuPath's importer checked; they may have holes and several parts."""
+    raw = path.read_bytes()
+    text = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+    table = json.loads(text, parse_constant=refuse)
+    assert table["type"] == "FeatureCollection"
+    assert no_null_inside(table)
+    for feature in table["features"]:
+        assert set(feature) <= {"type", "id", "geometry", "properties"}
+        properties = feature["properties"]
+        assert set(properties) <= {"objectType", "classification", "name", "measurements"}
+        assert properties["objectType"] == "annotation"
+        assert properties["classification"]["name"].strip()
+        assert all(type(channel) is int and 0 <= channel <= 255 for channel in properties["classification"]["color"])
+        assert all(math.isfinite(value) for value in properties.get("measurements", {}).values())
+        for kind in (np.float64, np.float32):  # QuPath keeps float32
+            shape = shapely.transform(
+                shapely.geometry.shape(feature["geometry"]), lambda xy, kind=kind: xy.astype(kind).astype(float)
+            )
+            assert shape.is_valid
+            assert shape.area > 0
+    return list(table["features"])

@@ -99,3 +99,24 @@ def test_without_cells_none_are_asked_for(tmp_path: Path) -> None:
 
     assert asked == []
     assert not (picture == CELL_COLOR).all(axis=2).any()
+
+
+def test_cells_with_classes_are_outlined_in_the_colours_of_their_classes(tmp_path: Path) -> None:
+    positive, negative = CLASSES.names.index("Positive"), CLASSES.names.index("Negative")
+
+    picture, _ = picture_of(
+        tmp_path, squares((100, 100), class_=positive), squares((150, 110), (150, 150), class_=negative)
+    )
+
+    red, blue = ((picture == CLASSES.colors[class_]).all(axis=2).sum() for class_ in (positive, negative))
+    assert 100 < red < blue < 3 * red
+    assert not (picture == CELL_COLOR).all(axis=2).any()
+
+
+def test_positive_cells_of_every_grade_are_counted() -> None:
+    density = Density.over(Grid(500, 400, 2.0, 0.5))
+
+    for name in ("Nucleus", "Negative", "Positive", "1+", "2+", "3+", "Doubtful"):
+        density.add(squares((100, 100), class_=CLASSES.names.index(name)))
+
+    assert (density.positive.sum(), density.counts.sum(), density.doubtful.sum()) == (4, 6, 1)

@@ -17,7 +17,7 @@ from wsipsm.cells.measurements import measurements
 from wsipsm.cells.table import Cells, cell_uuids
 from wsipsm.config import RecognizerConfig
 from wsipsm.core.geometry import Grid
-from wsipsm.results.formats.geoparquet import GROUP_CELLS, GeoParquetWriter
+from wsipsm.results.formats.geoparquet import GROUP_CELLS, GeoParquetWriter, read_cells
 
 
 def squares(count: int, x0: float = 0.0, stain: str = "he") -> Cells:
@@ -162,3 +162,16 @@ def test_outlines_are_valid_wkb(tmp_path: Path) -> None:
     wkb = pq.read_table(tmp_path / "cells.parquet", columns=["geometry"])["geometry"].to_pylist()
 
     assert shapely.area(shapely.from_wkb(wkb)).tolist() == [100.0] * 4
+
+
+def test_anchors_come_back_and_are_unknown_where_an_earlier_version_did_not_store_them(tmp_path: Path) -> None:
+    cells, path = squares(4), tmp_path / "cells.parquet"
+    with GeoParquetWriter(path, stain="he") as writer:
+        writer.write(cells, *numbered(4))
+
+    ((stored, _, _),) = read_cells(path, stain="he")
+    pq.write_table(pq.read_table(path).drop_columns(["anchor"]), path)
+    ((older, _, _),) = read_cells(path, stain="he")
+
+    assert stored.anchor.tolist() == cells.anchor.tolist()
+    assert older.anchor.tolist() == [-1] * 4

@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from wsipsm.core.geometry import Box, Image
 from wsipsm.results.draw import fill
 from wsipsm.results.overview import Bins, CloseUp, Overview, draw_overview, pick_closeups, thumbnail_mpp
-from wsipsm.results.overview.maps import crop_panel, density_per_mm2, nice_number, on_panel
+from wsipsm.results.overview.maps import crop_panel, density_per_mm2, nice_number, on_panel, positive_percent
 
 PLANE = Box(0, 0, 1000, 800)
 
@@ -299,3 +299,44 @@ def test_warnings_stand_in_lines_of_their_own_under_the_facts() -> None:
     assert x.min() >= 40
     assert x.max() < 1560
     assert np.array_equal(short[-200:], plain[-200:])
+
+
+def test_the_index_map_is_the_share_around_a_place_and_blank_where_cells_are_few() -> None:
+    counts, positive = np.zeros((13, 16), np.int64), np.zeros((13, 16), np.int64)
+    counts[3:9, 3:7], counts[3:9, 9:12] = 20, 2
+    positive[3:9, 3:7], positive[3:9, 9:12] = 5, 2
+    shown = overview(counts=counts, positive=positive)
+    _, frame = crop_panel(shown, width=600)
+
+    percent, known = positive_percent(shown, frame)
+
+    def at(row: int, col: int) -> tuple[int, int]:
+        """Pixel of the panel at the centre of a bin."""
+        x, y = frame.to_panel(np.array([[(col + 0.5) * 256, (row + 0.5) * 256]]))[0]
+        return int(y), int(x)
+
+    assert percent[at(5, 4)] == pytest.approx(25)
+    assert known[at(5, 4)]
+    assert not known[at(5, 10)]  # nine bins of two cells are eighteen
+
+
+def test_positive_cells_and_hot_spots_change_the_right_map_alone() -> None:
+    plain, positive = overview(), overview().counts // 4
+    marked = draw_overview(overview(positive=positive))
+    with_spots = draw_overview(overview(positive=positive, hot_spots=((1000.0, 1200.0, 1800.0, 2000.0),)))
+
+    before = draw_overview(plain)
+    assert marked.shape == before.shape
+    assert (marked[:, :780] == before[:, :780]).all()
+    assert (marked[:, 820:] != before[:, 820:]).any()
+    assert (with_spots != marked).any()
+    assert (with_spots[:, :780] == marked[:, :780]).all()
+
+
+def test_a_slide_with_too_few_cells_for_an_index_map_says_so_and_stays_pale() -> None:
+    few = np.zeros((13, 16), np.int64)
+    few[5, 5] = 3
+
+    assert coloured(draw_overview(overview(counts=few, positive=few, closeups=()))) < coloured(
+        draw_overview(overview(positive=overview().counts, closeups=()))
+    )

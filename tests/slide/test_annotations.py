@@ -12,8 +12,9 @@ import pytest
 import shapely
 from shapely.geometry import mapping
 
+from tests.helpers.qupath import read_annotations_as_qupath
 from wsipsm.core.errors import RegionError
-from wsipsm.slide.annotations import read_regions, write_regions
+from wsipsm.slide.annotations import Annotation, read_regions, write_annotations, write_regions
 
 SQUARE = shapely.box(10, 20, 30, 40)
 WITH_HOLE = SQUARE.difference(shapely.box(15, 25, 20, 30))
@@ -242,3 +243,40 @@ EXPECTED = {
     "nan044.geojson": [50 * 50],
 }
 """Areas as drawn, px2, see the folder's README."""
+
+
+def test_regions_are_named_by_their_name_or_else_their_class(tmp_path: Path) -> None:
+    properties: list[Any] = [
+        {"name": "Core 3", "classification": {"name": "Tumor"}},
+        {"classification": {"name": "Tumor"}},
+        {"classification": {"names": ["Tumor", "Edge"]}},
+        {"name": None, "classification": None},
+        None,
+    ]
+    features = [feature(TWO) | {"properties": one} for one in properties]
+    features.insert(0, feature(shapely.Point(1, 1)))
+    (tmp_path / "roi.json").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+
+    found = read_regions(tmp_path / "roi.json").named
+
+    assert [name for name, _ in found] == ["Core 3", "Tumor", "Tumor: Edge", "", ""]
+    assert all(polygons[0].equals(TWO) for _, polygons in found)
+
+
+def test_annotations_carry_names_and_figures_and_keep_their_parts_together(tmp_path: Path) -> None:
+    path = tmp_path / "found.geojson"
+    annotations = [
+        Annotation(TWO, "Hot spot", (255, 140, 0), name="Hot spot 1", measurements={"Index: Positive %": 12.5}),
+        Annotation(shapely.box(0, 0, 0.01, 0.01), "Region", (1, 2, 3)),
+    ]
+
+    write_annotations(annotations, path, offset_l0=(10, 20))
+
+    (one,) = read_annotations_as_qupath(path)
+    assert one["properties"] == {
+        "objectType": "annotation",
+        "name": "Hot spot 1",
+        "classification": {"name": "Hot spot", "color": [255, 140, 0]},
+        "measurements": {"Index: Positive %": 12.5},
+    }
+    assert shapely.geometry.shape(one["geometry"]).equals(shapely.transform(TWO, lambda xy: xy - (10, 20)))

@@ -45,3 +45,6 @@ CLASSES = ClassScheme(
 
 DOUBTFUL = CLASSES.names.index("Doubtful")
 """Class of cells that were refused, where they are kept."""
+
+POSITIVE = tuple(CLASSES.names.index(name) for name in ("Positive", "1+", "2+", "3+"))
+"""Classes of positive cells."""

@@ -16,6 +16,29 @@ Kind = Literal["message", "started", "calibrating", "tile", "assembling", "ended
 """Kind of an event, see `Event`."""
 
 
+@dataclass(frozen=True, slots=True)
+class IndexFigures:
+    """Index of a slide whose cells have classes; all None for one whose cells have none.
+
+    Attributes
+    ----------
+    positive_percent : float or None
+        Share of positive cells; None without a cell.
+    counted : int or None
+        Negative and positive cells.
+    h_score : float or None
+        0 to 300; None without a cell.
+    """
+
+    positive_percent: float | None = None
+    counted: int | None = None
+    h_score: float | None = None
+
+
+NO_INDEX = IndexFigures()
+"""Of a slide whose cells have no classes."""
+
+
 @dataclass
 class SlideState:
     """Progress of one slide; a row of ``slides.csv``.
@@ -44,6 +67,8 @@ class SlideState:
         Traceback of that error.
     warnings : tuple of str
         What a reader of the results must know, a sentence each.
+    index : IndexFigures
+        Share of positive cells.
     note : str
         Why results of an earlier run are made again; else empty.
     found_done : bool
@@ -62,6 +87,7 @@ class SlideState:
     error: str = ""
     traceback: str = ""
     warnings: tuple[str, ...] = ()
+    index: IndexFigures = NO_INDEX
     note: str = ""
     found_done: bool = False
 

@@ -138,7 +138,7 @@ def _look_up(
 
 def _take_over(state: SlideState, found: Finished) -> None:
     state.cells, state.mm2, state.seconds = found.cells, found.mm2, found.seconds
-    state.warnings = found.warnings
+    state.warnings, state.index = found.warnings, found.index
     state.tiles_total = state.tiles_done = found.tiles
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from wsipsm.core.events import NO_INDEX, IndexFigures
 from wsipsm.engine.job import JobRef
 from wsipsm.tissue.tiles import Tile, TilePlan
 
@@ -103,8 +104,9 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class OutputReport:
-    """Cells written, how long it took, and what a reader of the results must know."""
+    """Cells written, how long it took, what a reader of the results must know, and the index of the slide."""
 
     cells: int
     seconds: float
     warnings: tuple[str, ...] = ()
+    index: IndexFigures = NO_INDEX

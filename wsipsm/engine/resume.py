@@ -12,7 +12,7 @@ import shutil
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ import orjson
 
 from wsipsm.config import with_new_names
 from wsipsm.core.errors import StaleError, UnseenError
+from wsipsm.core.events import NO_INDEX, IndexFigures
 from wsipsm.core.files import file_mark, make_folder
 from wsipsm.core.lock import run_of, why_unseen
 from wsipsm.engine.job import Job, SlideTask
@@ -105,6 +106,7 @@ class Finished:
     mm2: float
     seconds: float
     warnings: tuple[str, ...] = ()
+    index: IndexFigures = NO_INDEX
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +184,8 @@ def _fingerprint(task: SlideTask, record: dict[str, Any] | None) -> str:
 def _finished(record: dict[str, Any]) -> Finished | None:
     try:
         counts = record["counts"]
-        seconds, warnings = record["seconds"]["wall"], warnings_of(record)
-        found = Finished(record["status"], counts["tiles"], counts["cells"], counts["mm2"], seconds, warnings)
+        seconds, said = record["seconds"]["wall"], (warnings_of(record), index_of(record))
+        found = Finished(record["status"], counts["tiles"], counts["cells"], counts["mm2"], seconds, *said)
     except (KeyError, TypeError):  # somebody changed it
         return None
     return found if found.status in {"done", "empty"} else None
@@ -192,6 +194,14 @@ def _finished(record: dict[str, Any]) -> Finished | None:
 def warnings_of(record: dict[str, Any]) -> tuple[str, ...]:
     """Warnings in the record of a run."""
     return tuple(str(warning) for warning in record.get("warnings", []))
+
+
+def index_of(record: dict[str, Any]) -> IndexFigures:
+    """Index in the record of a run; empty where its cells have no classes."""
+    with contextlib.suppress(KeyError, TypeError):
+        table = record["index"]["slide"]
+        return IndexFigures(**{one.name: table[one.name] for one in fields(IndexFigures)})
+    return NO_INDEX
 
 
 def _why_afresh(record: dict[str, Any], fingerprint: str, task: SlideTask) -> str:

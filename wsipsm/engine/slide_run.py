@@ -190,7 +190,7 @@ class SlideRun:
         self._phase, self.state.status = "over", status
         self.state.seconds = time.perf_counter() - self._start
         if report is not None:
-            self.state.cells, self.state.warnings = report.cells, report.warnings
+            self.state.cells, self.state.warnings, self.state.index = report.cells, report.warnings, report.index
         if status in {"done", "empty"}:
             self.state.error = self.state.traceback = ""  # of a try before the one that worked
         if status == "partial":

@@ -15,7 +15,7 @@ import orjson
 
 from wsipsm.core.errors import InputError
 from wsipsm.core.lock import is_locked
-from wsipsm.engine.tables import RUN_FILE, SLIDE_COLUMNS, SLIDES_FILE, read_rows
+from wsipsm.engine.tables import INDEX_COLUMNS, RUN_FILE, SLIDE_COLUMNS, SLIDES_FILE, read_rows
 
 SILENT_SECONDS = 60
 """Age of the record from which on an unfinished run counts as dead, where its lock cannot be seen."""
@@ -23,7 +23,7 @@ SILENT_SECONDS = 60
 UNKNOWN = "unknown"
 """Status of an incomplete row, or one without numbers where they belong: the table was edited by hand."""
 
-_NEW = ("warnings",)
+_NEW = ("warnings", *INDEX_COLUMNS)
 """Columns that tables of earlier versions lack."""
 _NUMBERS = {"tiles_done": int, "tiles_total": int, "cells": int, "mm2": float, "seconds": float}
 

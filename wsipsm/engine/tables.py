@@ -17,9 +17,11 @@ from wsipsm.core.events import Event, Observer, SlideState
 from wsipsm.core.files import write_csv, write_json
 
 SLIDES_FILE, FAILED_FILE, RUN_FILE = "slides.csv", "failed.csv", ".wsipsm.run.json"
+INDEX_COLUMNS = ("positive_percent", "counted", "h_score")
+"""Of slides whose cells have classes; empty for others."""
 SLIDE_COLUMNS = (
     *("slide", "slide_id", "status", "tiles_done", "tiles_total", "cells", "mm2", "seconds"),
-    *("error", "warnings", "out"),
+    *(*INDEX_COLUMNS, "error", "warnings", "out"),
 )
 FAILED_COLUMNS = ("slide", "slide_id", "error", "traceback", "out")
 
@@ -106,8 +108,10 @@ def _row(state: SlideState) -> dict[str, Any]:
         "mm2": round(state.mm2, 4),
         "seconds": round(state.seconds, 2),
         "warnings": "; ".join(state.warnings),
+        **{name: getattr(state.index, name) for name in INDEX_COLUMNS},
     }
-    return {name: getattr(state, name) for name in (*SLIDE_COLUMNS, "traceback")} | changed
+    plain = {*SLIDE_COLUMNS, "traceback"} - {*INDEX_COLUMNS}
+    return {name: getattr(state, name) for name in plain} | changed
 
 
 def _now() -> str:

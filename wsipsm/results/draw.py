@@ -62,8 +62,17 @@ def label_edges(labels: npt.NDArray[np.integer[Any]], *, at_border: bool = False
 
 def viridis(values: npt.NDArray[np.float32]) -> Image:
     """RGB of values in [0, 1], (y, x), in the colour map viridis; values outside are clipped."""
+    return _colored(values, cv2.COLORMAP_VIRIDIS)
+
+
+def plasma(values: npt.NDArray[np.float32]) -> Image:
+    """RGB of values in [0, 1], (y, x), in the colour map plasma; values outside are clipped."""
+    return _colored(values, cv2.COLORMAP_PLASMA)
+
+
+def _colored(values: npt.NDArray[np.float32], color_map: int) -> Image:
     levels = np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)
-    return np.asarray(cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB), np.uint8)
+    return np.asarray(cv2.cvtColor(cv2.applyColorMap(levels, color_map), cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def write_text(

@@ -15,6 +15,7 @@ OUTPUTS = (
     *(name for one in FORMATS.values() for name in one.files),
     "overview.png",
     "tissue.geojson",
+    "hotspots.geojson",  # where cells have classes, and a field has enough of them
     "fit.pt",  # as calibration.pt was called at first
     "calibration.pt",
     "run.json",

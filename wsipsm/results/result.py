@@ -125,6 +125,12 @@ class Result:
             said.append(f"{counts['cells_dropped']} cells without a valid outline were left out")
         return tuple(said)
 
+    @property
+    def index(self) -> dict[str, Any] | None:
+        """Figures of the ``slide`` and its ``hot_spots``; None where cells have no classes. See `wsipsm.index`."""
+        found: dict[str, Any] | None = self.record.get("index")
+        return found
+
     def table(self, columns: list[str] | None = None, *, box_l0: Box | None = None) -> pa.Table:
         """Cells as an Arrow table, a row a cell; see ``cells.parquet`` in the documentation for its columns.
 

@@ -44,12 +44,15 @@ class Drawn:
         Class; empty where it has none.
     nucleus : Geometry or None
         Nucleus of a QuPath cell.
+    name : str
+        Name of the object, or else its class with all its parts; empty where it has neither.
     """
 
     geometry: shapely.Geometry | None
     kind: str = ""
     class_name: str = ""
     nucleus: shapely.Geometry | None = None
+    name: str = ""
 
     @property
     def ignored(self) -> bool:
@@ -182,7 +185,10 @@ def _drawn(table: Any) -> Iterator[Drawn]:
     else:
         properties = table.get("properties") or {}
         nucleus = table.get("nucleusGeometry") or properties.get("nucleusGeometry")
-        yield Drawn(_shape(table.get("geometry")), _kind(table, properties), _class(properties), _shape(nucleus))
+        shapes, names = (_shape(table.get("geometry")), _shape(nucleus)), _classes(properties)
+        name = properties.get("name") or ": ".join(names)
+        kind, last = _kind(table, properties), names[-1].split(": ")[-1].strip() if names else ""
+        yield Drawn(shapes[0], kind, last, shapes[1], str(name))
 
 
 def _shape(geometry: Any) -> shapely.Geometry | None:
@@ -195,10 +201,9 @@ def _kind(feature: dict[str, Any], properties: dict[str, Any]) -> str:
     return str(kind).lower() if kind else _OLD_IDS.get(str(feature.get("id", "")).lower(), "")
 
 
-def _class(properties: dict[str, Any]) -> str:
-    """Last part of a class' name, which is the one that QuPath looks at for ``*``."""
+def _classes(properties: dict[str, Any]) -> list[str]:
+    """Parts of a class' name; QuPath looks at the last one for ``*``."""
     found = properties.get("classification") or {}
     if isinstance(found, str):
-        return found
-    names = found.get("names") or [found.get("name") or ""]
-    return str(names[-1]).split(": ")[-1].strip()
+        return [found]
+    return [str(name) for name in found.get("names") or [found.get("name") or ""] if name]

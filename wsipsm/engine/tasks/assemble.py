@@ -10,7 +10,7 @@ import contextlib
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -36,12 +36,14 @@ from wsipsm.engine.doubts import doubts
 from wsipsm.engine.job import Job, JobRef
 from wsipsm.engine.no_cells import why_no_cells
 from wsipsm.engine.reports import OutputReport, Tally
+from wsipsm.engine.resume import index_of
 from wsipsm.engine.tasks.judge import Judge, done_tiles
 from wsipsm.nuclei.nets.checkpoint import load_checkpoint
 from wsipsm.results.folder import replace_outputs
 from wsipsm.results.formats.geojson import GeoJsonWriter
 from wsipsm.results.formats.geoparquet import GeoParquetWriter
 from wsipsm.results.formats.ome_zarr import LabelsWriter
+from wsipsm.results.index.slide import HOT_SPOTS_FILE, SlideIndex
 from wsipsm.results.overview.gather import Density, save_overview
 from wsipsm.slide import Slide, qupath_origin
 from wsipsm.slide.annotations import write_regions
@@ -60,14 +62,9 @@ def assemble(ref: JobRef, tally: Tally) -> OutputReport:
     try:
         with job.open() as slide:
             density, judge = Density.over(job.grid), Judge(job)
-            classes = _write_cells(job, draft, density, judge, fingerprint=slide.fingerprint())
-            write_regions(
-                job.region.polygons.geoms,
-                draft / "tissue.geojson",
-                name="Tissue",
-                color=TISSUE_COLOR,
-                offset_l0=qupath_origin(slide),
-            )
+            index = SlideIndex(job.grid, job.region, judge.rule)
+            classes = _write_cells(job, draft, (density.add, index.add), judge, fingerprint=slide.fingerprint())
+            _write_annotations(job, draft, index, offset_l0=qupath_origin(slide))
             calibration, cells = _calibration(job), sum(classes.values())
             warnings = (*job.said, *why_no_cells(job, cells=cells, failed=bool(tally.failed)))
             warnings += doubts(job, calibration, written=cells, refused=judge.refused)
@@ -78,6 +75,7 @@ def assemble(ref: JobRef, tally: Tally) -> OutputReport:
                 region=job.region,
                 density=density,
                 cells_in=partial(_cells_in, job, judge),
+                index=index,
                 warnings=warnings,
             )
             warnings = (*warnings, blank) if blank else warnings
@@ -87,13 +85,14 @@ def assemble(ref: JobRef, tally: Tally) -> OutputReport:
             record = _record(job, slide, tally, classes=classes, own_seconds=seconds)
             record["counts"]["refused"] = judge.refused
             record["classes"] = judge.rule.to_dict() if judge.rule else None
+            record["index"] = index.record(map_um=density.bin_um)
             record["calibration"] = calibration
             record["warnings"] = list(warnings)
         write_json(draft / "run.json", record)
         _publish(draft, ref)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return OutputReport(sum(classes.values()), seconds, warnings)
+    return OutputReport(sum(classes.values()), seconds, warnings, index_of(record))
 
 
 def _cells_in(job: Job, judge: Judge, box: Box) -> Iterator[Cells]:
@@ -104,8 +103,17 @@ def _cells_in(job: Job, judge: Judge, box: Box) -> Iterator[Cells]:
             yield judge.judged(tile, scratch.load_cells(job.tile_file(tile))[0])
 
 
-def _write_cells(job: Job, draft: Path, density: Density, judge: Judge, *, fingerprint: str) -> dict[str, int]:
-    """Write GeoJSON, GeoParquet and labels in one walk; returns cells by class."""
+def _write_annotations(job: Job, draft: Path, index: SlideIndex, *, offset_l0: tuple[int, int]) -> None:
+    """Write the region searched and the hot spots."""
+    tissue = job.region.polygons.geoms
+    write_regions(tissue, draft / "tissue.geojson", name="Tissue", color=TISSUE_COLOR, offset_l0=offset_l0)
+    index.write_hot_spots(draft / HOT_SPOTS_FILE, offset_l0=offset_l0)
+
+
+def _write_cells(
+    job: Job, draft: Path, counters: Sequence[Callable[[Cells], None]], judge: Judge, *, fingerprint: str
+) -> dict[str, int]:
+    """Write GeoJSON, GeoParquet and labels in one walk, and show all cells to counters; returns cells by class."""
     config, stain = job.config.output, job.config.recognizer.stain
     classes = np.zeros(len(CLASSES.names), np.int64)
     with ExitStack() as stack:
@@ -117,7 +125,8 @@ def _write_cells(job: Job, draft: Path, density: Density, judge: Judge, *, finge
         wanted = set(config.arrays) - {"instances"} and job.maps_folder.exists()  # no tissue, no maps
         maps = store.open_maps(job.maps_folder) if wanted else None
         for tile, found, numbers, labels in _numbered(job, judge):
-            density.add(found)
+            for count in counters:
+                count(found)
             cells = found.take(judge.written(tile))
             uuids = cell_uuids(fingerprint, job.grid, cells.anchor)
             geojson.write(cells, numbers, uuids)

@@ -16,7 +16,7 @@ from wsipsm.core.files import flush_tree, make_folder, write_json
 from wsipsm.core.lock import locked
 from wsipsm.engine.job import SlideTask
 from wsipsm.engine.reports import OutputReport
-from wsipsm.engine.resume import require_folder, warnings_of
+from wsipsm.engine.resume import index_of, require_folder, warnings_of
 from wsipsm.results.export import export_cells
 from wsipsm.results.folder import replace_outputs
 from wsipsm.results.formats import FORMATS
@@ -52,7 +52,8 @@ def export(task: SlideTask) -> OutputReport:
             _publish(task, draft, record)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-    return OutputReport(sum(classes.values()), time.perf_counter() - start, warnings_of(record))
+    seconds = time.perf_counter() - start
+    return OutputReport(sum(classes.values()), seconds, warnings_of(record), index_of(record))
 
 
 def _read_record(path: Path) -> dict[str, Any]:

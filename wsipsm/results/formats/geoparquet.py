@@ -31,6 +31,7 @@ def _schema(stain: str) -> pa.Schema:
     columns = {
         "label": pa.int64(),
         "uuid": pa.string(),
+        "anchor": pa.int64(),
         "geometry": pa.binary(),
         "bbox": _BBOX,
         "centroid_x": pa.float64(),
@@ -44,9 +45,9 @@ def _schema(stain: str) -> pa.Schema:
 class GeoParquetWriter:
     """Context manager that writes cells batch by batch.
 
-    Columns: ``label`` int64, ``uuid``, ``geometry`` (WKB polygon), ``bbox``, ``centroid_x`` and ``centroid_y``, all in
-    level-0 px; the float32 measurements, named after the stain; ``class``. Batches in tile order make row groups of
-    neighbouring cells, so that a reader can skip those outside its window.
+    Columns: ``label`` int64, ``uuid``, ``anchor`` int64 (as `Cells.anchor`); ``geometry`` (WKB polygon), ``bbox``,
+    ``centroid_x`` and ``centroid_y``, all in level-0 px; the float32 measurements, named after the stain; ``class``.
+    Batches in tile order make row groups of neighbouring cells, so that a reader can skip those outside its window.
 
     When the block ends, the file gets its final name. If the block raises, no file is left.
 
@@ -96,6 +97,7 @@ class GeoParquetWriter:
         columns = {
             "label": labels.astype(np.int64),
             "uuid": uuids,
+            "anchor": cells.anchor,
             "geometry": shapely.to_wkb(polygons),
             "bbox": pa.StructArray.from_arrays(list(bounds.T.copy()), fields=list(_BBOX)),
             "centroid_x": cells.centroid_l0[:, 0],
@@ -160,7 +162,7 @@ def read_centroids(path: Path) -> tuple[npt.NDArray[np.float64], list[str]]:
 def read_cells(path: Path, *, stain: str) -> Iterator[tuple[Cells, npt.NDArray[np.int64], list[str]]]:
     """Cells of a table written by `GeoParquetWriter` with their labels and UUIDs, one row group at a time.
 
-    Anchors are not stored; they are -1.
+    Anchors that an earlier version did not store are -1.
 
     Raises
     ------
@@ -179,7 +181,7 @@ def read_cells(path: Path, *, stain: str) -> Iterator[tuple[Cells, npt.NDArray[n
 def _cells(table: pa.Table, stain: str) -> Cells:
     polygons = shapely.from_wkb(table["geometry"].to_numpy())
     return Cells(
-        anchor=np.full(len(polygons), -1),
+        anchor=table["anchor"].to_numpy() if "anchor" in table.column_names else np.full(len(polygons), -1),
         vertices_l0=shapely.get_coordinates(polygons),
         ring_offsets=np.concatenate([[0], np.cumsum(shapely.get_num_coordinates(polygons))]),
         centroid_l0=np.stack([table["centroid_x"].to_numpy(), table["centroid_y"].to_numpy()], axis=1),

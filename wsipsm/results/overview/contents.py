@@ -67,6 +67,10 @@ class Overview:
         Up to three.
     warnings : tuple of str
         What a reader of the results must know, under the facts.
+    positive : (rows, cols) int, optional
+        Number of positive cells among ``counts``; None where cells have no classes.
+    hot_spots : tuple of (float, float, float, float)
+        Bounds x0, y0, x1, y1 of the hot spots, level-0 px, the highest first.
     """
 
     name: str
@@ -79,6 +83,8 @@ class Overview:
     bin_l0: float
     closeups: tuple[CloseUp, ...] = ()
     warnings: tuple[str, ...] = ()
+    positive: npt.NDArray[np.integer[Any]] | None = None
+    hot_spots: tuple[tuple[float, float, float, float], ...] = ()
 
 
 def thumbnail_mpp(region_l0: Box, slide_l0: Box, mpp_l0: float) -> float:

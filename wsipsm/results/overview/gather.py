@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from wsipsm.cells.classes import CLASSES, DOUBTFUL
+from wsipsm.cells.classes import CLASSES, DOUBTFUL, POSITIVE
 from wsipsm.cells.table import Cells
 from wsipsm.core.errors import UnreadableSlideError
 from wsipsm.core.files import write_bytes
 from wsipsm.core.geometry import Box, Grid
 from wsipsm.results.draw import CELL_COLOR, Color, Points, png
+from wsipsm.results.index.scores import Scores
+from wsipsm.results.index.slide import SlideIndex
 from wsipsm.results.overview.closeups import Bins, pick_closeups
 from wsipsm.results.overview.contents import CloseUp, Overview, thumbnail_mpp
 from wsipsm.results.overview.maps import coverage
@@ -48,21 +50,28 @@ class Density:
         Sum of their confidences.
     doubtful : (rows, cols) int64
         Doubtful cells.
+    positive : (rows, cols) int64
+        Positive cells, of any grade.
     bin_l0 : float
         Side of a bin, level-0 px.
+    bin_um : float
+        The same, micrometres.
     """
 
     counts: npt.NDArray[np.int64]
     confidence: npt.NDArray[np.float64]
     doubtful: npt.NDArray[np.int64]
+    positive: npt.NDArray[np.int64]
     bin_l0: float
+    bin_um: float
 
     @classmethod
     def over(cls, grid: Grid) -> Density:
         """Empty bins over a whole grid."""
         side = max(BIN_UM / grid.mpp, max(grid.width, grid.height) / MAX_BINS)
         shape = tuple(int(-(-size // side)) for size in grid.shape)
-        return cls(np.zeros(shape, np.int64), np.zeros(shape), np.zeros(shape, np.int64), side * grid.downsample)
+        counts, doubtful, positive = (np.zeros(shape, np.int64) for _ in range(3))
+        return cls(counts, np.zeros(shape), doubtful, positive, side * grid.downsample, side * grid.mpp)
 
     def add(self, cells: Cells) -> None:
         """Count cells by their centroids."""
@@ -71,6 +80,8 @@ class Density:
         known = row[~doubtful], col[~doubtful]
         np.add.at(self.counts, known, 1)
         np.add.at(self.doubtful, (row[doubtful], col[doubtful]), 1)
+        positive = np.isin(cells.class_, POSITIVE)
+        np.add.at(self.positive, (row[positive], col[positive]), 1)
         # Whole 65536ths: their sum is the same in whatever order the tiles come.
         np.add.at(self.confidence, known, np.rint(cells.columns["confidence"][~doubtful] * 65536.0) / 65536)
 
@@ -83,6 +94,7 @@ def save_overview(  # noqa: PLR0913
     region: Region,
     density: Density,
     cells_in: CellsIn,
+    index: SlideIndex | None = None,
     warnings: tuple[str, ...] = (),
 ) -> str:
     """Draw the overview of a slide and write it as PNG; a slide that cannot be read is left blank.
@@ -101,6 +113,8 @@ def save_overview(  # noqa: PLR0913
         Counts of all cells.
     cells_in : callable
         Gives the cells of a box.
+    index : SlideIndex, optional
+        Of the slide; where its cells have classes, a map of positive cells takes the place of that of the density.
     warnings : tuple of str
         Written under the facts.
 
@@ -110,19 +124,22 @@ def save_overview(  # noqa: PLR0913
         Why the slide is blank in the picture; empty if it is not.
     """
     whole = Box(0, 0, slide.width_l0, slide.height_l0)
+    found = index.scores() if index else None
     small, warning = _thumbnail(slide, thumbnail_mpp(region.bounds_l0, whole, slide.mpp_l0))
     picture = draw_overview(
         Overview(
             name=slide.path.name,
-            facts=_facts(int(density.counts.sum()), grid.area_mm2(region.area_l0), grid.mpp),
+            facts=_facts(int(density.counts.sum()), grid.area_mm2(region.area_l0), grid.mpp) + _index_facts(found),
             thumbnail=small.image,
             downsample_l0=small.downsample_l0,
             mpp_l0=slide.mpp_l0,
             region=region.polygons,
             counts=density.counts,
+            positive=density.positive if found else None,
             bin_l0=density.bin_l0,
             closeups=_closeups(slide, grid, region, density, cells_in),
             warnings=warnings,
+            hot_spots=tuple(spot.polygons.bounds for spot in index.hot_spots) if index else (),
         )
     )
     write_bytes(path, png(picture))
@@ -132,6 +149,13 @@ def save_overview(  # noqa: PLR0913
 def _facts(cells: int, mm2: float, mpp: float) -> tuple[str, ...]:
     per_mm2 = [f"{cells / mm2:,.0f} cells/mm²"] if mm2 else []
     return (f"{cells:,} cells", f"{mm2:.2f} mm²", *per_mm2, f"{mpp:.3g} µm/px")
+
+
+def _index_facts(index: Scores | None) -> tuple[str, ...]:
+    if index is None or index.positive_percent is None:
+        return ()
+    interval = f"{index.positive_percent_low:.1f} to {index.positive_percent_high:.1f}"
+    return f"{index.positive_percent:.1f} % positive ({interval})", f"H-score {index.h_score:.0f}"
 
 
 def _thumbnail(slide: Slide, mpp: float) -> tuple[Thumbnail, str]:
@@ -167,10 +191,10 @@ def _bounds(region: Region, grid: Grid) -> Box:
 
 
 def _rings(cells: Cells, box: Box, downsample: float) -> Iterator[tuple[Points, Color]]:
-    """Outlines of the cells that meet a box, in pixels of the box, and their colours."""
+    """Outlines of the cells that meet a box, in pixels of the box, and their colours, of their classes if they have."""
     vertices = cells.vertices_l0 / downsample - (box.x0, box.y0)
-    doubtful = (cells.class_ == DOUBTFUL).tolist()
-    for (start, stop), refused in zip(pairwise(cells.ring_offsets.tolist()), doubtful, strict=True):
+    colors = [CELL_COLOR, *CLASSES.colors[1:]]
+    for (start, stop), class_ in zip(pairwise(cells.ring_offsets.tolist()), cells.class_.tolist(), strict=True):
         ring = vertices[start:stop]
         if (ring.max(0) > 0).all() and (ring.min(0) < (box.width, box.height)).all():
-            yield ring, CLASSES.colors[DOUBTFUL] if refused else CELL_COLOR
+            yield ring, colors[class_]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import shapely
 
-from wsipsm.core.geometry import Grid, Image, Map
+from wsipsm.core.geometry import Grid, Image, Map, Mask
 from wsipsm.results.draw import Points
 from wsipsm.results.overview.contents import MAP_PX, Overview
 from wsipsm.tissue.region import Region
@@ -16,6 +18,8 @@ from wsipsm.tissue.region import Region
 _FINE = 4
 """A bin is sampled at this many points a side to measure how much of it the region covers."""
 _AROUND = 0.04
+LEAST_CELLS = 20
+"""Fewest cells in three by three bins for which the index map has a colour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,17 @@ def density_per_mm2(overview: Overview) -> Map:
     return density
 
 
+def positive_percent(overview: Overview, frame: Frame) -> tuple[Map, Mask]:
+    """Share of positive cells around every pixel of a panel, percent, and where there are enough cells to tell.
+
+    Both are counted over squares of three bins a side.
+    """
+    positive = overview.counts if overview.positive is None else overview.positive
+    cells, hits = (on_panel(_around(plane), frame, overview.bin_l0) for plane in (overview.counts, positive))
+    percent: Map = (100 * hits / np.maximum(cells, 1)).astype(np.float32)
+    return percent, cells >= LEAST_CELLS
+
+
 def coverage(region: Region, shape: tuple[int, ...], *, bin_l0: float, mpp_l0: float) -> Map:
     """Share of every bin that the region covers; (rows, cols), the first bin at level-0 (0, 0)."""
     rows, cols = shape
@@ -100,6 +115,12 @@ def nice_number(value: float, *, up: bool) -> float:
     if up:
         return float(min(step for step in steps if step >= value * (1 - 1e-9)))
     return float(max(step for step in steps if step <= value * (1 + 1e-9)))
+
+
+def _around(plane: npt.NDArray[np.integer[Any]]) -> Map:
+    """Sum over three by three bins."""
+    summed = cv2.boxFilter(plane.astype(np.float32), -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(summed, np.float32)
 
 
 def _soften(plane: Map) -> Map:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
-from wsipsm.core.geometry import Image
-from wsipsm.results.draw import CELL_COLOR, Color, fill, outline, viridis, write_text
+from wsipsm.core.geometry import Image, Map
+from wsipsm.results.draw import CELL_COLOR, Color, fill, outline, plasma, viridis, write_text
 from wsipsm.results.overview.contents import MAP_PX, CloseUp, Overview
-from wsipsm.results.overview.maps import Frame, crop_panel, density_per_mm2, nice_number, on_panel, rings
+from wsipsm.results.overview.maps import (
+    Frame,
+    crop_panel,
+    density_per_mm2,
+    nice_number,
+    on_panel,
+    positive_percent,
+    rings,
+)
 
 _WIDTH, _MARGIN, _GAP = 1600, 40, 32
 _PANEL = (_WIDTH - 2 * _MARGIN - _GAP) // 2
@@ -55,10 +65,14 @@ def draw_overview(overview: Overview) -> Image:
     left, right = _MARGIN, _MARGIN + _PANEL + _GAP
     sheet.panel((left, top), _tissue_title(overview), _tissue_panel(overview, panel, frame))
     sheet.scale_bar((left, top), frame.width, frame.height, um_per_px=overview.mpp_l0 / frame.scale)
-    density, scale_top = _density_panel(overview, panel, frame)
-    sheet.panel((right, top), "Density of cells" if scale_top else "No cells", density)
-    if scale_top:
-        sheet.color_bar((right + frame.width + 14, top + _TITLE_HEIGHT), min(frame.height, MAP_PX // 2), scale_top)
+    shown = (
+        _density_panel(overview, panel, frame) if overview.positive is None else _index_panel(overview, panel, frame)
+    )
+    sheet.panel((right, top), shown.title, shown.image)
+    if shown.top:
+        sheet.color_bar((right + frame.width + 14, top + _TITLE_HEIGHT), min(frame.height, MAP_PX // 2), shown)
+    for number, bounds in reversed(list(enumerate(overview.hot_spots, 1))):  # the highest lies on top
+        sheet.mark((right, top), frame, bounds, str(number))
     for i, (letter, closeup, image) in enumerate(zip(_LETTERS, overview.closeups, closeups, strict=False)):
         x = _MARGIN + i * (column + _GAP)
         sheet.panel((x, below), f"{letter}   {closeup.title}", image)
@@ -101,16 +115,18 @@ class _Sheet:
         self.text((x, y), words, size=19)
         self._draw.rectangle((x, y + 29, x + length, y + 35), fill=_INK)
 
-    def color_bar(self, at: tuple[int, int], height: int, top: float) -> None:
-        """Colours from 0 at the bottom to ``top`` cells per square millimetre."""
+    def color_bar(self, at: tuple[int, int], height: int, shown: _MapPanel) -> None:
+        """Colours of a map from 0 at the bottom to its uppermost value."""
         ramp = np.repeat(np.linspace(1, 0, height, dtype=np.float32)[:, None], _BAR_WIDTH, axis=1)
-        self._paper.paste(PillowImage.fromarray(viridis(ramp)), at)
+        self._paper.paste(PillowImage.fromarray(shown.colors(ramp)), at)
         for share in (1.0, 0.5, 0.0):
             y = at[1] + round((1 - share) * (height - 1))
             self._draw.line((at[0] + _BAR_WIDTH, y, at[0] + _BAR_WIDTH + 5, y), fill=_INK)
             anchor = {1.0: "lt", 0.5: "lm", 0.0: "lb"}[share]
-            self.text((at[0] + _BAR_WIDTH + 9, y), f"{top * share:,.0f}", size=18, anchor=anchor)
-        self.text((at[0], at[1] + height + 10), "cells/mm²", size=18, color=_FAINT)
+            value = shown.top * share
+            words = f"{value:,.0f}" if value >= 10 else f"{value:g}"
+            self.text((at[0] + _BAR_WIDTH + 9, y), words, size=18, anchor=anchor)
+        self.text((at[0], at[1] + height + 10), shown.unit, size=18, color=_FAINT)
 
     def mark(self, at: tuple[int, int], frame: Frame, box_l0: tuple[float, float, float, float], letter: str) -> None:
         """Frame of a close-up on a map, with its letter."""
@@ -142,18 +158,50 @@ def _tissue_panel(overview: Overview, panel: Image, frame: Frame) -> Image:
     return drawn
 
 
-def _density_panel(overview: Overview, panel: Image, frame: Frame) -> tuple[Image, float]:
-    """Density on the grey slide, and the density of the uppermost colour; 0 without cells."""
-    grey = cv2.cvtColor(cv2.cvtColor(panel, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    pale = (255 - (255 - grey.astype(np.float32)) * 0.35).astype(np.uint8)
+@dataclass(frozen=True, eq=False)
+class _MapPanel:
+    """A map of the slide: its picture, and what the uppermost colour means; ``top`` is 0 for a map without values."""
+
+    title: str
+    image: Image
+    colors: Callable[[Map], Image] = viridis
+    top: float = 0.0
+    unit: str = ""
+
+
+def _density_panel(overview: Overview, panel: Image, frame: Frame) -> _MapPanel:
+    """Density on the grey slide."""
+    grey, pale = _faded(panel)
     density = density_per_mm2(overview)
     if not (density > 0).any():
-        return pale, 0.0
+        return _MapPanel("No cells", pale)
     top = nice_number(float(np.percentile(density[density > 0], 98)), up=True)
     inside = fill(pale.shape[:2], [frame.to_panel(ring) for ring in rings(overview.region)])
-    colors = viridis(on_panel(density, frame, overview.bin_l0) / np.float32(top))
-    mixed = np.round(colors * 0.85 + grey * 0.15).astype(np.uint8)
-    return np.where(inside[..., None], mixed, pale), top
+    mixed = _mixed(viridis(on_panel(density, frame, overview.bin_l0) / np.float32(top)), grey)
+    return _MapPanel("Density of cells", np.where(inside[..., None], mixed, pale), viridis, top, "cells/mm²")
+
+
+def _index_panel(overview: Overview, panel: Image, frame: Frame) -> _MapPanel:
+    """Share of positive cells on the grey slide, blank where there are too few cells to tell."""
+    grey, pale = _faded(panel)
+    percent, known = positive_percent(overview, frame)
+    if not known.any():
+        return _MapPanel("Too few cells for a map of positive ones", pale)
+    top = min(100.0, nice_number(max(2.0, float(np.percentile(percent[known], 98))), up=True))
+    inside = fill(pale.shape[:2], [frame.to_panel(ring) for ring in rings(overview.region)]) & known
+    mixed = _mixed(plasma(percent / np.float32(top)), grey)
+    title = "Positive cells, and hot spots by number" if overview.hot_spots else "Positive cells"
+    return _MapPanel(title, np.where(inside[..., None], mixed, pale), plasma, top, "% of cells")
+
+
+def _faded(panel: Image) -> tuple[Image, Image]:
+    """The slide in grey, and in pale grey."""
+    grey = np.asarray(cv2.cvtColor(cv2.cvtColor(panel, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8)
+    return grey, (255 - (255 - grey.astype(np.float32)) * 0.35).astype(np.uint8)
+
+
+def _mixed(colors: Image, grey: Image) -> Image:
+    return np.round(colors * 0.85 + grey * 0.15).astype(np.uint8)
 
 
 def _magnified(closeup: CloseUp, side: int) -> Image:
