@@ -38,7 +38,9 @@ from wsipsm.stain.optics import optical_density, smooth
 from wsipsm.stain.registry import HDAB_VECTORS
 from wsipsm.training.pseudo_labels import hue_labels
 
-MPP, RADIUS_UM, HAZE_OD = 0.25, 6.0, 0.1
+MPP, RADIUS_UM = 0.25, 6.0
+HAZE_OD, POSITIVE_OD = 0.1, 0.35
+"""Chromogen from which on there is some, and from which on there is a positive cell."""
 PARTS = ("table", "anchors", "robustness", "evidence")
 Change = Callable[[np.ndarray], np.ndarray]
 
@@ -123,18 +125,18 @@ def same(image: np.ndarray) -> np.ndarray:
 
 
 def no_brown(image: np.ndarray) -> np.ndarray:
-    return painted(image, brown_places(image))
+    return painted(image, places_with(image, HAZE_OD, rim_px=2))
 
 
 def only_brown(image: np.ndarray) -> np.ndarray:
-    return painted(image, ~brown_places(image))
+    return painted(image, ~places_with(image, POSITIVE_OD, rim_px=4))
 
 
-def brown_places(image: np.ndarray) -> np.ndarray:
-    """Places with chromogen, haze and a rim of 0.5 um included."""
+def places_with(image: np.ndarray, chromogen_od: float, *, rim_px: int) -> np.ndarray:
+    """Places with more chromogen than that, and a rim."""
     stats = measure_slide(image[None], "ihc")
     chromogen = smooth(np.ascontiguousarray(stain_density(image, stats)[1]), 2.0)
-    return cv2.dilate((chromogen > HAZE_OD).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    return cv2.dilate((chromogen > chromogen_od).astype(np.uint8), np.ones((2 * rim_px + 1,) * 2, np.uint8)) > 0
 
 
 def painted(image: np.ndarray, places: np.ndarray) -> np.ndarray:

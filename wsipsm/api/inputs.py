@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from wsipsm.config import Config
+from wsipsm.config import Config, load_config
 from wsipsm.core.errors import ConfigError, InputError
 
 PathLike = str | os.PathLike[str]
@@ -37,7 +37,7 @@ def as_path(path: PathLike | None) -> Path | None:
 def as_config(config: PathLike | Config, settings: Sequence[str]) -> Config:
     """A configuration, or that of a name or file with settings."""
     if not isinstance(config, Config):
-        return loadas_config(os.fspath(config), tuple(settings))
+        return load_config(os.fspath(config), tuple(settings))
     if settings:
         raise ConfigError("settings go with the name of a configuration: change a Config itself, with model_copy")
     return config
