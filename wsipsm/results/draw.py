@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
+from wsipsm.cells.classes import CLASSES
 from wsipsm.core.geometry import Image, Mask
 
 Points = npt.NDArray[np.float64]
@@ -24,6 +25,12 @@ CELL_COLOR: Color = (0, 245, 140)
 
 _SHIFT = 4
 """OpenCV draws in units of 2 ** -_SHIFT pixel."""
+
+
+def color_of(name: str) -> Color:
+    """Colour of the outlines of a class; nuclei without a class have one that is seen on their own stain."""
+    number = CLASSES.names.index(name)
+    return CLASSES.colors[number] if number else CELL_COLOR
 
 
 def outline(image: Image, ring: Points, color: Color, *, thickness: int = 1) -> None:

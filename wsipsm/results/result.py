@@ -222,7 +222,7 @@ class Result:
     def overlay(
         self, region_l0: Box | tuple[int, int, int, int], *, mpp: float | None = None, slide: str | Path | None = None
     ) -> PillowImage.Image:
-        """Pixels of a region with the outlines of its cells.
+        """Pixels of a region with the outlines of its cells, in the colours of their classes; plain nuclei are green.
 
         Parameters
         ----------
@@ -244,7 +244,7 @@ class Result:
         import shapely
         from PIL import Image as PillowImage
 
-        from wsipsm.results.draw import CELL_COLOR, outline
+        from wsipsm.results.draw import color_of, outline
 
         with self.open_slide(slide) as opened:
             box_l0 = _within(region_l0, Box(0, 0, opened.width_l0, opened.height_l0))
@@ -254,9 +254,12 @@ class Result:
             if box.width * box.height > MAX_OVERLAY_PX:
                 raise RegionError(f"{box.width} x {box.height} px is too large a picture; give a coarser mpp")
             image = np.ascontiguousarray(opened.read(box, grid))
-        for polygon in shapely.from_wkb(self.table(["geometry"], box_l0=box_l0)["geometry"].to_numpy()):
+        cells = self.table(["geometry", "class"], box_l0=box_l0)
+        for polygon, name in zip(
+            shapely.from_wkb(cells["geometry"].to_numpy()), cells["class"].to_pylist(), strict=True
+        ):
             ring = np.asarray(polygon.exterior.coords) / grid.downsample - (box.x0, box.y0)
-            outline(image, ring, CELL_COLOR)
+            outline(image, ring, color_of(name))
         return PillowImage.fromarray(image)
 
 

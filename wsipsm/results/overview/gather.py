@@ -17,7 +17,7 @@ from wsipsm.cells.table import Cells
 from wsipsm.core.errors import UnreadableSlideError
 from wsipsm.core.files import write_bytes
 from wsipsm.core.geometry import Box, Grid
-from wsipsm.results.draw import CELL_COLOR, Color, Points, png
+from wsipsm.results.draw import Color, Points, color_of, png
 from wsipsm.results.index.scores import Scores
 from wsipsm.results.index.slide import SlideIndex
 from wsipsm.results.overview.closeups import Bins, pick_closeups
@@ -193,7 +193,7 @@ def _bounds(region: Region, grid: Grid) -> Box:
 def _rings(cells: Cells, box: Box, downsample: float) -> Iterator[tuple[Points, Color]]:
     """Outlines of the cells that meet a box, in pixels of the box, and their colours, of their classes if they have."""
     vertices = cells.vertices_l0 / downsample - (box.x0, box.y0)
-    colors = [CELL_COLOR, *CLASSES.colors[1:]]
+    colors = [color_of(name) for name in CLASSES.names]
     for (start, stop), class_ in zip(pairwise(cells.ring_offsets.tolist()), cells.class_.tolist(), strict=True):
         ring = vertices[start:stop]
         if (ring.max(0) > 0).all() and (ring.min(0) < (box.width, box.height)).all():
