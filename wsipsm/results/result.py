@@ -254,10 +254,8 @@ class Result:
             if box.width * box.height > MAX_OVERLAY_PX:
                 raise RegionError(f"{box.width} x {box.height} px is too large a picture; give a coarser mpp")
             image = np.ascontiguousarray(opened.read(box, grid))
-        cells = self.table(["geometry", "class"], box_l0=box_l0)
-        for polygon, name in zip(
-            shapely.from_wkb(cells["geometry"].to_numpy()), cells["class"].to_pylist(), strict=True
-        ):
+        wkb, names = self.table(["geometry", "class"], box_l0=box_l0).columns
+        for polygon, name in zip(shapely.from_wkb(wkb.to_numpy()), names.to_pylist(), strict=True):
             ring = np.asarray(polygon.exterior.coords) / grid.downsample - (box.x0, box.y0)
             outline(image, ring, color_of(name))
         return PillowImage.fromarray(image)
