@@ -39,7 +39,7 @@ from wsipsm.stain.registry import HDAB_VECTORS
 from wsipsm.training.pseudo_labels import hue_labels
 
 MPP, RADIUS_UM = 0.25, 6.0
-HAZE_OD, POSITIVE_OD = 0.1, 0.35
+HAZE_OD, POSITIVE_OD = 0.1, 0.5
 """Chromogen from which on there is some, and from which on there is a positive cell."""
 PARTS = ("table", "anchors", "robustness", "evidence")
 Change = Callable[[np.ndarray], np.ndarray]
