@@ -7,9 +7,9 @@ from wsipsm.stain.normalise import FOREIGN_SHARE, SlideStats
 from wsipsm.stain.registry import HDAB_VECTORS
 from wsipsm.stain.two_stains import degrees_between
 
-PINK_SHARE, LEAST_BROWN_SHARE = 0.12, 0.01
-"""More pink pixels than this and fewer brown ones: a slide of haematoxylin and eosin. 37 H&E images have 0.13 pink or
-more and 0.01 brown or less, Ki-67 images at most 0.12 pink."""
+PINK_SHARE, LEAST_FOREIGN_SHARE = 0.25, 0.0125
+"""More pink pixels than the one and fewer of `SlideStats.foreign_colour` than the other: haematoxylin and eosin. 47 H&E
+images have 0.26 or more and 0.009 or less, 23 Ki-67 ones 0.24 or less and 0.016 or more."""
 SHEET_SHARE = 0.4
 """More of the chromogen in large pieces: it is not in nuclei."""
 OTHER_STAIN_DEGREES = 25.0
@@ -35,10 +35,10 @@ def unexpected_stain(stats: SlideStats, stain: Stain) -> str:
     seen = stats.colours
     if seen is None:
         return ""
-    if seen.pink > PINK_SHARE and seen.brown < LEAST_BROWN_SHARE:
+    if seen.pink > PINK_SHARE and stats.foreign_colour < LEAST_FOREIGN_SHARE:
         return (
-            f"{seen.pink:.0%} of the stained tissue is pink and {seen.brown:.1%} brown, as in haematoxylin and eosin "
-            "(an immunostain has brown, or little pink): use --config he"
+            f"{seen.pink:.0%} of the tissue is pink or purple and {stats.foreign_colour:.1%} brown or yellow, as in "
+            "haematoxylin and eosin (immunostains have less of the one and more of the other): use --config he"
         )
     return _in_sheets(stats) or _other_chromogen(stats)
 

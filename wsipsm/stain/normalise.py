@@ -168,7 +168,7 @@ def _absolute(density: Floats, tissue: npt.NDArray[np.bool_], foreign: float, gi
         vectors = estimated or HDAB_VECTORS
     nuclear_od = _nuclear_level(above, tissue, vectors)
     stats = SlideStats((1.0, 1.0, 1.0), nuclear_od, vectors, foreign, background, estimated)
-    return replace(stats, colours=colours(_in_usual_stains(above, stats), unmix(above, vectors)[1]))
+    return replace(stats, colours=colours(density, _in_usual_stains(above, stats), unmix(above, vectors)[1]))
 
 
 def _nuclear_level(density: Floats, tissue: npt.NDArray[np.bool_], vectors: Vectors | None) -> float:

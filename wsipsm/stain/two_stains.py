@@ -18,6 +18,7 @@ LEAST_DEGREES = 18.0
 
 _STAINED_OD, _SATURATED_OD = 0.15, 2.0
 _EDGE = 1.0  # percentile
+_LEAST_COMPONENT = -0.15  # of a unit vector: a background that is a little off tilts it
 _LEAST_PX = 2_000
 _PIXELS = 400_000
 
@@ -35,7 +36,7 @@ def find_two_stains(density: Floats, like: Vectors) -> Vectors:
     Raises
     ------
     FitError
-        Too little is stained, or the slide shows one stain only.
+        Too little is stained, the slide shows one stain only, or none.
     """
     flat = density.reshape(-1, 3).astype(np.float64)
     norm = np.linalg.norm(flat, axis=1)
@@ -53,6 +54,8 @@ def find_two_stains(density: Floats, like: Vectors) -> Vectors:
             "two stains: the slide shows one stain only"
         )
     edges = [plane @ np.array([np.cos(a), np.sin(a)]) for a in (low, high)]
+    if min(edge.min() for edge in edges) < _LEAST_COMPONENT:
+        raise FitError("the stained pixels have colours that no stain gives, which would have to glow")
     nuclear, chromogen = _in_order(edges, like)
     return _unit(nuclear), _unit(chromogen), _unit(np.cross(nuclear, chromogen))
 
