@@ -138,3 +138,17 @@ def test_without_a_scheme_every_cell_is_a_nucleus() -> None:
 
     assert marker.rule() is None
     np.testing.assert_array_equal(marker.classes(some, None), 0)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.55, 0.7, 0.9])
+def test_with_the_ring_blue_cores_of_positive_cells_do_not_count_as_blue(share: float) -> None:
+    rng = np.random.default_rng(0)
+    positive = rng.random(4000) < share
+    ring = np.where(positive, rng.normal(0.5, 0.08, 4000), rng.normal(0.03, 0.02, 4000))
+
+    names, rule = names_of(
+        [cells(np.full(4000, 0.35), np.full(4000, 0.02), ring)], PLAIN.model_copy(update={"compartment": "ring"})
+    )
+
+    assert np.mean([name == "Positive" for name in names]) == pytest.approx(share, abs=0.02)
+    assert rule.threshold_od < 0.4

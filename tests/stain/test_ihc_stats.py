@@ -6,13 +6,16 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 import pytest
+from PIL import Image
 from skimage.draw import disk
 from skimage.filters import gaussian
 
+from wsipsm.slide.sample import he_field
 from wsipsm.stain.doubts import unexpected_stain
 from wsipsm.stain.hue import brownness
 from wsipsm.stain.normalise import SlideStats, colour_density, measure_slide, relative_planes, stain_density
-from wsipsm.stain.registry import HDAB_VECTORS, HE_VECTORS
+from wsipsm.stain.optics import optical_density
+from wsipsm.stain.registry import HDAB_VECTORS
 from wsipsm.stain.two_stains import complete
 
 BACKGROUND = np.array([0.06, 0.07, 0.10])
@@ -89,18 +92,27 @@ def test_a_slide_as_expected_has_no_doubts() -> None:
 
 
 def test_haematoxylin_and_eosin_are_noticed() -> None:
-    image, amounts = field()
-    density = BACKGROUND + amounts[..., :1] * HE_VECTORS[0] + 0.3 * np.array(HE_VECTORS[1])
-    pink = np.clip(np.rint(256 * 10.0**-density - 1), 0, 255).astype(np.uint8)
-    pink[:60] = image[:60] // 2 + 120  # a background of its own, so that eosin is above it
+    with Image.open(he_field()) as image:
+        pixels = np.asarray(image.convert("RGB").resize((500, 500)))
 
-    assert "--config he" in unexpected_stain(measure_slide(pink[None, :], "ihc"), "ihc")
+    assert "--config he" in unexpected_stain(measure_slide(pixels[None], "ihc"), "ihc")
+
+
+def test_vectors_that_are_given_and_are_the_usual_ones_change_nothing() -> None:
+    image, _ = field()
+
+    assert measure_slide(image[None], "ihc", HDAB_VECTORS[:2]) == measure_slide(image[None], "ihc")
 
 
 def test_another_chromogen_is_noticed() -> None:
-    text = unexpected_stain(measure_slide(field((0.85, 0.45, 0.2))[0][None], "ihc"), "ihc")
+    image, _ = field((0.75, 0.55, 0.05), blue=60)
+    density = optical_density(image)
+    assert (density[..., 2] < density[..., 0]).mean() > 0.1, "a blue chromogen"
 
-    assert text == "" or "recognizer.stain_vectors" in text
+    stats = measure_slide(field((0.25, 0.95, 0.15))[0][None], "ihc")
+
+    text = unexpected_stain(stats, "ihc")
+    assert "recognizer.stain_vectors" in text or "--config he" in text
 
 
 def test_a_chromogen_in_sheets_is_noticed_unless_it_is_expected_there() -> None:

@@ -93,13 +93,12 @@ class Marker:
         """Add cells."""
         if self._config.scheme == "none":
             return
-        nuclear, core = cells.columns["nuclear_od_core"], cells.columns["counterstain_od_core"]
+        nuclear, measured = cells.columns["nuclear_od_core"], cells.columns[MARKER_COLUMNS[self._config.compartment]]
         (red_h, _, blue_h), (red_d, _, blue_d), _ = HDAB_VECTORS
-        red, blue = nuclear * red_h + core * red_d, nuclear * blue_h + core * blue_d
-        measured = cells.columns[MARKER_COLUMNS[self._config.compartment]]
+        red, blue = nuclear * red_h + measured * red_d, nuclear * blue_h + measured * blue_d
         bins = np.clip((measured / _BIN_OD).astype(np.int64), 0, len(self._blue) - 1)
         self._blue += np.bincount(bins[(blue < BLUE_RATIO * red) & (red > BLUE_RED)], minlength=len(self._blue))
-        brown = (blue > BROWN_RATIO * red) & (core >= BROWN_DAB)
+        brown = (blue > BROWN_RATIO * red) & (measured >= BROWN_DAB)
         self._brown += np.bincount(bins[brown], minlength=len(self._brown))
         self._cells += len(cells)
 

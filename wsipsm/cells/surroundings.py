@@ -43,8 +43,8 @@ def mean_around(components: Components, plane: npt.NDArray[Any], background: Mas
 
 
 def _disk_sums(plane: npt.NDArray[np.float32], disk: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Sums over the disk around each pixel, without what lies beyond the border; whole numbers, exact in float32.
+    """Sums over the disk around each pixel, without what lies beyond the border: whole numbers below 2**24.
 
-    OpenCV rounds the sums of int16, those of float32 it does not.
+    OpenCV goes by way of a Fourier transform for large disks, after which they are whole no more.
     """
-    return np.asarray(cv2.filter2D(plane, cv2.CV_32F, disk, borderType=cv2.BORDER_CONSTANT), np.float32)
+    return np.rint(cv2.filter2D(plane, cv2.CV_32F, disk, borderType=cv2.BORDER_CONSTANT)).astype(np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from wsipsm.config.base import RUNS, Purpose, Section
 
@@ -84,6 +84,9 @@ class ClassesConfig(Section):
     """Classes of cells, by how much chromogen they have; for ``recognizer.stain: ihc``."""
 
     purposes = RUNS
+    other_purposes: ClassVar[Mapping[str, frozenset[Purpose]]] = dict.fromkeys(
+        ("scheme", "compartment"), RUNS | {"training"}
+    )
 
     scheme: Literal["none", "positive", "graded"] = "none"
     """none: every cell is a Nucleus; positive: Negative or Positive; graded: Negative, 1+, 2+ or 3+."""
@@ -97,3 +100,14 @@ class ClassesConfig(Section):
     blue and its surely brown cells, at least 0.2 where no cell is surely brown. Given, it holds for a whole cohort."""
     grades_od: tuple[float, float] = (0.4, 0.6)
     """Optical density of the chromogen from which on a positive cell is 2+, and 3+."""
+
+    @model_validator(mode="after")
+    def _grades_rise(self) -> ClassesConfig:
+        if not 0 < self.grades_od[0] <= self.grades_od[1]:
+            raise ValueError(f"grades_od must be above 0 and rise, got {list(self.grades_od)}")
+        return self
+
+    @property
+    def around_nuclei(self) -> bool:
+        """Whether the chromogen counts around nuclei, which are then sought without it."""
+        return self.scheme != "none" and self.compartment == "ring"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import model_validator
+
 from wsipsm.config.base import Purpose, Section
 from wsipsm.config.cells import CellsConfig, ClassesConfig, LabelsConfig, PseudoLabelsConfig
 from wsipsm.config.renames import RENAMED
@@ -40,6 +42,17 @@ class Config(Section):
     output: OutputConfig = OutputConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _stain_has_a_marker(self) -> Config:
+        if self.recognizer.stain != "ihc":
+            if self.classes.scheme != "none":
+                raise ValueError(
+                    f"classes.scheme: {self.classes.scheme} is for recognizer.stain: ihc, got {self.recognizer.stain}"
+                )
+            if self.pseudolabels.source == "hue":
+                raise ValueError(f"pseudolabels.source: hue is for recognizer.stain: ihc, got {self.recognizer.stain}")
+        return self
 
     @property
     def instance_rules(self) -> LabelsConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -179,7 +180,9 @@ class Job:
     @property
     def halo_px(self) -> int:
         """How far from its anchor a cell depends on the maps, grid px."""
-        return halo_px(self.config.instance_rules, self.grid.mpp)
+        rules, classes = self.config.instance_rules, self.config.classes
+        ring_px = math.ceil(classes.ring_um / self.grid.mpp) if classes.scheme != "none" else 0
+        return halo_px(rules, self.grid.mpp) + ring_px
 
     @property
     def region_mm2(self) -> float:

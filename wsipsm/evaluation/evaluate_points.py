@@ -104,6 +104,8 @@ def _refuse_options_of_areas(settings: Settings) -> None:
 def _score(name: str, truth_source: Source, found_source: Source, settings: Settings) -> PointScores:
     mpp = _mpp(name, found_source, settings)
     truth, found = truth_source.read().once(), found_source.read().counted()
+    if truth.from_qupath:
+        truth = truth.moved(found_source.qupath_origin)
     radii = [radius / mpp for radius in radii_um(settings)]
     counts = np.stack([count(truth, found, radius) for radius in radii])
     wrong, _ = wrong_class(truth.counted(), found, radii[0])

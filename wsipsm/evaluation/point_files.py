@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 import shapely
-import shapely.geometry
 
 from wsipsm.core.errors import EvaluationError, ExtraError, RegionError, short_reason
 from wsipsm.evaluation.groundtruth import GEOJSON_SUFFIXES
 from wsipsm.evaluation.points import Points, make_points
-from wsipsm.slide.geojson import load_json
+from wsipsm.slide.geojson import Drawn, load_json, read_drawn
 from wsipsm.slide.paths import SUFFIXES as IMAGE_SUFFIXES
 
 CSV_SUFFIXES = (".csv",)
@@ -32,25 +31,25 @@ _Rows = tuple[list[tuple[float, float]], list[str]]
 
 
 def read_points(path: Path) -> Points:
-    """Points of a JSON or GeoJSON file, in the frame of the file; of polygons the centroids.
+    """Points of a JSON or GeoJSON file, in the frame of the file; of polygons the centroids, of cells their nuclei's.
 
     Raises
     ------
     EvaluationError
         The file cannot be read or holds something else.
     """
+    expected = "expected GeoJSON, or a list of objects with x, y and label_id"
     try:
         table = load_json(path)
+        drawn = [] if is_shidc(table) else read_drawn(path)
+        xy, names = _geojson_rows(drawn) if drawn else _shidc_rows(table) if is_shidc(table) else ([], [])
     except RegionError as error:
-        raise EvaluationError(str(error)) from None
-    try:
-        xy, names = _shidc_rows(table) if is_shidc(table) else _geojson_rows(table)
-    except (ValueError, TypeError, LookupError, AttributeError, shapely.errors.ShapelyError) as error:
-        expected = "expected GeoJSON, or a list of objects with x, y and label_id"
+        raise EvaluationError(f"{error}; {expected}") from None
+    except (ValueError, TypeError, LookupError) as error:
         raise EvaluationError(f"{path}: not points: {short_reason(error)}; {expected}") from None
     if not np.isfinite(np.array(xy, float)).all():
         raise EvaluationError(f"{path}: a coordinate is not a finite number")
-    return make_points(xy, names)
+    return replace(make_points(xy, names), from_qupath=any(one.kind for one in drawn))
 
 
 def is_shidc(table: Any) -> bool:
@@ -63,41 +62,15 @@ def _shidc_rows(table: list[dict[str, Any]]) -> _Rows:
     return xy, [SHIDC_CLASSES.get(one["label_id"], f"label_id {one['label_id']}") for one in table]
 
 
-def _geojson_rows(table: Any) -> _Rows:
+def _geojson_rows(drawn: list[Drawn]) -> _Rows:
     xy: list[tuple[float, float]] = []
     names: list[str] = []
-    for geometry, name in features(table):
-        found = _positions(shapely.geometry.shape(geometry))
+    for one in drawn:
+        shape = one.nucleus or one.geometry
+        found = _positions(shape) if shape is not None else []
         xy += found
-        names += [name] * len(found)
+        names += [one.class_name] * len(found)
     return xy, names
-
-
-def features(table: Any) -> Iterator[tuple[dict[str, Any], str]]:
-    """Geometries of GeoJSON, each with the name of its class, empty where there is none; of a cell its nucleus.
-
-    Raises
-    ------
-    TypeError, LookupError, AttributeError
-        It is no GeoJSON.
-    """
-    if isinstance(table, list):
-        for one in table:
-            yield from features(one)
-    elif not isinstance(table, dict) or "type" not in table:
-        raise TypeError(f"expected an object with a type, got {str(table)[:60]!r}")
-    elif table["type"] == "FeatureCollection":
-        yield from features(table["features"])
-    elif table["type"] != "Feature":
-        yield table, ""
-    elif geometry := table.get("nucleusGeometry") or table.get("geometry"):
-        yield geometry, _class_name(table.get("properties") or {})
-
-
-def _class_name(properties: dict[str, Any]) -> str:
-    """Name of a class as QuPath writes it: ``name``, or since its version 0.6 a list ``names`` of a derived class."""
-    found = properties.get("classification") or {}
-    return ": ".join(found["names"]) if "names" in found else found.get("name") or ""
 
 
 def _positions(geometry: shapely.Geometry) -> list[tuple[float, float]]:

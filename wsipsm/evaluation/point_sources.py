@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from wsipsm.core.errors import EvaluationError, StoredResultsError
 from wsipsm.evaluation.groundtruth import suffix_of
@@ -39,11 +37,14 @@ class Source:
         Gives the points, in pixels of the image.
     mpp : float or None
         Micrometres per pixel of the image, of the output of a run.
+    qupath_origin : (float, float)
+        Where QuPath's frame begins in level-0 px, of the output of a run.
     """
 
     path: Path
     read: Callable[[], Points]
     mpp: float | None = None
+    qupath_origin: tuple[float, float] = (0, 0)
 
 
 def true_sources(path: Path) -> dict[str, Source]:
@@ -106,12 +107,12 @@ def _file_sources(paths: dict[str, Path]) -> dict[str, Source]:
 
 def _sources_of(stem: str, path: Path) -> dict[str, Source]:
     if path.is_dir():
-        return {stem: Source(path, partial(_read_run, path), _mpp(path))}
+        return {stem: Source(path, partial(_read_run, path), _mpp(path), _qupath_origin(path))}
     if suffix_of(path, CSV_SUFFIXES):
         return {name or stem: Source(path, partial(_same, points)) for name, points in read_csv(path).items()}
     if not is_slide_folder(path.parent):
         return {stem: Source(path, partial(read_points, path))}
-    return {stem: Source(path, partial(_read_export, path), _mpp(path.parent))}
+    return {stem: Source(path, partial(_read_export, path), _mpp(path.parent), _qupath_origin(path.parent))}
 
 
 def _same(points: Points) -> Points:
@@ -121,6 +122,12 @@ def _same(points: Points) -> Points:
 def _mpp(folder: Path) -> float | None:
     found = run_record(folder)["slide"].get("mpp_l0")
     return None if found is None else float(found)
+
+
+def _qupath_origin(folder: Path) -> tuple[float, float]:
+    origins = run_record(folder)["origin_l0"]
+    x, y = origins.get("qupath", origins["written"])
+    return float(x), float(y)
 
 
 def _read_run(folder: Path) -> Points:
@@ -139,5 +146,5 @@ def _read_run(folder: Path) -> Points:
 
 def _read_export(path: Path) -> Points:
     """Points of GeoJSON beside the record of a run, moved by the origin in that record."""
-    points, origin = read_points(path), run_record(path.parent)["origin_l0"]["written"]
-    return Points(points.xy + np.array(origin, float), points.kinds, points.unknown)
+    written = run_record(path.parent)["origin_l0"]["written"]
+    return replace(read_points(path).moved(written), from_qupath=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
 
@@ -46,12 +46,15 @@ class Points:
         Names of classes that are not known, and how many points have them; they count as `Kind.CELL`.
     repeated : int
         Points left out since another of their kind lies at the very same place.
+    from_qupath : bool
+        Whether QuPath wrote them, whose frame begins at the corner of the slide's bounds.
     """
 
     xy: npt.NDArray[np.float64]
     kinds: npt.NDArray[np.int8]
     unknown: Mapping[str, int] = field(default_factory=dict)
     repeated: int = 0
+    from_qupath: bool = False
 
     def of(self, *kinds: Kind) -> npt.NDArray[np.float64]:
         """Positions of the points of some kinds, (n, 2)."""
@@ -60,13 +63,18 @@ class Points:
     def counted(self) -> Points:
         """The points without those that are ignored."""
         keep = self.kinds != Kind.IGNORED
-        return Points(self.xy[keep], self.kinds[keep], self.unknown, self.repeated)
+        return replace(self, xy=self.xy[keep], kinds=self.kinds[keep])
 
     def once(self) -> Points:
         """The points without repetitions: nobody marks one cell twice at one place on purpose."""
         first = np.unique(np.column_stack([self.xy, self.kinds]), axis=0, return_index=True)[1]
         first.sort()
-        return Points(self.xy[first], self.kinds[first], self.unknown, len(self.xy) - len(first))
+        repeated = len(self.xy) - len(first)
+        return replace(self, xy=self.xy[first], kinds=self.kinds[first], repeated=repeated)
+
+    def moved(self, offset: tuple[float, float]) -> Points:
+        """The points in a frame whose origin lies at ``-offset`` of theirs."""
+        return replace(self, xy=self.xy + np.array(offset, float))
 
 
 def make_points(xy: Any, names: Sequence[str]) -> Points:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+import shapely
 
 from wsipsm.core.errors import EvaluationError, RegionError
 from wsipsm.evaluation.groundtruth import GEOJSON_SUFFIXES, SUFFIXES, suffix_of
-from wsipsm.evaluation.point_files import CSV_SUFFIXES, HDF5_SUFFIXES, features, is_shidc
+from wsipsm.evaluation.point_files import CSV_SUFFIXES, HDF5_SUFFIXES, is_shidc
 from wsipsm.evaluation.point_sources import hdf5_folder
-from wsipsm.slide.geojson import load_json
+from wsipsm.slide.geojson import areas_of, load_json, read_drawn
 
 POINTS, AREAS = "points", "areas"
-
-_GEOMETRIES = {"Point": POINTS, "MultiPoint": POINTS, "Polygon": AREAS, "MultiPolygon": AREAS}
 
 
 def is_of_points(truth: Path) -> bool:
@@ -50,20 +49,20 @@ def _kinds(path: Path) -> set[str]:
         return {POINTS}
     if suffix_of(path, GEOJSON_SUFFIXES):
         try:
-            kinds = set(_kinds_of_json(load_json(path)))
+            kinds = set(_kinds_of_json(path))
             return {AREAS} if AREAS in kinds else kinds  # points beside areas are passed over, and that is said
         except (RegionError, ValueError, TypeError, LookupError, AttributeError):
             return set()
     return {AREAS} if suffix_of(path, SUFFIXES) else set()
 
 
-def _kinds_of_json(table: Any) -> Iterator[str]:
-    if is_shidc(table):
+def _kinds_of_json(path: Path) -> Iterator[str]:
+    if is_shidc(load_json(path)):
         yield POINTS
         return
-    geometries = [geometry for geometry, _ in features(table)]
-    while geometries:
-        one = geometries.pop()
-        geometries += one.get("geometries", ())
-        if one["type"] in _GEOMETRIES:
-            yield _GEOMETRIES[one["type"]]
+    for one in read_drawn(path):
+        shape = one.nucleus or one.geometry
+        if isinstance(shape, shapely.Point | shapely.MultiPoint):
+            yield POINTS
+        elif areas_of(shape):
+            yield AREAS

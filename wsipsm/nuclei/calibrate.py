@@ -41,7 +41,7 @@ def calibrate_psm(
     patches : (n, p, p, 3) uint8
         RGB at ``config.grid.mpp``.
     config : Config
-        Sections ``grid``, ``recognizer``, ``encoder`` and ``pseudomask`` are used.
+        Sections ``grid``, ``recognizer``, ``classes``, ``encoder`` and ``pseudomask`` are used.
     encoder : ActivationNet or Path, optional
         A network or its checkpoint of either kind; trained on the patches by default. Of a ``fit``
         checkpoint the network alone is taken: the constants of one slide do not hold for another.
@@ -81,7 +81,7 @@ def calibrate_segmenter(
     patches : (n, p, p, 3) uint8
         RGB at ``config.grid.mpp``.
     config : Config
-        Sections ``grid``, ``recognizer``, ``segmenter`` and ``labels`` are used.
+        Sections ``grid``, ``recognizer``, ``classes``, ``segmenter`` and ``labels`` are used.
     model : Path
         Checkpoint of kind ``segmenter`` or ``segmenter-fit``.
     device : torch.device
@@ -108,8 +108,7 @@ def calibrate_segmenter(
 def slide_stats(patches: Patches, config: Config) -> SlideStats:
     """Constants of a slide's staining as the configuration asks for them; errors as `measure_slide`."""
     stats = measure_slide(patches, config.recognizer.stain, config.recognizer.stain_vectors)
-    around = config.classes.scheme != "none" and config.classes.compartment == "ring"
-    return replace(stats, without_chromogen=stats.background is not None and around)
+    return replace(stats, without_chromogen=config.classes.around_nuclei)
 
 
 def load_encoder(file: Path, *, stain: Stain, device: torch.device) -> ActivationNet:

@@ -163,7 +163,9 @@ def _absolute(density: Floats, tissue: npt.NDArray[np.bool_], foreign: float, gi
     estimated = None
     with contextlib.suppress(FitError):  # a slide without positive cells shows one stain
         estimated = find_two_stains(above[tissue], HDAB_VECTORS)
-    vectors = complete(*given) if isinstance(given, tuple) else HDAB_VECTORS
+    vectors = HDAB_VECTORS
+    if isinstance(given, tuple) and given != HDAB_VECTORS[:2]:
+        vectors = complete(*given)
     if given == "estimate":
         vectors = estimated or HDAB_VECTORS
     nuclear_od = _nuclear_level(above, tissue, vectors)

@@ -115,8 +115,9 @@ def stage_digests(config: Mapping[str, Any], inputs: list[Any], init: str | None
     encoder, training = config["encoder"], config["training"]
     sampled = [encoder[key] for key in ("seed", "patches", "patch_px")]
     sampled += [training[key] for key in ("seed", "fields", "field_px", "patch_px")]
+    around = [config["classes"][key] for key in ("scheme", "compartment")]
     facts = {
-        "fields": [TRAINING_VERSION, inputs, config["grid"], config["tissue"], config["recognizer"], sampled],
+        "fields": [TRAINING_VERSION, inputs, config["grid"], config["tissue"], config["recognizer"], around, sampled],
         "encoder": [encoder],
         "pseudolabels": [config["pseudomask"], config["pseudolabels"]],
         "segmenter": [training, config["segmenter"], config["labels"], init],

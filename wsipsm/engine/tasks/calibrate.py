@@ -81,8 +81,11 @@ def _read_patches(slide: Slide, boxes: list[Box], job: Job) -> Images:
 
 
 def _constants_key(fingerprint: str, job: Job) -> str:
-    """Hash of all that the constants of a slide depend on; where it is the same, an earlier calibration is reused."""
-    keys = job.config.result_keys()
-    used = keys["segmenter" if job.config.recognizer.method == "segmenter" else "pseudomask"]
-    settings = orjson.dumps([fingerprint, job.grid.mpp, keys["recognizer"], used])
+    """Hash of slide and settings that its constants depend on; where it is the same, an earlier calibration is reused.
+
+    The region is left out on purpose: what was found on a whole slide may be applied to a part of it.
+    """
+    keys, around = job.config.result_keys(), job.config.classes.around_nuclei
+    used = [keys[name] for name in ("segmenter", "labels", "pseudomask") if name in keys]
+    settings = orjson.dumps([fingerprint, job.grid.mpp, keys["recognizer"], around, used])
     return hashlib.sha256(settings).hexdigest()

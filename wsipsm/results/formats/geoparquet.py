@@ -18,6 +18,7 @@ from wsipsm.cells.classes import CLASSES
 from wsipsm.cells.measurements import measurements
 from wsipsm.cells.table import Cells
 from wsipsm.core.errors import StoredResultsError, short_reason
+from wsipsm.results.stored_cells import CLASS_OF_RUN
 
 GROUP_CELLS = 20_000
 """Batches are collected into row groups of at least this many cells."""
@@ -152,9 +153,11 @@ def read_centroids(path: Path) -> tuple[npt.NDArray[np.float64], list[str]]:
         The file cannot be read or lacks a column.
     """
     try:
-        table = pq.read_table(path, columns=["centroid_x", "centroid_y", "class"])
+        names = pq.read_schema(path).names
+        class_ = CLASS_OF_RUN if CLASS_OF_RUN in names else "class"
+        table = pq.read_table(path, columns=["centroid_x", "centroid_y", class_])
         xy = np.stack([table[name].to_numpy() for name in ("centroid_x", "centroid_y")], axis=1)
-        return xy, table["class"].to_pylist()
+        return xy, table[class_].to_pylist()
     except (OSError, LookupError, ValueError) as error:
         raise StoredResultsError(f"{path}: centroids cannot be read: {short_reason(error)}") from None
 

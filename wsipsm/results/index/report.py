@@ -106,7 +106,8 @@ def report(folder: Path, *, roi: Path | None = None, rule: FieldRule, tile_um: f
         fields.append(Field("All regions", "total", whole.polygons, total))
     fields += hot_spot_fields(lattices[0], rule, whole)
     fields += tile_fields(lattices[1], whole) if tile_um else []
-    return SlideReport(folder.name, fields, stored.origin_l0, stored.warnings(named if roi else []))
+    notes = (read_regions(roi).note,) if roi and read_regions(roi).note else ()
+    return SlideReport(folder.name, fields, stored.origin_l0, (*notes, *stored.warnings(named if roi else [])))
 
 
 class _Stored:
