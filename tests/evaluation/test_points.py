@@ -14,6 +14,8 @@ import pytest
 import shapely
 
 from wsipsm.core.errors import EvaluationError
+from wsipsm.evaluation.evaluate import Settings
+from wsipsm.evaluation.evaluate_points import evaluate_points
 from wsipsm.evaluation.point_files import read_csv, read_hdf5, read_points
 from wsipsm.evaluation.point_sources import predicted_sources, true_sources
 from wsipsm.evaluation.points import Kind, make_points
@@ -175,6 +177,27 @@ def test_cells_of_a_run(tmp_path: Path) -> None:
     assert len(sources["b"].read().xy) == 0
     assert export.read().xy.tolist() == [[1 + 3, 1 + 4]]
     assert export.mpp == 0.25
+
+
+def test_marks_that_were_made_in_qupath_lie_in_the_frame_that_it_shows(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "out" / "a", stem="a", names=["Positive", "Negative"])
+    marks = [feature(shapely.Point(x - 3, 5 - 4), name) for x, name in ((0, "Positive"), (10, "Negative"))]
+    for one in marks:
+        one["properties"]["objectType"] = "annotation"
+    truth = write_json(tmp_path / "a.geojson", {"type": "FeatureCollection", "features": marks})
+
+    ((score,), _) = evaluate_points(run, truth, Settings(radius_um=0.3))
+
+    assert score.counts[0, :, 0].tolist() == [1, 1, 2]
+    assert score.truth.xy.tolist() == score.found.xy.tolist()
+
+
+def test_classes_of_the_run_are_scored_where_cells_have_others_by_now(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a", stem="a", names=["Cluster 1", "Cluster 2"])
+    table = pq.read_table(run / "cells.parquet").append_column("class_of_run", pa.array(["Positive", "Negative"]))
+    pq.write_table(table, run / "cells.parquet")
+
+    assert predicted_sources(run)["a"].read().kinds.tolist() == [POSITIVE, NEGATIVE]
 
 
 def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
