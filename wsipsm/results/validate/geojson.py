@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from wsipsm.results.formats.feature_file import FeatureFile
 from wsipsm.results.validate import checks
 from wsipsm.results.validate.feature import Feature, parse_feature
 from wsipsm.results.validate.files import FILE_RULES, MANY_ANNOTATIONS, MANY_OBJECTS
@@ -19,7 +20,6 @@ from wsipsm.results.validate.report import Report
 from wsipsm.results.validate.rules import RULES
 from wsipsm.results.validate.shapes import STRUCTURE, Shapes, StructureError
 from wsipsm.results.validate.stream import FeatureStream
-from wsipsm.results.validate.write import FeatureFile
 
 BATCH = 2000
 """Features that are looked at together."""

@@ -11,11 +11,11 @@ from typing import Any
 import orjson
 
 from wsipsm.cells.classes import CLASSES, CLUSTERS
+from wsipsm.results.formats.feature_file import FeatureFile
 from wsipsm.results.validate import checks
 from wsipsm.results.validate.feature import OBJECT_TYPES, parse_feature
 from wsipsm.results.validate.mend_shape import mend_geometry
 from wsipsm.results.validate.report import Report
-from wsipsm.results.validate.write import FeatureFile
 
 _IDS = uuid.uuid5(uuid.NAMESPACE_DNS, "wsipsm.validate")
 
