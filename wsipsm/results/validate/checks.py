@@ -5,10 +5,12 @@ A function gives what it found, as a short text that may be empty, or None where
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterable
 from typing import Any
 
-from wsipsm.results.validate.feature import OBJECT_TYPES, Feature
+from wsipsm.results.validate.feature import NUMBERS, OBJECT_TYPES, Feature
 
 NOT_NULL = ("id", "properties", "geometry", "nucleusGeometry", "plane")
 """Keys of a feature that must not be null."""
@@ -109,15 +111,17 @@ def class_without_color(feature: Feature) -> str | None:
 def color_kind(feature: Feature) -> str | None:
     """Colour that is not three whole numbers."""
     color = _color(feature)
-    good = color is None or (isinstance(color, list) and len(color) == 3 and all(type(one) is int for one in color))
-    return None if good else repr(color)
+    return None if color is None or (_are_whole(color) and len(color) == 3) else repr(color)
 
 
 def color_range(feature: Feature) -> str | None:
     """Colour with a number outside 0 to 255."""
     color = _color(feature)
-    numbers = isinstance(color, list) and all(type(one) is int for one in color)
-    return repr(color) if numbers and not all(0 <= one <= 255 for one in color) else None
+    return repr(color) if _are_whole(color) and color and not 0 <= min(color) <= max(color) <= 255 else None
+
+
+def _are_whole(color: Any) -> bool:
+    return isinstance(color, list) and set(map(type, color)) <= {int}
 
 
 def _color(feature: Feature) -> Any:
@@ -144,15 +148,15 @@ def measurements_kind(feature: Feature) -> str | None:
 
 def measurement_no_number(feature: Feature) -> str | None:
     """First measurement that is no number."""
-    for name, value in feature.measurements.items():
-        if type(value) not in _NUMBERS and not (value is None or _is_number(value)):
+    for name, value in _others(feature):
+        if type(value) not in NUMBERS and not (value is None or _is_number(value)):
             return f"{name}: {value!r}"
     return None
 
 
 def measurement_text(feature: Feature) -> str | None:
     """First measurement whose number is written as text."""
-    for name, value in feature.measurements.items():
+    for name, value in _others(feature):
         if isinstance(value, str) and _is_number(value):
             return f"{name}: {value!r}"
     return None
@@ -160,19 +164,22 @@ def measurement_text(feature: Feature) -> str | None:
 
 def measurement_null(feature: Feature) -> str | None:
     """First measurement that is null."""
-    return next((name for name, value in feature.measurements.items() if value is None), None)
+    return next((name for name, value in _others(feature) if value is None), None)
 
 
 def measurement_nan(feature: Feature) -> str | None:
     """First measurement that is not finite."""
+    if feature.has_numbers and math.isfinite(sum(feature.measurements.values())):
+        return None
     for name, value in feature.measurements.items():
-        if type(value) is float and not (-_LARGEST <= value <= _LARGEST):
+        if type(value) is float and not math.isfinite(value):
             return f"{name}: {value}"
     return None
 
 
-_LARGEST = 1.7976931348623157e308
-_NUMBERS = frozenset({int, float})
+def _others(feature: Feature) -> Iterable[tuple[str, Any]]:
+    """Measurements, unless all are numbers."""
+    return () if feature.has_numbers else feature.measurements.items()
 
 
 def _is_number(value: Any) -> bool:

@@ -9,6 +9,8 @@ import orjson
 
 OBJECT_TYPES = frozenset({"detection", "annotation", "cell", "tile", "tma_core", "root"})
 """What QuPath knows, exactly so written."""
+NUMBERS = {int, float}
+"""Types of numbers in JSON."""
 TYPE_KEYS = ("objectType", "object_type", "type")
 """Properties that QuPath takes the object type from, the first that is there."""
 
@@ -33,9 +35,11 @@ class Feature:
         As the file holds it, else None.
     measurements : dict
         By name; empty where they are no object.
+    has_numbers : bool
+        Whether all measurements are numbers.
     """
 
-    __slots__ = ("classification", "measurements", "object_type", "properties", "raw", "type_key")
+    __slots__ = ("classification", "has_numbers", "measurements", "object_type", "properties", "raw", "type_key")
 
     def __init__(self, raw: Any) -> None:
         self.raw: dict[str, Any] = raw if isinstance(raw, dict) else {}
@@ -46,6 +50,7 @@ class Feature:
         self.classification: Any = self.properties.get("classification")
         measurements = self.properties.get("measurements")
         self.measurements: dict[str, Any] = measurements if isinstance(measurements, dict) else {}
+        self.has_numbers = set(map(type, self.measurements.values())) <= NUMBERS
 
     @property
     def id(self) -> str:
