@@ -174,7 +174,7 @@ FEATURES: dict[str, tuple[str, str, Change]] = {
 
 GOOD = dumps(collection())
 FILES: dict[str, tuple[str, str, str, bytes]] = {
-    "json": ("wrong", "extension", "cells.json", GOOD),
+    "another name": ("wrong", "extension", "cells.txt", GOOD),
     "not gzip": ("abort", "gzip_mismatch", "cells.geojson", gzip.compress(GOOD, mtime=0)),
     "cut": ("abort", "truncated", "cells.geojson", GOOD[:-40]),
     "cut between features": ("abort", "truncated", "cells.geojson", GOOD[:-2]),

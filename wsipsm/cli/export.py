@@ -1,4 +1,4 @@
-"""The command ``wsipsm export``. Heavy imports stay inside it."""
+"""The commands ``wsipsm export`` and ``qupath``. Heavy imports stay inside them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ class Objects(StrEnum):
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command()(export)
+    """Add the commands to the application."""
+    for command in (export, qupath):
+        app.command()(command)
 
 
 def export(
@@ -74,3 +75,16 @@ def export(
         return
     for path in written:
         print(path)
+
+
+def qupath(out: Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of wsipsm run.")]) -> None:
+    """Write a script that imports the cells of all slides of a run into the QuPath project that is open.
+
+    Images are matched by the names of their files; running it again imports nothing twice. For example:
+
+      wsipsm qupath out
+    """
+    from wsipsm.results.qupath import write_project_script
+
+    path, count = write_project_script(out)
+    print(f"{path}: open your project in QuPath and run it (Automate > Script editor); {count:,} slides have cells")

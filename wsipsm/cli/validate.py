@@ -54,5 +54,5 @@ def _print(report: Any) -> None:
     for finding in report.sorted_findings:
         print(f"  {finding.line}")
     if report.written is not None:
-        done = ", ".join(f"{what} ({count:,})" for what, count in report.mended.items() if count) or "nothing to mend"
+        done = ", ".join(f"{what} ({count:,})" for what, count in report.mended.items()) or "nothing to mend"
         print(f"{report.written}: written; {done}; {report.dropped:,} dropped")

@@ -150,7 +150,7 @@ class _Checker:
 def _name_problems(path: Path, gzipped: bool) -> Iterator[tuple[str, str]]:
     """Problems of a file's name: QuPath goes by it."""
     name = path.name.lower()
-    if not name.endswith((".geojson", ".geojson.gz")):
+    if not name.endswith((".geojson", ".geojson.gz", ".json")):
         yield "extension", path.suffix
     elif gzipped != name.endswith(".gz"):
         yield "gzip_mismatch", "gzip inside" if gzipped else "no gzip inside"

@@ -57,7 +57,8 @@ class Mender:
         for what, mend in (*_STEPS, ("class colours made one", self._one_color), ("new ids", self._unique_id)):
             before = orjson.dumps(raw)
             mend(raw)
-            self._report.mended[what] += orjson.dumps(raw) != before
+            if orjson.dumps(raw) != before:
+                self._report.mended[what] += 1
         return orjson.dumps(raw) if mend_geometry(raw, self._report.mended) else b""
 
     def _note(self, raw: dict[str, Any]) -> None:
