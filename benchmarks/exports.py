@@ -29,13 +29,13 @@ CORE_PX, PITCH_PX, SIDE_PX = 2048, 24, 14
 VERTICES = 32
 
 WATCHED = """
-import re, sys
+import re, sys, time
 from wsipsm.cli.main import main
 try:
     main()
 finally:
     status = open("/proc/self/status").read()
-    print(re.search(r"VmHWM:\\s+(\\d+)", status)[1], file=sys.stderr)
+    print(re.search(r"VmHWM:\\s+(\\d+)", status)[1], time.process_time(), file=sys.stderr)
 """
 
 
@@ -44,7 +44,7 @@ def main(cells: int, folder: Path, formats: list[str]) -> None:
     slide.mkdir(parents=True, exist_ok=True)
     seconds, count = timed(lambda: generate(slide, cells))
     print(f"{count:,} cells generated in {seconds:.0f} s")
-    print(f"{'what':<28}{'seconds':>10}{'objects/s':>12}{'peak MB':>10}{'file MB':>10}")
+    print(f"{'what':<28}{'seconds':>10}{'CPU s':>10}{'per CPU s':>12}{'peak MB':>10}{'file MB':>10}")
     for name in formats:
         target = folder / f"cells{'.geojson.gz' if name == 'geojson' else EXPORTS[name].suffixes[0]}"
         measure(f"export {name}", ["export", slide, "--to", name, "-o", target], count, target)
@@ -131,7 +131,9 @@ def measure(what: str, arguments: list[object], objects: int, target: Path) -> N
     """Run a command in a process of its own and print a line."""
     command = [sys.executable, "-c", WATCHED, *map(str, arguments)]
     seconds, done = timed(lambda: subprocess.run(command, capture_output=True, text=True, check=False))
-    if not done.stderr.split()[-1].isdigit() or len(done.stderr.split()) > 1:
+    try:
+        peak_kb, cpu = map(float, done.stderr.split())
+    except ValueError:
         print(f"{what:<28} {done.stderr[-200:]}")
         return
     if not objects:
@@ -139,7 +141,7 @@ def measure(what: str, arguments: list[object], objects: int, target: Path) -> N
     files = [*target.parent.glob(f"{target.name.split('.')[0]}*")] if target.is_file() or not target.exists() else []
     size = sum(path.stat().st_size for path in files if path.is_file() and path.suffix == target.suffix) / 1e6
     print(
-        f"{what:<28}{seconds:>10.1f}{objects / seconds:>12,.0f}{int(done.stderr) / 1000:>10,.0f}{size:>10,.0f}",
+        f"{what:<28}{seconds:>10.1f}{cpu:>10.1f}{objects / cpu:>12,.0f}{peak_kb / 1000:>10,.0f}{size:>10,.0f}",
         flush=True,
     )
 

@@ -16,7 +16,10 @@ from wsipsm.results.validate import checks
 from wsipsm.results.validate.feature import OBJECT_TYPES, parse_feature
 from wsipsm.results.validate.mend_shape import mend_geometry
 from wsipsm.results.validate.report import Report
+from wsipsm.results.validate.shapes import SHAPE_RULES, STRUCTURE
 
+_OF_GEOMETRY = {*STRUCTURE, *(rule.key for rule, _ in SHAPE_RULES), "null_value", "nucleus_misplaced"}
+"""Rules whose breach may mean that a geometry must be mended."""
 _IDS = uuid.uuid5(uuid.NAMESPACE_DNS, "wsipsm.validate")
 
 
@@ -59,7 +62,8 @@ class Mender:
             mend(raw)
             if orjson.dumps(raw) != before:
                 self._report.mended[what] += 1
-        return orjson.dumps(raw) if mend_geometry(raw, self._report.mended) else b""
+        kept = not flags & _OF_GEOMETRY or mend_geometry(raw, self._report.mended)
+        return orjson.dumps(raw) if kept else b""
 
     def _note(self, raw: dict[str, Any]) -> None:
         """Remember the colour of a class that stays as it is."""
