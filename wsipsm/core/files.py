@@ -8,7 +8,8 @@ import hashlib
 import io
 import os
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,28 @@ def write_bytes(path: Path, content: bytes) -> None:
         draft.unlink(missing_ok=True)
         kind = DiskFullError if is_disk_full(error) else OutputError
         raise kind(f"{path}: cannot be written: {error.strerror}") from None
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """Path to write a file to; it gets its own name when the block ends, and is removed if the block raises.
+
+    Raises
+    ------
+    DiskFullError
+        No space is left.
+    OutputError
+        It cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        yield draft
+        os.replace(draft, path)
+    except OSError as error:
+        kind = DiskFullError if is_disk_full(error) else OutputError
+        raise kind(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def write_once(path: Path, write: Callable[[Path], None]) -> None:

@@ -41,3 +41,34 @@ FORMATS = {
     "ome_zarr": Format(("labels.ome.zarr",)),
 }
 """All formats by the name of their module, in the order in which their files appear."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A format that finished slides are exported to on request.
+
+    Attributes
+    ----------
+    place : str
+        Module of this package and class in it, ``module:Class``; the class takes the file's path and an
+        `ExportSource`, and its ``write()`` gives the files written.
+    suffixes : tuple of str
+        Ends of file names that it can write.
+    origin : str
+        Frame of its coordinates unless asked otherwise, ``qupath`` or ``level0``.
+    """
+
+    place: str
+    suffixes: tuple[str, ...]
+    origin: str = "level0"
+
+
+EXPORTS = {
+    "geojson": Export("geojson_export:GeoJsonExport", (".geojson", ".geojson.gz", ""), "qupath"),
+    "csv": Export("measurement_table:MeasurementTable", (".csv", ".tsv", ".csv.gz", ".tsv.gz"), "qupath"),
+    "annotationstore": Export("annotationstore:AnnotationStoreExport", (".db",)),
+    "png": Export("label_image:LabelPng", (".png",)),
+    "ome-tiff": Export("label_image:LabelOmeTiff", (".ome.tiff", ".ome.tif")),
+    "visium-hd": Export("visium_hd:VisiumHd", (".geojson",)),
+}
+"""What ``wsipsm export --to`` takes. A new format is a module here and a row."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -162,10 +162,12 @@ def read_centroids(path: Path) -> tuple[npt.NDArray[np.float64], list[str]]:
         raise StoredResultsError(f"{path}: centroids cannot be read: {short_reason(error)}") from None
 
 
-def read_cells(path: Path, *, stain: str) -> Iterator[tuple[Cells, npt.NDArray[np.int64], list[str]]]:
+def read_cells(
+    path: Path, *, stain: str, keep: Callable[[pa.Table], pa.Table] | None = None
+) -> Iterator[tuple[Cells, npt.NDArray[np.int64], list[str]]]:
     """Cells of a table written by `GeoParquetWriter` with their labels and UUIDs, one row group at a time.
 
-    Anchors that an earlier version did not store are -1.
+    Anchors that an earlier version did not store are -1. ``keep`` takes rows out of the table of a row group.
 
     Raises
     ------
@@ -176,6 +178,7 @@ def read_cells(path: Path, *, stain: str) -> Iterator[tuple[Cells, npt.NDArray[n
         with pq.ParquetFile(path) as file:
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group)
+                table = table if keep is None else keep(table)
                 yield _cells(table, stain), table["label"].to_numpy(), table["uuid"].to_pylist()
     except (OSError, LookupError, ValueError, shapely.errors.ShapelyError) as error:
         raise StoredResultsError(f"{path}: cells cannot be read: {short_reason(error)}") from None

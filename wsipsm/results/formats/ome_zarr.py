@@ -168,6 +168,17 @@ def open_labels(folder: Path, name: str = "instances") -> zarr.Array[Any]:
         return _finest(folder, name)[0]
 
 
+def open_levels(folder: Path, name: str = "instances") -> list[tuple[zarr.Array[Any], float]]:
+    """Levels of a label array, the finest first, each with its micrometres per pixel; otherwise as `open_labels`."""
+    with _explained(folder, name):
+        group = zarr.open_group(str(folder), mode="r", path=name)
+        metadata: Any = group.attrs.asdict()["ome"]
+        levels: list[Any] = metadata["multiscales"][0]["datasets"]
+        arrays: list[Any] = [group[level["path"]] for level in levels]
+        scales = [float(level["coordinateTransformations"][0]["scale"][0]) for level in levels]
+    return list(zip(arrays, scales, strict=True))
+
+
 def read_labels(folder: Path, name: str = "instances") -> tuple[npt.NDArray[Any], float]:
     """Finest level of a label array in memory, and its micrometres per pixel; otherwise as `open_labels`."""
     with _explained(folder, name):

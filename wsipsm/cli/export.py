@@ -1,0 +1,90 @@
+"""The commands ``wsipsm export`` and ``qupath``. Heavy imports stay inside them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from wsipsm.cli.common import JSON, print_json
+
+
+class Origin(StrEnum):
+    """Frame of coordinates."""
+
+    qupath = "qupath"
+    level0 = "level0"
+
+
+class Objects(StrEnum):
+    """Geometry of GeoJSON."""
+
+    polygons = "polygons"
+    points = "points"
+    cells = "cells"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    for command in (export, qupath):
+        app.command()(command)
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="OUT/SLIDE", help="Output folder of one slide.")],
+    to: Annotated[
+        str, typer.Option("--to", metavar="FORMAT", help="geojson, csv, annotationstore, png, ome-tiff or visium-hd.")
+    ],
+    target: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="The file; geojson takes a folder too.")],
+    roi: Annotated[
+        Path | None,
+        typer.Option(help="GeoJSON polygons; only cells with their centroid inside."),
+    ] = None,
+    where: Annotated[str, typer.Option(metavar="CONDITION", help="For example: area_um2 > 20.")] = "",
+    min_confidence: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Only cells of this confidence or more.")
+    ] = None,
+    origin: Annotated[
+        Origin | None, typer.Option(help="Frame; by default what the reader of the format shows.")
+    ] = None,
+    objects: Annotated[Objects, typer.Option(help="Of geojson: polygons, points, or QuPath cells.")] = Objects.polygons,
+    mpp: Annotated[float | None, typer.Option(help="Of png and ome-tiff: micrometres per pixel.")] = None,
+    as_json: JSON = False,
+) -> None:
+    """Write the cells or labels of a finished slide in another format.
+
+    geojson: QuPath; csv: QuPath's measurement table; annotationstore: TIAToolbox and TIAViz; png, ome-tiff: label
+    images; visium-hd: Space Ranger's --custom-segmentation-file. For example:
+
+      wsipsm export out/slide --to csv -o cells.csv
+
+      wsipsm export out/slide --to geojson -o large.geojson.gz --where "area_um2 > 60 and confidence > 0.5"
+
+      wsipsm export out/slide --to png -o labels.png --roi region.geojson --mpp 0.25
+    """
+    from wsipsm.results.export import export as export_slide
+    from wsipsm.results.export_source import ExportOptions
+
+    chosen: dict[str, Any] = {"origin": origin and origin.value, "objects": objects.value, "mpp": mpp}
+    options = ExportOptions(roi=roi, where=where, min_confidence=min_confidence, **chosen)
+    written = export_slide(folder, to, target, options)
+    if as_json:
+        print_json([str(path) for path in written])
+        return
+    for path in written:
+        print(path)
+
+
+def qupath(out: Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of wsipsm run.")]) -> None:
+    """Write a script that imports the cells of all slides of a run into the QuPath project that is open.
+
+    Images are matched by the names of their files; running it again imports nothing twice. For example:
+
+      wsipsm qupath out
+    """
+    from wsipsm.results.qupath import write_project_script
+
+    path, count = write_project_script(out)
+    print(f"{path}: open your project in QuPath and run it (Automate > Script editor); {count:,} slides have cells")

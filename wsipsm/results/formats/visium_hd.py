@@ -1,0 +1,64 @@
+"""Chosen cells as the segmentation that Space Ranger takes for Visium HD.
+
+The form, from the documents and the source of Space Ranger 4 (``--custom-segmentation-file``):
+
+- https://www.10xgenomics.com/support/software/space-ranger/latest/analysis/inputs/segmentation-inputs: polygons in a
+  GeoJSON of type FeatureCollection, in pixels of the microscope image that is given with ``--image``;
+  ``--nucleus-expansion-distance-micron`` must be given too, 0 where the outlines are those of whole cells.
+- github.com/10XGenomics/spaceranger: the name ends with ``.geojson``, not ``.gz``; the collection has the keys ``type``
+  and ``features`` and no other (``bbox`` and ``foreign_members`` are tolerated); each feature has ``type``,
+  ``geometry`` (a Polygon) and ``properties`` with a whole number ``cell_id`` from 1 on.
+
+bin2cell takes no polygons: export a label image (``--to ome-tiff --mpp X``) at the resolution of its image, and store
+it as ``scipy.sparse.csr_matrix`` for ``bin2cell.insert_labels``. What Space Ranger makes of this file, its
+``segmented_outputs``, bin2cell and spatialdata-io read themselves.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import orjson
+
+from wsipsm.results.export_source import Batch, ExportSource
+from wsipsm.results.formats.feature_file import FeatureFile
+
+
+class VisiumHd:
+    """GeoJSON of outlines with ``cell_id``, the label.
+
+    Parameters
+    ----------
+    target : Path
+        ``.geojson``.
+    source : ExportSource
+        The slide.
+    """
+
+    def __init__(self, target: Path, source: ExportSource) -> None:
+        self._target, self._source = target, source
+
+    def write(self) -> list[Path]:
+        """Write the file; errors as `export`."""
+        with FeatureFile(self._target) as file:
+            for batch in self._source.cells():
+                file.add(self._features(batch))
+        return [self._target]
+
+    def _features(self, batch: Batch) -> list[bytes]:
+        cells, labels, _ = batch
+        vertices = np.round(cells.vertices_l0 - self._source.offset_l0, 1) + 0.0
+        rings = [vertices[start:stop] for start, stop in pairwise(cells.ring_offsets.tolist())]
+        return [
+            orjson.dumps(
+                {
+                    "type": "Feature",
+                    "geometry": {"type": "Polygon", "coordinates": [ring]},
+                    "properties": {"cell_id": label},
+                },
+                option=orjson.OPT_SERIALIZE_NUMPY,
+            )
+            for ring, label in zip(rings, labels.tolist(), strict=True)
+        ]

@@ -1,0 +1,201 @@
+"""Check of a label store: valid OME-NGFF 0.5, pyramids of labels, and one id for each cell of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+import zarr
+
+from wsipsm.core.errors import StoredResultsError, short_reason
+from wsipsm.results.validate.label_rules import LABEL_RULES
+from wsipsm.results.validate.report import Report
+
+VERSION = "0.5"
+AREA_TOLERANCE = 0.01
+"""Part by which the area of a cell may differ from that of its pixels."""
+Ids = npt.NDArray[np.int64]
+
+
+def check_labels(folder: Path, table: Path | None = None) -> Report:
+    """Say whether a label store is valid and agrees with the cells.
+
+    Parameters
+    ----------
+    folder : Path
+        ``labels.ome.zarr``, or another OME-Zarr of labels.
+    table : Path, optional
+        ``cells.parquet`` of the same cells; by default the one beside the store, where there is one.
+
+    Returns
+    -------
+    Report
+        Its ``objects`` are the labels of ``instances``.
+
+    Raises
+    ------
+    StoredResultsError
+        The table cannot be read.
+    """
+    report = Report(folder, "labels")
+    table = folder.parent / "cells.parquet" if table is None else table
+    for name, image in _images(folder, report):
+        arrays = _arrays(name, image, report)
+        if arrays and name == "instances":
+            counts = _levels(name, arrays, report)
+            if table.exists():
+                _agree(counts, _scale(image), table, report)
+        elif arrays:
+            _levels(name, arrays, report)
+    return report
+
+
+def _images(folder: Path, report: Report) -> Iterator[tuple[str, zarr.Group]]:
+    """Label images of a store by name; that of a store that is an image itself is ``instances``."""
+    try:
+        root = zarr.open_group(str(folder), mode="r")
+        metadata: Any = root.attrs.asdict().get("ome")
+    except (OSError, ValueError, KeyError) as error:
+        report.add(LABEL_RULES["no_store"], short_reason(error))
+        return
+    if root.metadata.zarr_format != 3 or not isinstance(metadata, dict):
+        report.add(LABEL_RULES["not_ngff"], f"Zarr {root.metadata.zarr_format}")
+        return
+    if metadata.get("version") != VERSION:
+        report.add(LABEL_RULES["version"], str(metadata.get("version")))
+    if "multiscales" in metadata:
+        yield "instances", root
+        return
+    names = metadata.get("labels")
+    if not isinstance(names, list) or not names:
+        report.add(LABEL_RULES["labels_not_listed"], str(names))
+        names = [name for name, _ in root.groups()]
+    for name in names:
+        if isinstance(found := root.get(str(name)), zarr.Group):
+            yield str(name), found
+        else:
+            report.add(LABEL_RULES["label_missing"], str(name))
+
+
+def _arrays(name: str, image: zarr.Group, report: Report) -> list[zarr.Array[Any]]:
+    """Levels of an image, the finest first; what is wrong with its metadata is reported."""
+    metadata: Any = image.attrs.asdict().get("ome", {})
+    try:
+        multiscale = metadata["multiscales"][0]
+        axes, datasets = multiscale["axes"], multiscale["datasets"]
+        names = [axis["name"] for axis in axes]
+        levels: list[Any] = [image.get(dataset["path"]) for dataset in datasets]
+    except (LookupError, TypeError) as error:
+        report.add(LABEL_RULES["multiscales"], f"{name}: {error!r}")
+        return []
+    if metadata.get("version") != VERSION:
+        report.add(LABEL_RULES["version"], f"{name}: {metadata.get('version')}")
+    if names[-2:] != ["y", "x"] or not all(axis.get("type") == "space" for axis in axes[-2:]):
+        report.add(LABEL_RULES["axes"], f"{name}: {names}")
+    elif not all(axis.get("unit") for axis in axes[-2:]):
+        report.add(LABEL_RULES["unit"], name)
+    if not datasets:
+        report.add(LABEL_RULES["multiscales"], f"{name}: no dataset")
+    _image_label(name, metadata, report)
+    return [
+        array
+        for array, dataset in zip(levels, datasets, strict=True)
+        if _is_level(f"{name}/{dataset['path']}", array, dataset, names, report)
+    ]
+
+
+def _is_level(place: str, array: Any, dataset: Any, axes: list[str], report: Report) -> bool:
+    if not isinstance(array, zarr.Array):
+        report.add(LABEL_RULES["level_missing"], place)
+        return False
+    scales = [one for one in dataset.get("coordinateTransformations", []) if one.get("type") == "scale"]
+    if len(scales) != 1 or len(scales[0]["scale"]) != array.ndim or not all(one > 0 for one in scales[0]["scale"]):
+        report.add(LABEL_RULES["scale"], place)
+    if list(getattr(array.metadata, "dimension_names", None) or []) != axes:
+        report.add(LABEL_RULES["dimension_names"], place)
+    if array.dtype.kind not in "iu":
+        report.add(LABEL_RULES["dtype"], f"{place}: {array.dtype}")
+        return False
+    return array.ndim == 2
+
+
+def _image_label(name: str, metadata: dict[str, Any], report: Report) -> None:
+    label = metadata.get("image-label")
+    if not isinstance(label, dict):
+        report.add(LABEL_RULES["image_label"], name)
+        return
+    colors = label.get("colors", [])
+    values = [one.get("label-value") for one in colors]
+    if len(set(values)) < len(values):
+        report.add(LABEL_RULES["colors"], f"{name}: a value twice")
+    if not all(len(rgba := one.get("rgba", [0] * 4)) == 4 and all(0 <= c <= 255 for c in rgba) for one in colors):
+        report.add(LABEL_RULES["colors"], f"{name}: rgba")
+
+
+def _levels(name: str, arrays: list[zarr.Array[Any]], report: Report) -> Ids:
+    """Look at the levels; pixels of each label at the finest one, (largest label + 1,)."""
+    counts = _pixels(arrays[0])
+    if name == "instances":
+        report.objects = int(np.count_nonzero(counts[1:]))
+    for fine, coarse, number in zip(arrays, arrays[1:], range(1, len(arrays)), strict=False):
+        if not all(a > b > 0 for a, b in zip(fine.shape, coarse.shape, strict=True)):
+            report.add(LABEL_RULES["pyramid"], f"{name}, level {number}: {coarse.shape} after {fine.shape}")
+        found = np.flatnonzero(_pixels(coarse))
+        strange = found[(found >= len(counts)) | (counts[np.minimum(found, len(counts) - 1)] == 0)]
+        if len(strange):
+            detail = f"{name}, level {number}: label {strange[0]}"
+            report.add(LABEL_RULES["averaged"], detail, count=len(strange))
+    return counts
+
+
+def _pixels(array: zarr.Array[Any]) -> Ids:
+    """Pixels of each label, read block by block; negative ones count as background."""
+    counts = np.zeros(1, np.int64)
+    height, width = (max(side, 1024) for side in (array.shards or array.chunks))
+    for y in range(0, array.shape[0], height):
+        for x in range(0, array.shape[1], width):
+            block = np.bincount(np.maximum(np.asarray(array[y : y + height, x : x + width]), 0).ravel())
+            if len(block) > len(counts):
+                counts = np.concatenate([counts, np.zeros(len(block) - len(counts), np.int64)])
+            counts[: len(block)] += block
+    return counts
+
+
+def _scale(image: zarr.Group) -> float:
+    metadata: Any = image.attrs.asdict()["ome"]
+    scale = metadata["multiscales"][0]["datasets"][0]["coordinateTransformations"][0].get("scale", [0.0])
+    return float(scale[-1])
+
+
+def _agree(counts: Ids, mpp: float, table: Path, report: Report) -> None:
+    """Compare the labels of an image with those of the table."""
+    labels, areas = _cells(table)
+    unique, first = np.unique(labels, return_index=True)
+    if len(unique) < len(labels):
+        report.add(LABEL_RULES["label_twice"], f"{len(labels) - len(unique)} rows", count=len(labels) - len(unique))
+    present = np.flatnonzero(counts[1:]) + 1
+    for key, lacking in (
+        ("label_without_cell", np.setdiff1d(present, unique)),
+        ("cell_without_label", np.setdiff1d(unique, present)),
+    ):
+        if len(lacking):
+            report.add(LABEL_RULES[key], f"label {lacking[0]}", count=len(lacking))
+    both = np.isin(unique, present)
+    measured = counts[unique[both]] * mpp**2
+    apart = np.abs(areas[first][both] - measured) > AREA_TOLERANCE * measured
+    if mpp > 0 and apart.any():
+        detail = f"label {unique[both][apart][0]}: {areas[first][both][apart][0]:.2f} and {measured[apart][0]:.2f} um2"
+        report.add(LABEL_RULES["area"], detail, count=int(apart.sum()))
+
+
+def _cells(table: Path) -> tuple[Ids, npt.NDArray[np.float64]]:
+    """Labels and areas (um2) of the cells of a table, (N,) each."""
+    try:
+        columns = pq.read_table(table, columns=["label", "area_um2"])
+        return columns["label"].to_numpy().astype(np.int64), columns["area_um2"].to_numpy().astype(np.float64)
+    except (OSError, LookupError, ValueError) as error:
+        raise StoredResultsError(f"{table}: cells cannot be read: {short_reason(error)}") from None
