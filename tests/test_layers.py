@@ -23,7 +23,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 HOMES = {
     "zarr": {"engine/maps", "results", "slide/readers"},
-    "tifffile": {"slide/readers"},
+    "tifffile": {"slide/readers", "results/formats"},
     "imagecodecs": {"slide/readers"},
     "dask": {"engine/cluster"},
     "distributed": {"engine/cluster"},

@@ -8,7 +8,7 @@ import pytest
 
 import wsipsm.results.formats
 from wsipsm.results.folder import missing_outputs, replace_outputs
-from wsipsm.results.formats import FORMATS
+from wsipsm.results.formats import EXPORTS, FORMATS
 
 WHOLE = ("cells.geojson.gz", "cells.parquet", "labels.ome.zarr", "overview.png", "tissue.geojson", "run.json")
 
@@ -23,7 +23,8 @@ def folder_of(path: Path, *names: str) -> Path:
 def test_every_format_is_a_module_and_every_module_has_a_row() -> None:
     modules = {path.stem for path in Path(wsipsm.results.formats.__file__).parent.glob("*.py")} - {"__init__"}
 
-    assert set(FORMATS) == modules
+    exports = {one.place.partition(":")[0] for one in EXPORTS.values()}
+    assert set(FORMATS) | exports | {"feature_file"} == modules
 
 
 @pytest.mark.parametrize("name", WHOLE)

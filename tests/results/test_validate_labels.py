@@ -110,7 +110,7 @@ FAULTS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
         rows(lambda table: table | {"label": np.append(table["label"][:-1], 21)}),
     ),
     "label twice": ("wrong", "label_twice", rows(lambda table: {k: np.append(v, v[-1]) for k, v in table.items()})),
-    "other area": ("wrong", "area", rows(lambda table: table | {"area_um2": table["area_um2"] * 1.1})),
+    "other area": ("wrong", "area", rows(lambda table: table | {"area_um2": table["area_um2"] * 1.5})),
 }
 SEEN_BY_MODELS = {"version of the image", "no multiscales", "no scale", "scale of three", "colour of three"}
 """Faults that the models of the field refuse too."""

@@ -145,7 +145,7 @@ class ExportSource:
             return None
         import shapely
 
-        moved = shapely.transform(read_regions(self.options.roi), lambda xy: xy + self.offset_l0)
+        moved = shapely.transform(read_regions(self.options.roi).areas, lambda xy: xy + self.offset_l0)
         return region_from_roi(list(np.atleast_1d(moved)), self.box_l0)
 
     @cached_property

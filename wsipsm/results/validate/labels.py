@@ -16,8 +16,8 @@ from wsipsm.results.validate.label_rules import LABEL_RULES
 from wsipsm.results.validate.report import Report
 
 VERSION = "0.5"
-AREA_TOLERANCE = 0.01
-"""Part by which the area of a cell may differ from that of its pixels."""
+AREA_TOLERANCE = 0.3
+"""Part by which the area of an outline may differ from that of its pixels: it is smooth, and its holes are filled."""
 Ids = npt.NDArray[np.int64]
 
 
