@@ -9,7 +9,7 @@ import pytest
 
 from wsipsm.cells.measurements import measurements
 from wsipsm.config import RecognizerConfig
-from wsipsm.core.stains import Stain
+from wsipsm.core.stains import WITH_MARKER, Stain
 from wsipsm.nuclei.models import shipped_model
 from wsipsm.stain.normalise import as_stain, measure_slide
 from wsipsm.stain.registry import STAINS, StainRow
@@ -19,6 +19,7 @@ GREEN_RED = ((0.2, 0.8, 0.1), (0.7, 0.1, 0.3), (0.1, 0.2, 0.9))
 
 def test_the_rows_are_those_that_the_configuration_takes() -> None:
     assert list(STAINS) == list(get_args(Stain))
+    assert {name for name, row in STAINS.items() if row.marker} == WITH_MARKER
     assert RecognizerConfig.model_fields["stain"].annotation == Stain
 
 

@@ -104,10 +104,10 @@ def classify(
     """
     if (fit is not None) + (apply is not None) + undo != 1:
         raise ConfigError("expected one of fit=MODEL, apply=MODEL and undo=True")
-    from wsipsm.phenotypes.apply import apply as apply_model
-    from wsipsm.phenotypes.apply import undo as take_back
-    from wsipsm.phenotypes.fit import FitSettings
-    from wsipsm.phenotypes.fit import fit as fit_model
+    from wsipsm.results.phenotypes.apply import apply as apply_model
+    from wsipsm.results.phenotypes.apply import undo as take_back
+    from wsipsm.results.phenotypes.fit import FitSettings
+    from wsipsm.results.phenotypes.fit import fit as fit_model
 
     if fit is not None:
         return fit_model(Path(out), Path(fit), FitSettings(clusters, method, seed), on_event)

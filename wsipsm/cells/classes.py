@@ -31,7 +31,7 @@ CLUSTERS = ClassScheme(
         (68, 170, 153),
     ),
 )
-"""Phenotype clusters, see `wsipsm.phenotypes`."""
+"""Phenotype clusters, see `wsipsm.results.phenotypes`."""
 
 # QuPath computes "Positive %", H-score and Allred for exactly these names; the colours of the classes are its own, too.
 CLASSES = ClassScheme(

@@ -21,6 +21,7 @@ from wsipsm.config.sections import (
     TissueConfig,
 )
 from wsipsm.config.training import TrainingConfig
+from wsipsm.core.stains import WITH_MARKER
 
 
 class Config(Section):
@@ -45,7 +46,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _stain_has_a_marker(self) -> Config:
-        if self.recognizer.stain != "ihc":
+        if self.recognizer.stain not in WITH_MARKER:
             if self.classes.scheme != "none":
                 raise ValueError(
                     f"classes.scheme: {self.classes.scheme} is for recognizer.stain: ihc, got {self.recognizer.stain}"

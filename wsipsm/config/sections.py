@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from wsipsm.config.base import RUNS, Purpose, Section
-from wsipsm.core.stains import Stain
+from wsipsm.core.stains import WITH_MARKER, Stain
 
 StainVector = tuple[float, float, float]
 """Optical density in red, green and blue."""
@@ -99,7 +99,7 @@ class RecognizerConfig(Section):
 
     @model_validator(mode="after")
     def _vectors_have_a_use(self) -> RecognizerConfig:
-        if self.stain_vectors is not None and self.stain != "ihc":
+        if self.stain_vectors is not None and self.stain not in WITH_MARKER:
             raise ValueError(f"stain_vectors are for stain: ihc, got stain: {self.stain}")
         if isinstance(self.stain_vectors, tuple):
             (a, b, c), (d, e, f) = self.stain_vectors

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from wsipsm.cells.classes import CLUSTERS
 from wsipsm.core.errors import CheckpointError, OutputError, short_reason
 from wsipsm.core.files import write_once
-from wsipsm.phenotypes.features import SHAPE, Floats, Scale
+from wsipsm.results.phenotypes.features import SHAPE, Floats, Scale
 
 FORMAT: Literal["wsipsm phenotype clusters"] = "wsipsm phenotype clusters"
 VERSION: Literal[1] = 1
@@ -47,7 +47,7 @@ class FittedSlide(_Part):
 
 
 class Cluster(_Part):
-    """One cluster; centres and precisions are in scaled features, see `wsipsm.phenotypes.features`."""
+    """One cluster; centres and precisions are in scaled features, see `wsipsm.results.phenotypes.features`."""
 
     name: str
     """``Cluster 1`` has most of the cells of the fit, and so on."""

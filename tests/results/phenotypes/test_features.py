@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import median_abs_deviation
 
 from wsipsm.cells.measurements import measurements
-from wsipsm.phenotypes.features import FAR, SHAPE, Scale, features_of, scale_of, scaled, straightened
+from wsipsm.results.phenotypes.features import FAR, SHAPE, Scale, features_of, scale_of, scaled, straightened
 
 
 def test_every_measurement_but_confidence_is_a_feature() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wsipsm.core.errors import FitError
-from wsipsm.phenotypes.features import Floats
-from wsipsm.phenotypes.model import Method
+from wsipsm.results.phenotypes.features import Floats
+from wsipsm.results.phenotypes.model import Method
 
 _STARTS = 10
 """Starts of k-means, of which the best is kept."""
@@ -46,7 +46,7 @@ def fit_clusters(features: Floats, *, clusters: int, method: Method, seed: int) 
     Parameters
     ----------
     features : (N, F) float64
-        See `wsipsm.phenotypes.features.scaled`.
+        See `wsipsm.results.phenotypes.features.scaled`.
     clusters : int
         How many.
     method : {'kmeans', 'gmm'}

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wsipsm.phenotypes.model import PhenotypeModel
-from wsipsm.phenotypes.slides import StoredSlide
-from wsipsm.phenotypes.typical import Cell, save_montage
+from wsipsm.results.phenotypes.model import PhenotypeModel
+from wsipsm.results.phenotypes.slides import StoredSlide
+from wsipsm.results.phenotypes.typical import Cell, save_montage
 
 
 def report_of(model: PhenotypeModel, path: Path, counts: Sequence[int]) -> dict[str, Any]:

@@ -14,12 +14,12 @@ from wsipsm.cells.classes import CLUSTERS
 from wsipsm.core.errors import ConfigError, FitError, OutputError
 from wsipsm.core.events import Event, Observer, ignore
 from wsipsm.core.files import make_folder
-from wsipsm.phenotypes.features import SHAPE, Floats, Scale, scale_of, scaled, straightened
-from wsipsm.phenotypes.learn import Fitted, fit_clusters
-from wsipsm.phenotypes.model import MAX_CLUSTERS, Cluster, FittedSlide, Method, PhenotypeModel, save_model
-from wsipsm.phenotypes.report import draw_typical, report_of
-from wsipsm.phenotypes.slides import PLACE, StoredSlide, locked_slides
-from wsipsm.phenotypes.typical import Cell, Nearest, typical_cells
+from wsipsm.results.phenotypes.features import SHAPE, Floats, Scale, scale_of, scaled, straightened
+from wsipsm.results.phenotypes.learn import Fitted, fit_clusters
+from wsipsm.results.phenotypes.model import MAX_CLUSTERS, Cluster, FittedSlide, Method, PhenotypeModel, save_model
+from wsipsm.results.phenotypes.report import draw_typical, report_of
+from wsipsm.results.phenotypes.slides import PLACE, StoredSlide, locked_slides
+from wsipsm.results.phenotypes.typical import Cell, Nearest, typical_cells
 from wsipsm.results.stored_cells import Columns
 
 CELLS_A_SLIDE, CELLS_IN_ALL = 20_000, 1_000_000

@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from wsipsm.config import OutputConfig, with_new_names
 from wsipsm.core.errors import StoredResultsError
 from wsipsm.core.files import flush_tree, make_folder, write_json
-from wsipsm.phenotypes.slides import StoredSlide
 from wsipsm.results.export import export_cells
 from wsipsm.results.folder import replace_outputs
 from wsipsm.results.formats import FORMATS
 from wsipsm.results.formats.geojson import GeoJsonWriter
+from wsipsm.results.phenotypes.slides import StoredSlide
 
 DRAFT = ".draft-classify-"
 """Beginning of the name of a draft folder; the next run removes it too."""

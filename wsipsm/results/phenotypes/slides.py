@@ -17,7 +17,7 @@ from wsipsm.cells.classes import CLASSES, DOUBTFUL
 from wsipsm.core.errors import OutputError, StoredResultsError
 from wsipsm.core.geometry import Mask
 from wsipsm.core.lock import locked_trees
-from wsipsm.phenotypes.features import Scale, features_of, scale_of, straightened
+from wsipsm.results.phenotypes.features import Scale, features_of, scale_of, straightened
 from wsipsm.results.result import Result
 from wsipsm.results.stored_cells import Columns, measured_columns, of_class, read_column, read_groups
 

@@ -16,12 +16,12 @@ from wsipsm import __version__
 from wsipsm.cells.classes import CLASSES, CLUSTERS, DOUBTFUL
 from wsipsm.core.errors import OutputError
 from wsipsm.core.events import Event, Observer, ignore
-from wsipsm.phenotypes.features import scaled
-from wsipsm.phenotypes.model import PhenotypeModel, load_model
-from wsipsm.phenotypes.publish import replace_classes
-from wsipsm.phenotypes.report import draw_typical, report_of
-from wsipsm.phenotypes.slides import PLACE, StoredSlide, locked_slides
-from wsipsm.phenotypes.typical import Nearest, typical_cells
+from wsipsm.results.phenotypes.features import scaled
+from wsipsm.results.phenotypes.model import PhenotypeModel, load_model
+from wsipsm.results.phenotypes.publish import replace_classes
+from wsipsm.results.phenotypes.report import draw_typical, report_of
+from wsipsm.results.phenotypes.slides import PLACE, StoredSlide, locked_slides
+from wsipsm.results.phenotypes.typical import Nearest, typical_cells
 from wsipsm.results.stored_cells import Columns, Names, is_reclassified, write_with_classes, write_with_classes_of_run
 
 MONTAGE = "classify-montage.png"

@@ -24,7 +24,7 @@ from tests.helpers.command import wsipsm as command
 from tests.helpers.results import labels_of
 from wsipsm.cells.classes import CLASSES
 from wsipsm.core.errors import ConfigError, FitError, OutputError
-from wsipsm.phenotypes.slides import StoredSlide
+from wsipsm.results.phenotypes.slides import StoredSlide
 
 SHAPES = ["area_um2", "perimeter_um", "eccentricity", "solidity"]
 STAINS = ["hematoxylin_od_mean", "eosin_od_mean"]

@@ -13,10 +13,10 @@ from wsipsm.cells.classes import CLUSTERS
 from wsipsm.core.errors import OutputError, ResolutionError, SlideError, UnreadableSlideError
 from wsipsm.core.files import write_bytes
 from wsipsm.core.geometry import Grid
-from wsipsm.phenotypes.features import Floats
-from wsipsm.phenotypes.slides import PLACE, StoredSlide
 from wsipsm.results.draw import png
 from wsipsm.results.montage import CROP_MPP, CROPS, Crop, Row, crop_box, draw_montage
+from wsipsm.results.phenotypes.features import Floats
+from wsipsm.results.phenotypes.slides import PLACE, StoredSlide
 from wsipsm.results.result import Result
 from wsipsm.results.stored_cells import Columns, read_outlines_of
 from wsipsm.slide import Slide

@@ -14,9 +14,9 @@ from sklearn.mixture import GaussianMixture
 
 from wsipsm.cells.classes import CLUSTERS
 from wsipsm.core.errors import CheckpointError, FitError
-from wsipsm.phenotypes.features import Floats
-from wsipsm.phenotypes.learn import Fitted, fit_clusters
-from wsipsm.phenotypes.model import Cluster, Method, PhenotypeModel, load_model, save_model
+from wsipsm.results.phenotypes.features import Floats
+from wsipsm.results.phenotypes.learn import Fitted, fit_clusters
+from wsipsm.results.phenotypes.model import Cluster, Method, PhenotypeModel, load_model, save_model
 
 COLUMNS = ("area_um2", "hematoxylin_od_mean", "eosin_od_mean")
 CLUSTER_COUNT = 4
