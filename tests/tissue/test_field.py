@@ -54,7 +54,7 @@ def test_a_field_that_is_all_tissue_is_searched_whole(side: int, pale: float, tm
         (plain((243, 242, 240), sigma=12), "glass all over"),
         (plain((128, 128, 128), sigma=12), "one colour all over"),
         (plain((190, 190, 190)), "one colour all over"),
-        (plain((12, 12, 12)), "dark all over"),
+        (plain((12, 12, 12)), "100% of the picture is dark, as in fluorescence"),
         (plain((30, 60, 180)), "only pen"),
         (plain((20, 120, 60), sigma=12), "only pen"),
         (stroke((30, 60, 180), 40), "only pen"),

@@ -11,6 +11,7 @@ from wsipsm.tissue.field import is_only_ink, is_plain
 
 _BRIGHT = 128
 """Below this the brightest channel counts as dark."""
+_MOSTLY = 0.6
 _WAY_OUT = "if there are cells, draw where and give it with --roi"
 
 
@@ -31,8 +32,9 @@ def why_empty(thumbnail: Image, *, mpp: float, config: TissueConfig) -> str:
 
 def _cause(thumbnail: Image, *, mpp: float, config: TissueConfig) -> str:
     typical = np.median(thumbnail.reshape(-1, 3), axis=0)
-    if is_dark(thumbnail) and np.percentile(thumbnail.max(axis=2), 95) < _BRIGHT:
-        return "the picture is dark all over, not a bright-field image"
+    dark = float((thumbnail.max(axis=2) < _BRIGHT).mean())
+    if is_dark(thumbnail) and dark > _MOSTLY:
+        return f"{dark:.0%} of the picture is dark, as in fluorescence; expected a bright-field image"
     if config.exclude_pen and is_only_ink(thumbnail):
         return "only pen or black borders, which --set tissue.exclude_pen=false takes for tissue"
     if is_plain(thumbnail, mpp=mpp):
