@@ -3,7 +3,7 @@
 Parts: ``table`` scores ``wsipsm run --config ihc`` and what stands beside it as ``wsipsm evaluate`` does; ``anchors``
 paints the positive cells out of each image, then everything else; ``robustness`` restains and relights the images and
 follows the percentage of positive cells; ``evidence`` asks what tells right candidates from wrong ones, the activation
-map too. Labels score and do nothing else.
+map too; ``colours`` counts the fields that look like another stain than expected. Labels score and do nothing else.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,13 @@ from skimage.measure import label, regionprops
 import wsipsm
 from tests.helpers.slidegen import read_rgb
 from wsipsm.config import load_config
+from wsipsm.core.stains import Stain
 from wsipsm.evaluation.matching import match
 from wsipsm.evaluation.point_sources import true_sources
 from wsipsm.evaluation.points import Kind
 from wsipsm.nuclei.pretrain import pretrain
 from wsipsm.slide import open_slide
+from wsipsm.stain.doubts import unexpected_stain
 from wsipsm.stain.normalise import SlideStats, colour_density, measure_slide, stain_density
 from wsipsm.stain.optics import optical_density, smooth
 from wsipsm.stain.registry import HDAB_VECTORS
@@ -41,7 +44,8 @@ from wsipsm.training.pseudo_labels import hue_labels
 MPP, RADIUS_UM = 0.25, 6.0
 HAZE_OD, POSITIVE_OD = 0.1, 0.5
 """Chromogen from which on there is some, and from which on there is a positive cell."""
-PARTS = ("table", "anchors", "robustness", "evidence")
+PARTS = ("table", "anchors", "robustness", "evidence", "colours")
+WAYS = ("--config he", "--config ihc", "classes.compartment=ring", "recognizer.stain_vectors")
 Change = Callable[[np.ndarray], np.ndarray]
 
 
@@ -239,6 +243,23 @@ def evidence(data: Path, out: Path, checkpoint: Path | None) -> None:
     print("| measure of a candidate | AUC |\n|---|---|")
     for key in rows[0]:
         print(f"| {key} | {auc(np.concatenate(right), np.concatenate([one[key] for one in rows])):.3f} |", flush=True)
+
+
+def colours(data: Path, out: Path, checkpoint: Path | None) -> None:
+    """Fields of which each configuration says that they are stained otherwise, and what it says to do."""
+    print("| | fields | with --config ihc | with --config he |\n|---|---|---|---|", flush=True)
+    for name in ("monuseg", "tnbc", "cryonuseg", "bcdata", "shidc_ki67"):
+        said: dict[Stain, Counter[str]] = {"ihc": Counter(), "he": Counter()}
+        paths = sorted((data / name / "images").iterdir())
+        for path in paths:
+            image = field(path)
+            corners = [(y, x) for y in range(0, len(image) - 127, 64) for x in range(0, image.shape[1] - 127, 64)]
+            patches = np.stack([image[y : y + 128, x : x + 128] for y, x in corners])
+            for stain, ways in said.items():
+                text = unexpected_stain(measure_slide(patches, stain), stain)
+                ways.update([way for way in WAYS if way in text][:1])
+        listed = [", ".join(f"{count} {way}" for way, count in ways.items()) or "none" for ways in said.values()]
+        print(f"| {name} | {len(paths)} | {listed[0]} | {listed[1]} |", flush=True)
 
 
 def field(path: Path) -> np.ndarray:
