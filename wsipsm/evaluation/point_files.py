@@ -42,7 +42,7 @@ def read_points(path: Path) -> Points:
     try:
         table = load_json(path)
         drawn = [] if is_shidc(table) else read_drawn(path)
-        xy, names = _geojson_rows(drawn) if drawn else _shidc_rows(table) if is_shidc(table) else ([], [])
+        xy, names = _shidc_rows(table) if is_shidc(table) else _geojson_rows(drawn)
     except RegionError as error:
         raise EvaluationError(f"{error}; {expected}") from None
     except (ValueError, TypeError, LookupError) as error:

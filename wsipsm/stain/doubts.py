@@ -35,7 +35,8 @@ def unexpected_stain(stats: SlideStats, stain: Stain) -> str:
     seen = stats.colours
     if seen is None:
         return ""
-    if seen.pink > PINK_SHARE and stats.foreign_colour < LEAST_FOREIGN_SHARE:
+    usual = stats.vectors == HDAB_VECTORS  # a red chromogen that somebody named may look like eosin
+    if usual and seen.pink > PINK_SHARE and stats.foreign_colour < LEAST_FOREIGN_SHARE:
         return (
             f"{seen.pink:.0%} of the tissue is pink or purple and {stats.foreign_colour:.1%} brown or yellow, as in "
             "haematoxylin and eosin (immunostains have less of the one and more of the other): use --config he"

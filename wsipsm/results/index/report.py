@@ -106,8 +106,9 @@ def report(folder: Path, *, roi: Path | None = None, rule: FieldRule, tile_um: f
         fields.append(Field("All regions", "total", whole.polygons, total))
     fields += hot_spot_fields(lattices[0], rule, whole)
     fields += tile_fields(lattices[1], whole) if tile_um else []
-    notes = (read_regions(roi).note,) if roi and read_regions(roi).note else ()
-    return SlideReport(folder.name, fields, stored.origin_l0, (*notes, *stored.warnings(named if roi else [])))
+    note = read_regions(roi).note if roi else ""
+    warnings = (note, *stored.warnings(named if roi else []))
+    return SlideReport(folder.name, fields, stored.origin_l0, tuple(filter(None, warnings)))
 
 
 class _Stored:
