@@ -12,6 +12,7 @@ from wsipsm.cli import archive, classify, config, evaluate, export, index, run, 
 from wsipsm.cli.common import EXIT_SIGNAL, EXIT_STOPPED, refuse
 from wsipsm.cli.versions import version_lines
 from wsipsm.core.errors import StoppedError, WsipsmError, how_to_go_on
+from wsipsm.core.words import in_shell
 
 app = typer.Typer(
     name="wsipsm",
@@ -43,7 +44,8 @@ for commands in (run, evaluate, index, train, classify, export, validate, archiv
 def main() -> None:
     """Run the command line; a mistake of usage or an error of ours is one line and exit code 1."""
     try:
-        code = app(standalone_mode=False)  # typer turns an interrupt into the exit code EXIT_STOPPED
+        with in_shell():
+            code = app(standalone_mode=False)  # typer turns an interrupt into the exit code EXIT_STOPPED
     except click.UsageError as error:
         refuse(f"{error.format_message()} (wsipsm --help)")
     except click.Abort:
