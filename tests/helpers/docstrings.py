@@ -55,6 +55,7 @@ def raised(node: Function, errors: set[str]) -> set[str]:
 
 
 def returns_something(node: Function) -> bool:
-    """Whether its annotation names a result; a context manager and a property name theirs in the first line."""
-    bare = {"None", "NoReturn", "Self", ""}
-    return (ast.unparse(node.returns) if node.returns else "") not in bare
+    """Whether its annotation names a result, and it is no property, whose first line says what it is."""
+    decorators = {ast.unparse(one) for one in node.decorator_list}
+    found = ast.unparse(node.returns) if node.returns else ""
+    return found not in {"", "None", "NoReturn"} and not decorators & {"property", "cached_property"}

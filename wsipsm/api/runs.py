@@ -116,7 +116,13 @@ def request_of(
     stage_dir: PathLike | None = None,
     **options: Any,
 ) -> Request:
-    """Request of the engine for what `run` was asked; parameters and errors as there."""
+    """Request of the engine for what `run` was asked; parameters and errors as there.
+
+    Parameters
+    ----------
+    slides, out, config, settings, roi, checkpoint, cluster, stage_dir, **options
+        As in `run`.
+    """
     from wsipsm.engine.request import Request
 
     if options.get("scheduler") and cluster:

@@ -28,7 +28,17 @@ def page(title: str, parts: Iterable[str]) -> str:
 
 
 def table(head: Sequence[str], lines: Sequence[Sequence[str]], *, numbers: bool = True) -> str:
-    """Table of text cells; with ``numbers`` all columns but the first are aligned to the right."""
+    """Table of text cells; with ``numbers`` all columns but the first are aligned to the right.
+
+    Parameters
+    ----------
+    head : sequence of str
+        Headings.
+    lines : sequence of sequence of str
+        Rows of as many cells.
+    numbers : bool
+        Whether all columns but the first are numbers.
+    """
     kinds = ["", *(" class=n" if numbers else "" for _ in head[1:])]
     cells = "".join(f"<th{kind}>{escape(name)}</th>" for kind, name in zip(kinds, head, strict=True))
     body = "".join(

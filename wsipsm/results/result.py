@@ -274,6 +274,16 @@ class Result:
 def open_result(folder: str | Path) -> Result:
     """Results of one slide, from its output folder (``OUT/<slide>``).
 
+    Parameters
+    ----------
+    folder : path
+        With a ``run.json``.
+
+    Returns
+    -------
+    Result
+        Files are read when they are asked for.
+
     Raises
     ------
     OutputError
