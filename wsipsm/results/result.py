@@ -6,7 +6,6 @@ Every run makes a `Result` for each slide: libraries are imported where they are
 from __future__ import annotations
 
 import html
-import io
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
     from PIL import Image as PillowImage
 
     from wsipsm.slide import Slide
-
-SHOWN_PX = 1200
-"""Longer side of the picture that a notebook shows, pixels."""
 
 
 class Result:
@@ -62,17 +58,10 @@ class Result:
         lines = [f"<b>{html.escape(self.name)}</b>: {html.escape(self.summary)}"]
         lines += [f"<br>{html.escape(warning)}" for warning in self.warnings]
         if (self.folder / "overview.png").is_file():
-            lines.append(f"<br><img alt='overview' src='{self._small_overview()}'>")
+            from wsipsm.results.html import small_picture
+
+            lines.append("<br>" + small_picture(self.overview, caption="overview"))
         return "<div>" + "".join(lines) + "</div>"
-
-    def _small_overview(self) -> str:
-        """Overview as the address of an image; notebooks keep it, so it has a tenth of the file's size."""
-        from wsipsm.results.html import data_uri
-
-        picture, buffer = self.overview.convert("RGB"), io.BytesIO()
-        picture.thumbnail((SHOWN_PX, SHOWN_PX))
-        picture.save(buffer, "JPEG", quality=85)
-        return data_uri(buffer.getvalue(), "image/jpeg")
 
     @property
     def name(self) -> str:

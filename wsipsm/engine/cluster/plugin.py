@@ -5,16 +5,12 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-import threading
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 
 from distributed import WorkerPlugin
 
 _KEPT_BYTES, _PAD_BYTES = 1 << 28, 1 << 26
-_TASKS = ("wsipsm.engine.tasks.calibrate", "wsipsm.engine.tasks.map_tile", "wsipsm.engine.tasks.find_cells")
-"""Modules of the tasks that most of a run consists of; with PyTorch they take two seconds to import."""
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
 
@@ -37,13 +33,6 @@ class LocalWorker(WorkerPlugin):
         if self._gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = self._gpus[int(worker.name) % len(self._gpus)]
         settle_worker()
-        threading.Thread(target=_import_tasks, name="wsipsm-import", daemon=True).start()
-
-
-def _import_tasks() -> None:
-    """Import what tiles need while the first slide is opened; a task that comes earlier waits for the same import."""
-    for module in _TASKS:
-        import_module(module)
 
 
 def visible_gpus(count: int) -> list[str]:
