@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import psutil
 import pytest
+from distributed import LocalCluster
 
 from wsipsm.config import ScheduleConfig
 from wsipsm.engine.cluster import Machine, connect
@@ -54,3 +57,18 @@ def test_nobody_reaches_a_local_run_from_another_machine() -> None:
 
     assert {address for _, address, _ in opened} == {"127.0.0.1"}
     assert len(opened) >= 3, "scheduler, dashboard and worker"
+
+
+def test_workers_that_end_too_slowly_do_not_make_a_finished_run_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    close, closed = LocalCluster.close, []
+
+    def close_late(cluster: LocalCluster, *args: Any) -> None:
+        close(cluster, *args)
+        closed.append(cluster)
+        raise TimeoutError
+
+    monkeypatch.setattr(LocalCluster, "close", close_late)
+    with connect(ScheduleConfig(workers=1, processes=False)) as pool:
+        assert pool.threads == 1
+
+    assert closed
