@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import base64
 import io
 import json
 import subprocess
@@ -95,6 +96,19 @@ def test_an_overlay_shows_pixels_of_the_slide_under_outlines_of_cells(result: ws
     assert drawn[edge].mean() > 0.6
 
 
+def test_zoom_repeats_pixels_and_draws_outlines_as_thin_on_them(result: wsipsm.Result, field: Path) -> None:
+    picture = np.asarray(result.overlay((100, 120, 200, 180), zoom=4))
+    plain = np.asarray(result.overlay((100, 120, 200, 180)))
+
+    pixels = np.asarray(PillowImage.open(field))[120:180, 100:200].repeat(4, 0).repeat(4, 1)
+    assert picture.shape == pixels.shape
+    drawn = (picture != pixels).any(-1)
+    assert 0 < drawn.mean() < (plain != pixels[::4, ::4]).any(-1).mean()
+    for wrong in (0, -1):
+        with pytest.raises(RegionError, match="zoom"):
+            result.overlay((100, 120, 200, 180), zoom=wrong)
+
+
 @pytest.mark.parametrize("region", [(600, 600, 700, 700), (10, 10, 10, 50), (5, 5, 2, 9)])
 def test_a_region_without_pixels_is_refused(result: wsipsm.Result, region: tuple[int, int, int, int]) -> None:
     with pytest.raises(RegionError, match="region"):
@@ -104,9 +118,43 @@ def test_a_region_without_pixels_is_refused(result: wsipsm.Result, region: tuple
 def test_a_result_shows_itself(result: wsipsm.Result) -> None:
     assert f"{result.count:,} cells" in repr(result)
     assert f"{result.count:,} cells" in result._repr_html_()
-    png = result._repr_png_()
-    assert png is not None
-    assert PillowImage.open(io.BytesIO(png)).size == result.overview.size
+    encoded = result._repr_html_().partition("data:image/jpeg;base64,")[2].partition("'")[0]
+    picture = PillowImage.open(io.BytesIO(base64.b64decode(encoded)))
+    assert max(picture.size) <= 1200
+    assert picture.width / picture.height == pytest.approx(result.overview.width / result.overview.height, rel=0.01)
+    assert len(encoded) < (result.folder / "overview.png").stat().st_size / 2
+
+
+def test_a_result_below_the_working_folder_is_named_from_there(
+    result: wsipsm.Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert repr(str(result.folder)) in repr(result)
+    monkeypatch.chdir(result.folder.parent)
+    assert repr(result).startswith(f"Result('{result.name}', done, ")
+
+
+def test_there_is_a_field_to_try_things_on() -> None:
+    field = wsipsm.sample_field()
+
+    assert field == (he_field(), HE_FIELD_MPP)
+    with PillowImage.open(field.path) as picture:
+        assert picture.size == (1000, 1000)
+
+
+def test_errors_name_arguments_of_python(field: Path, tmp_path: Path) -> None:
+    (failed,) = wsipsm.run(field, tmp_path / "out", settings=QUICK)
+    assert "slide_mpp" in failed.error
+    assert "--" not in failed.error
+    assert "slide_mpp" in failed.warnings[0]
+
+    (tmp_path / "truth").mkdir()
+    (tmp_path / "found").mkdir()
+    labels = PillowImage.fromarray(np.ones((8, 8), np.uint8))
+    for path in ("truth/a.png", "truth/b.png", "found/a.png"):
+        labels.save(tmp_path / path)
+    with pytest.raises(wsipsm.WsipsmError, match=r"allow_missing=True") as caught:
+        wsipsm.evaluate(tmp_path / "found", tmp_path / "truth")
+    assert "--" not in str(caught.value)
 
 
 def test_results_are_opened_by_their_folder(result: wsipsm.Result, tmp_path: Path) -> None:
@@ -169,7 +217,8 @@ def test_a_notebook_shows_cells_and_a_picture(field: Path, result: wsipsm.Result
     NotebookClient(notebook, timeout=200, resources={"metadata": {"path": str(tmp_path)}}).execute()
 
     shown, counted = (cell.outputs[-1].data for cell in notebook.cells)
-    assert {"image/png", "text/html"} <= shown.keys()
+    assert "data:image/jpeg;base64," in shown["text/html"]
+    assert len(shown["text/html"]) < 500_000, "a notebook keeps it"
     assert counted["text/plain"] == str(result.count)
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         open_result,
         open_slide,
         run,
+        sample_field,
         train,
     )
 
@@ -49,6 +50,7 @@ __all__ = [
     "open_result",
     "open_slide",
     "run",
+    "sample_field",
     "train",
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -74,3 +75,37 @@ def test_the_commands_start_without_torch() -> None:
     )
 
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120, stdout=subprocess.DEVNULL)
+
+
+def test_diff_names_keys_with_both_values(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("grid: {mpp: 0.25}\nclasses: {grades_od: [0.3, 0.6]}\n")
+
+    one, two, same = config("diff", str(mine)), config("diff", str(mine), "he"), config("diff", str(mine), str(mine))
+
+    assert one.stdout == "grid.mpp: 0.5 -> 0.25\nclasses.grades_od: [0.4,0.6] -> [0.3,0.6]\n"
+    assert two.stdout == "grid.mpp: 0.25 -> 0.5\nclasses.grades_od: [0.3,0.6] -> [0.4,0.6]\n"
+    assert same.stdout == f"{mine} and {mine}: the same\n"
+
+
+def test_diff_reads_the_record_of_a_run_of_an_earlier_version(tmp_path: Path) -> None:
+    recorded = load_config("he").model_dump(mode="json")
+    recorded["tiles"]["core_px"] = 512
+    recorded["labels"] |= {"split": "depth"}  # as h_maxima was called
+    record = tmp_path / "run.json"
+    record.write_text(json.dumps({"config": recorded}))
+
+    assert config("diff", str(record), "he").stdout == "tiles.core_px: 512 -> 1024\n"
+    assert config("diff", str(tmp_path), "he").stdout == "tiles.core_px: 512 -> 1024\n"
+    record.write_text("[]")
+    refused = config("diff", str(record), "he")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "expected the record of a run" in refused.stderr
+
+
+def test_list_says_what_each_is_for() -> None:
+    he, ihc, paper = config("list").stdout.splitlines()
+
+    assert he.startswith("he      H&E slides")
+    assert ihc.startswith("ihc     Nuclear immunohistochemistry")
+    assert paper.startswith("paper   The method of Chen et al., MICCAI 2023")

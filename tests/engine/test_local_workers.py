@@ -1,11 +1,15 @@
-"""How many workers a machine gets, as a container or a batch job limits it."""
+"""How many workers a machine gets, as a container or a batch job limits it, and who can reach them."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import psutil
 import pytest
+from distributed import LocalCluster
 
 from wsipsm.config import ScheduleConfig
-from wsipsm.engine.cluster import Machine
+from wsipsm.engine.cluster import Machine, connect
 
 
 @pytest.mark.parametrize(
@@ -33,3 +37,38 @@ def test_workers_fit_cpus_and_memory_and_what_does_not_is_said(
     assert machine.workers(config, gpus) == workers
     assert machine.note(config, gpus).startswith(note)
     assert bool(machine.note(config, gpus)) == bool(note)
+
+
+def listening() -> set[tuple[int, str, int]]:
+    """Process, address and port of every socket of this process and its children that waits for others."""
+    me = psutil.Process()
+    return {
+        (process.pid, one.laddr.ip, one.laddr.port)
+        for process in (me, *me.children(recursive=True))
+        for one in process.net_connections()
+        if one.status == psutil.CONN_LISTEN
+    }
+
+
+def test_nobody_reaches_a_local_run_from_another_machine() -> None:
+    before = listening()
+    with connect(ScheduleConfig(workers=1)):
+        opened = listening() - before
+
+    assert {address for _, address, _ in opened} == {"127.0.0.1"}
+    assert len(opened) >= 3, "scheduler, dashboard and worker"
+
+
+def test_workers_that_end_too_slowly_do_not_make_a_finished_run_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    close, closed = LocalCluster.close, []
+
+    def close_late(cluster: LocalCluster, *args: Any) -> None:
+        close(cluster, *args)
+        closed.append(cluster)
+        raise TimeoutError
+
+    monkeypatch.setattr(LocalCluster, "close", close_late)
+    with connect(ScheduleConfig(workers=1, processes=False)) as pool:
+        assert pool.threads == 1
+
+    assert closed

@@ -17,6 +17,7 @@ from wsipsm.engine.cluster.stop import Stop
 from wsipsm.results.index.ask import index
 from wsipsm.results.result import Result, open_result
 from wsipsm.slide import Slide, open_slide
+from wsipsm.slide.sample import sample_field
 
 __all__ = [
     "Box",
@@ -35,5 +36,6 @@ __all__ = [
     "open_slide",
     "request_of",
     "run",
+    "sample_field",
     "train",
 ]

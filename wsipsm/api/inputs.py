@@ -24,7 +24,17 @@ def listed(paths: PathLike | Sequence[PathLike]) -> list[str]:
 
 
 def refuse_other(name: str, value: str, known: Sequence[str]) -> None:
-    """Raise `ConfigError` for a value that is not known."""
+    """Raise `ConfigError` for a value that is not known.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument, for the message.
+    value : str
+        As it was given.
+    known : sequence of str
+        Values that it may have.
+    """
     if value not in known:
         raise ConfigError(f"{name} {value!r}: expected one of {', '.join(known)}")
 
@@ -35,7 +45,7 @@ def as_path(path: PathLike | None) -> Path | None:
 
 
 def as_config(config: PathLike | Config, settings: Sequence[str]) -> Config:
-    """A configuration, or that of a name or file with settings."""
+    """A configuration, or that of a name or file with settings; raises `ConfigError` where both are given."""
     if not isinstance(config, Config):
         return load_config(os.fspath(config), tuple(settings))
     if settings:

@@ -8,8 +8,10 @@ from typing import Any, Literal
 from wsipsm.api.inputs import PathLike, as_path
 from wsipsm.core.errors import ConfigError
 from wsipsm.core.events import Observer, ignore
+from wsipsm.core.words import python_words
 
 
+@python_words
 def evaluate(
     predictions: PathLike,
     truth: PathLike,
@@ -64,6 +66,7 @@ def evaluate(
     return report_of(Path(predictions), Path(truth), options, groups=as_path(groups))
 
 
+@python_words
 def classify(
     out: PathLike,
     *,

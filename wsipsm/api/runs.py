@@ -10,6 +10,7 @@ from wsipsm.api.inputs import Device, PathLike, as_config, as_path, listed, refu
 from wsipsm.config import Config, load_recipe
 from wsipsm.core.errors import ConfigError
 from wsipsm.core.events import Observer, ignore
+from wsipsm.core.words import as_called, python_words
 from wsipsm.engine.cluster.stop import Stop
 from wsipsm.results.result import Result
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from wsipsm.engine.request import Request
 
 
+@python_words
 def run(
     slides: PathLike | Sequence[PathLike],
     out: PathLike,
@@ -99,7 +101,7 @@ def run(
         stage_gb=stage_gb,
     )
     states = run_pipeline(request, on_event, stop)
-    return [Result(state.out, status=state.status, error=state.error) for state in states]
+    return [Result(state.out, status=state.status, error=as_called(state.error)) for state in states]
 
 
 def request_of(
@@ -114,7 +116,13 @@ def request_of(
     stage_dir: PathLike | None = None,
     **options: Any,
 ) -> Request:
-    """Request of the engine for what `run` was asked; parameters and errors as there."""
+    """Request of the engine for what `run` was asked; parameters and errors as there.
+
+    Parameters
+    ----------
+    slides, out, config, settings, roi, checkpoint, cluster, stage_dir, **options
+        As in `run`.
+    """
     from wsipsm.engine.request import Request
 
     if options.get("scheduler") and cluster:

@@ -9,8 +9,10 @@ from typing import get_args
 from wsipsm.api.inputs import Device, PathLike, Stage, as_config, as_path, listed, refuse_other
 from wsipsm.config import Config
 from wsipsm.core.events import Observer, ignore
+from wsipsm.core.words import python_words
 
 
+@python_words
 def train(
     inputs: PathLike | Sequence[PathLike],
     out: PathLike,

@@ -160,7 +160,17 @@ def concatenate(parts: list[Rings]) -> Rings:
 
 
 def replace(rings: Rings, spare: Rings, where: Mask) -> Rings:
-    """Rings with the spare ones at the places (N,) where they are wanted."""
+    """Rings with the spare ones at the places (N,) where they are wanted.
+
+    Parameters
+    ----------
+    rings : Rings
+        N rings.
+    spare : Rings
+        N others, in the same order.
+    where : (N,) bool
+        Whose spare ring is taken.
+    """
     if not where.any():
         return rings
     order = np.arange(len(rings))

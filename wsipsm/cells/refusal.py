@@ -93,7 +93,17 @@ class Refusals:
         self._bad: Mask | None = None
 
     def add(self, key: Hashable, cells: Cells, ellipse_fills: npt.NDArray[np.float32]) -> None:
-        """Add the N cells of a tile; 5 bytes a cell are kept."""
+        """Add the N cells of a tile; 5 bytes a cell are kept.
+
+        Parameters
+        ----------
+        key : hashable
+            By which the cells of this tile are asked for later.
+        cells : Cells
+            N cells with their confidence.
+        ellipse_fills : (N,) float32
+            Share of each cell's moment ellipse that it fills.
+        """
         column, row = (cells.centroid_l0 // self._bin_l0).astype(np.int64).T
         bins = np.clip(row, 0, self._shape[0] - 1) * self._shape[1] + np.clip(column, 0, self._shape[1] - 1)
         np.add.at(self._counts, bins, 1)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wsipsm.cli.common import EXIT_NOTHING, JSON, SCHEDULER, print_json
+from wsipsm.cli.common import EXIT_NOTHING, SCHEDULER, complete_recipe, json_option, print_json
 
 WATCH_SECONDS = 2.0
 """Time between two looks at a run."""
@@ -25,7 +25,12 @@ def register(app: typer.Typer) -> None:
 
 def status(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of a run, running or ended.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with every slide.")] = False,
+    as_json: Annotated[
+        bool,
+        json_option(
+            "state, slides (number by status), tiles_total, tiles_done, cells, mm2, seconds_left; rows: a slide each."
+        ),
+    ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Keep the table live until the run ends.")] = False,
 ) -> None:
     """Show the status of a run: slides by status, tiles, cells, time left; on any machine that sees its output folder.
@@ -61,7 +66,7 @@ def doctor(
         Path | None, typer.Option("-o", "--out", help="Output folder to be used: disk space, locks, workers.")
     ] = None,
     scheduler: SCHEDULER = None,
-    as_json: JSON = False,
+    as_json: Annotated[bool, json_option("a list, a check each: name, good, found.")] = False,
 ) -> None:
     """Check this machine and a cluster: versions, devices, OpenSlide, Dask, disk, and a self-test of ten seconds.
 
@@ -82,7 +87,12 @@ def doctor(
 
 def cluster(
     recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="slurm, slurm-gpu, cuda, kubernetes, or a YAML file of your own.")
+        str,
+        typer.Argument(
+            metavar="RECIPE",
+            help="slurm, slurm-gpu, cuda, kubernetes, or a YAML file of your own.",
+            autocompletion=complete_recipe,
+        ),
     ],
     save: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the recipe there, to be adapted to your cluster.")

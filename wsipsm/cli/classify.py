@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wsipsm.cli.common import JSON, print_json
+from wsipsm.cli.common import json_option, print_json
 
 
 class Method(StrEnum):
@@ -38,7 +38,9 @@ def classify(
     clusters: Annotated[int, typer.Option(min=2, max=20, help="Clusters to fit.")] = 5,
     method: Annotated[Method, typer.Option(help="k-means, or a mixture of Gaussians.")] = Method.kmeans,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of a fit.")] = 0,
-    as_json: JSON = False,
+    as_json: Annotated[
+        bool, json_option("of a fit: clusters, montage, sha256, notes; else slides with by_class, and notes.")
+    ] = False,
 ) -> None:
     """Group cells into phenotype clusters by shape and stain: fit once over a cohort, apply to any slide of that stain.
 

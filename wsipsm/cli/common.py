@@ -29,6 +29,31 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
+def json_option(shape: str) -> Any:
+    """Option ``--json`` of a command, whose help says what is printed.
+
+    Parameters
+    ----------
+    shape : str
+        What the one document on standard output is, such as ``a list: name, file``.
+    """
+    return typer.Option("--json", help=f"Print JSON and nothing else: {shape}")
+
+
+def complete_config(incomplete: str) -> list[str]:
+    """Names of packaged configurations that begin as a word does, for the completion of a shell."""
+    from wsipsm.config import packaged_configs
+
+    return [name for name in packaged_configs() if name.startswith(incomplete)]
+
+
+def complete_recipe(incomplete: str) -> list[str]:
+    """Names of packaged recipes for clusters that begin as a word does, for the completion of a shell."""
+    from wsipsm.config import packaged_recipes
+
+    return [name for name in packaged_recipes() if name.startswith(incomplete)]
+
+
 INPUTS = Annotated[
     list[str],
     typer.Argument(
@@ -37,7 +62,9 @@ INPUTS = Annotated[
     ),
 ]
 OUT = Annotated[Path, typer.Option("-o", "--out", help="Output folder; after a stop the same command resumes in it.")]
-CONFIG = Annotated[str, typer.Option(help="Name of a packaged configuration, or a YAML file.")]
+CONFIG = Annotated[
+    str, typer.Option(help="Name of a packaged configuration, or a YAML file.", autocompletion=complete_config)
+]
 SETTINGS = Annotated[
     list[str] | None,
     typer.Option(
@@ -52,8 +79,8 @@ SLIDE_MPP = Annotated[
     ),
 ]
 DEVICE = Annotated[Device, typer.Option(help="Where to compute.")]
+JSON = Annotated[bool, json_option("what the command shows.")]
 SCHEDULER = Annotated[str | None, typer.Option(help="Existing Dask scheduler: tcp://host:port or a scheduler file.")]
-JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def as_settings(options: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wsipsm.cli.common import print_json
+from wsipsm.cli.common import json_option, print_json
 
 SHOWN = 10
 """Most names in a note on the screen; the report has all."""
@@ -80,7 +80,9 @@ def evaluate(
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Leave out truths without a prediction, and say so.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON and nothing else.")] = False,
+    as_json: Annotated[
+        bool, json_option("the report, as --out writes it: kind, images, means, missing, unused.")
+    ] = False,
 ) -> None:
     """Score predictions against ground truth: AJI, PQ, Dice, IoU, F1 an image, mean and 95 % interval.
 

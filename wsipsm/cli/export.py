@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wsipsm.cli.common import JSON, print_json
+from wsipsm.cli.common import json_option, print_json
 
 
 class Origin(StrEnum):
@@ -51,7 +51,7 @@ def export(
     ] = None,
     objects: Annotated[Objects, typer.Option(help="Of geojson: polygons, points, or QuPath cells.")] = Objects.polygons,
     mpp: Annotated[float | None, typer.Option(help="Of png and ome-tiff: micrometres per pixel.")] = None,
-    as_json: JSON = False,
+    as_json: Annotated[bool, json_option("a list of the files written.")] = False,
 ) -> None:
     """Write the cells or labels of a finished slide in another format.
 

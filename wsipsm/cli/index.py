@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wsipsm.cli.common import JSON, print_json
+from wsipsm.cli.common import json_option, print_json
 
 _COLUMNS = ("region", "cells", "positive", "95 %", "H-score", "Allred", "mm²", "pos./mm²")
 
@@ -38,7 +38,7 @@ def index(
         Path | None,
         typer.Option("-o", "--file", metavar="FILE", help="Also write .csv, .json, or .geojson for QuPath."),
     ] = None,
-    as_json: JSON = False,
+    as_json: Annotated[bool, json_option("a list, a slide each: slide, warnings, regions with their figures.")] = False,
 ) -> None:
     """Show the index of slides with positive and negative cells: of the whole, of drawn regions, and of hot spots.
 

@@ -8,14 +8,14 @@ from typing import Annotated
 import click
 import typer
 
-from wsipsm import __version__
 from wsipsm.cli import archive, classify, config, evaluate, export, index, run, train, validate
 from wsipsm.cli.common import EXIT_SIGNAL, EXIT_STOPPED, refuse
+from wsipsm.cli.versions import version_lines
 from wsipsm.core.errors import StoppedError, WsipsmError, how_to_go_on
+from wsipsm.core.words import in_shell
 
 app = typer.Typer(
     name="wsipsm",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Recognise every cell of a whole-slide image without a single annotation.\n\n"
@@ -27,10 +27,11 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print versions and exit; wsipsm's is the first.")] = False,
 ) -> None:
     if version:
-        print(f"wsipsm {__version__}")
+        for line in version_lines():
+            print(line)
         raise typer.Exit
     if context.invoked_subcommand is None:
         print(context.get_help())
@@ -43,7 +44,8 @@ for commands in (run, evaluate, index, train, classify, export, validate, archiv
 def main() -> None:
     """Run the command line; a mistake of usage or an error of ours is one line and exit code 1."""
     try:
-        code = app(standalone_mode=False)  # typer turns an interrupt into the exit code EXIT_STOPPED
+        with in_shell():
+            code = app(standalone_mode=False)  # typer turns an interrupt into the exit code EXIT_STOPPED
     except click.UsageError as error:
         refuse(f"{error.format_message()} (wsipsm --help)")
     except click.Abort:

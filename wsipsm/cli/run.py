@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +18,6 @@ from wsipsm.cli.common import (
     EXIT_NOTHING,
     EXIT_SOME,
     INPUTS,
-    JSON,
     MPP,
     OUT,
     SCHEDULER,
@@ -24,9 +25,12 @@ from wsipsm.cli.common import (
     SLIDE_MPP,
     Device,
     as_settings,
+    complete_recipe,
+    json_option,
     print_json,
     refuse,
 )
+from wsipsm.cli.run_rows import print_estimate, result_row
 
 
 def register(app: typer.Typer) -> None:
@@ -65,6 +69,7 @@ def run(
             metavar="RECIPE",
             help="Ask a cluster's manager for workers: slurm, slurm-gpu, cuda, kubernetes, or a YAML file of your own "
             "(see wsipsm cluster).",
+            autocompletion=complete_recipe,
         ),
     ] = None,
     recognizer: Annotated[
@@ -90,6 +95,13 @@ def run(
         Path | None, typer.Option(help="Append every event of the run to this file, one JSON object a line.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")] = False,
+    as_json: Annotated[
+        bool,
+        json_option(
+            "a list, a slide each: slide, folder, status, error, cells, mm2, warnings; with --dry-run: slide, mm2, "
+            "tiles, mpx, seconds, gigabytes, error."
+        ),
+    ] = False,
 ) -> None:
     """Find the cells of slides: GeoJSON for QuPath, GeoParquet, label pyramid, overview.
 
@@ -139,9 +151,9 @@ def run(
         "stage_gb": stage_gb,
     }
     if dry_run:
-        _print_estimate(slides, out, asked)
+        print_estimate(slides, out, asked, as_json=as_json)
     else:
-        _run(slides, out, asked, log_json)
+        _run(slides, out, asked, log_json, as_json=as_json)
 
 
 def info(
@@ -155,7 +167,7 @@ def info(
             "No command uses the estimate by itself.",
         ),
     ] = False,
-    as_json: JSON = False,
+    as_json: Annotated[bool, json_option("the facts by name.")] = False,
 ) -> None:
     """Describe a slide: levels, micrometres per pixel and where found, bounds, vendor, associated images.
 
@@ -177,8 +189,6 @@ def info(
 
 
 def _estimated_mpp(slide: Path) -> dict[str, Any] | str:
-    from dataclasses import asdict
-
     from wsipsm.config import load_config
     from wsipsm.core.errors import FitError
     from wsipsm.engine.slide_resolution import estimate_mpp
@@ -205,7 +215,9 @@ def demo(
     print(f"Open {path} in QuPath and drag {results / 'cells.geojson.gz'} onto it: cells sit on the nuclei.")
 
 
-def _run(slides: list[str], out: Path, asked: dict[str, Any], log_json: Path | None = None) -> None:
+def _run(
+    slides: list[str], out: Path, asked: dict[str, Any], log_json: Path | None = None, *, as_json: bool = False
+) -> None:
     from rich.console import Console
 
     from wsipsm import api
@@ -222,7 +234,10 @@ def _run(slides: list[str], out: Path, asked: dict[str, Any], log_json: Path | N
         stop = stack.enter_context(api.Stop().on_signals(end_process))
         results = api.run(slides, out, **asked, on_event=combine(*observers), stop=stop)
     usable = [result for result in results if result.status != "failed"]
-    _print_folders([result.folder for result in usable], out)
+    if as_json:
+        _print_or_explain(out, lambda: print_json([result_row(result) for result in results]))
+    else:
+        _print_or_explain(out, lambda: [print(result.folder) for result in usable])
     incomplete = sum(result.status not in {"done", "empty"} for result in results)
     if incomplete:
         listed = out / "failed.csv"
@@ -230,37 +245,14 @@ def _run(slides: list[str], out: Path, asked: dict[str, Any], log_json: Path | N
         raise typer.Exit(EXIT_SOME if usable else EXIT_NOTHING)
 
 
-def _print_folders(folders: list[Path], out: Path) -> None:
+def _print_or_explain(out: Path, print_results: Callable[[], object]) -> None:
     """Print where results are; that this fails does not make the run fail, as all of it is done."""
     try:
-        for folder in folders:
-            print(folder)
+        print_results()
         sys.stdout.flush()
     except OSError as error:
         print(f"wsipsm: stdout cannot be written ({error.strerror}); the results are in {out}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python fails once more as it ends
-
-
-def _print_estimate(slides: list[str], out: Path, asked: dict[str, Any]) -> None:
-    from wsipsm.api import request_of
-    from wsipsm.engine.estimate import estimate
-
-    rows = estimate(request_of(slides, out, **asked))
-    for row in rows:
-        if row.error:
-            print(f"{row.slide}: cannot be processed: {row.error}")
-        else:
-            print(
-                f"{row.slide}: {row.mm2:.2f} mm² of tissue, {row.tiles} tiles ({row.mpx:.1f} Mpx), "
-                f"about {row.seconds:.0f} s and {row.gigabytes:.2f} GB"
-            )
-    good = [row for row in rows if not row.error]
-    print(
-        f"{len(good)} of {len(rows)} slides, {sum(row.mm2 for row in good):.2f} mm², {sum(row.tiles for row in good)} "
-        f"tiles, about {sum(row.seconds for row in good) / 60:.1f} min and {sum(row.gigabytes for row in good):.2f} GB"
-    )
-    if len(good) < len(rows):
-        raise typer.Exit(EXIT_SOME if good else EXIT_NOTHING)
 
 
 def _print_facts(facts: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wsipsm.cli.common import EXIT_NOTHING, JSON, print_json
+from wsipsm.cli.common import EXIT_NOTHING, json_option, print_json
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +24,7 @@ def validate(
         Path | None,
         typer.Option("--fix", metavar="OUT", help="Write a mended copy there, .geojson or .geojson.gz."),
     ] = None,
-    as_json: JSON = False,
+    as_json: Annotated[bool, json_option("a list, a file each: path, good, objects, findings.")] = False,
 ) -> None:
     """Say whether QuPath takes a GeoJSON file as it is meant, and whether label images agree with their cells.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from wsipsm.config.base import Section
 from wsipsm.config.cells import CellsConfig, ClassesConfig, LabelsConfig, PseudoLabelsConfig
 from wsipsm.config.config import Config
+from wsipsm.config.diff import by_key, differences, recorded_config
 from wsipsm.config.load import (
     dump_yaml,
     load_config,
@@ -50,7 +51,9 @@ __all__ = [
     "TilesConfig",
     "TissueConfig",
     "TrainingConfig",
+    "by_key",
     "commented_yaml",
+    "differences",
     "dump_yaml",
     "load_config",
     "load_recipe",
@@ -60,5 +63,6 @@ __all__ = [
     "packaged_recipes",
     "parse_config",
     "problems_of_config",
+    "recorded_config",
     "with_new_names",
 ]

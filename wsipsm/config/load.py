@@ -33,6 +33,11 @@ def load_config(name_or_file: str = "he", overrides: Iterable[str] = ()) -> Conf
     overrides : iterable of str
         ``section.key=value``, the value in YAML; later ones win.
 
+    Returns
+    -------
+    Config
+        Checked; keys that are not given have their defaults.
+
     Raises
     ------
     ConfigError
@@ -48,12 +53,27 @@ def load_config(name_or_file: str = "he", overrides: Iterable[str] = ()) -> Conf
 
 
 def load_settings(model: type[AnySection], name_or_file: str, overrides: Iterable[str] = ()) -> AnySection:
-    """Settings of any model of sections, read and checked as :func:`load_config` does."""
+    """Settings of any model of sections, read and checked as :func:`load_config` does.
+
+    Parameters
+    ----------
+    model : type
+        Sections of keys, such as ``Config``.
+    name_or_file, overrides
+        As in :func:`load_config`.
+    """
     return _parse(model, _read_table(name_or_file, packaged_configs(), overrides), name_or_file)
 
 
 def model_of_config(name_or_file: str, overrides: Iterable[str], models: Sequence[type[Section]]) -> type[Section]:
     """The model that knows most keys of a configuration; the first of those that know as many.
+
+    Parameters
+    ----------
+    name_or_file, overrides
+        As in :func:`load_config`.
+    models : sequence of type
+        Among which to choose.
 
     Raises
     ------
@@ -73,6 +93,15 @@ def _known_keys(model: type[Section], name: Any, keys: Any) -> int:
 
 def problems_of_config(file: str, overrides: Iterable[str] = (), model: type[Section] = Config) -> list[str]:
     """Everything that is wrong with the keys and values of a configuration file, one sentence each.
+
+    Parameters
+    ----------
+    file : str
+        A YAML file.
+    overrides : iterable of str
+        ``section.key=value``.
+    model : type
+        Sections of keys that the file is for.
 
     Raises
     ------

@@ -132,7 +132,17 @@ def write_json(path: Path, table: Mapping[str, Any]) -> None:
 
 
 def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a table as CSV, atomically."""
+    """Write a table as CSV, atomically.
+
+    Parameters
+    ----------
+    path : Path
+        The table.
+    columns : iterable of str
+        Names of the columns, in their order.
+    rows : iterable of mapping
+        A value for each column.
+    """
     text = io.StringIO()
     writer = csv.DictWriter(text, list(columns), lineterminator="\n", extrasaction="ignore")
     writer.writeheader()

@@ -76,7 +76,17 @@ def open_maps(folder: Path) -> Maps:
 
 
 def write_core(maps: Maps, core: Box, data: npt.NDArray[np.uint8]) -> None:
-    """Store the (channel, y, x) maps of a core, which is one shard: nobody else writes that file."""
+    """Store the (channel, y, x) maps of a core, which is one shard: nobody else writes that file.
+
+    Parameters
+    ----------
+    maps : Maps
+        Opened by `open_maps`.
+    core : Box
+        Grid px.
+    data : (channel, y, x) uint8
+        Of the size of the core.
+    """
     try:
         maps[:, *core.slices] = data
     except OSError:
@@ -136,12 +146,34 @@ def read_status(file: Path) -> TileStatus | None:
 
 
 def write_status(file: Path, maps: Maps, core: Box, missing: tuple[Box, ...]) -> None:
-    """Record that the maps of a core are stored, all but the missing blocks."""
+    """Record that the maps of a core are stored, all but the missing blocks.
+
+    Parameters
+    ----------
+    file : Path
+        Written once the maps are stored.
+    maps : Maps
+        Opened by `open_maps`.
+    core : Box
+        Grid px.
+    missing : tuple of Box
+        Blocks that could not be read, grid px.
+    """
     table = {"missing": [astuple(block) for block in missing], "size": _core_bytes(maps, core)}
     write_bytes(file, orjson.dumps(table))
 
 
 def is_mapped(file: Path, maps: Maps, core: Box) -> bool:
-    """Whether the maps of a core are stored, complete and without a missing block."""
+    """Whether the maps of a core are stored, complete and without a missing block.
+
+    Parameters
+    ----------
+    file : Path
+        Of `write_status`.
+    maps : Maps
+        Opened by `open_maps`.
+    core : Box
+        Grid px.
+    """
     status = read_status(file)
     return status is not None and not status.missing and status.size == _core_bytes(maps, core)

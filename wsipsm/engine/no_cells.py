@@ -6,7 +6,17 @@ from wsipsm.engine.job import Job
 
 
 def why_no_cells(job: Job, *, cells: int, failed: bool) -> tuple[str, ...]:
-    """Warnings of a slide on which nothing was found; none where there are cells, or tiles that failed."""
+    """Warnings of a slide on which nothing was found; none where there are cells, or tiles that failed.
+
+    Parameters
+    ----------
+    job : Job
+        The slide and its plan.
+    cells : int
+        Cells found.
+    failed : bool
+        Whether tiles failed.
+    """
     if cells or failed:
         return ()
     if job.region.empty:

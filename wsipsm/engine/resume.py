@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import orjson
 
-from wsipsm.config import with_new_names
+from wsipsm.config import by_key, differences, with_new_names
 from wsipsm.core.errors import StaleError, UnseenError
 from wsipsm.core.events import NO_INDEX, IndexFigures
 from wsipsm.core.files import file_mark, make_folder
@@ -210,9 +210,8 @@ def _why_afresh(record: dict[str, Any], fingerprint: str, task: SlideTask) -> st
         return "the slide changed since the last run: begun afresh"
     mine, theirs = task.result_keys, record.get("config")
     if isinstance(theirs, dict):
-        theirs = with_new_names(theirs)
-        keys = [f"{section}.{key}" for section in mine for key in mine[section]]
-        if other := [key for key in keys if _value(theirs, key) != _value(mine, key)]:
+        asked = by_key(mine)  # a record also holds keys that cannot change the cells
+        if other := [key for key in differences(mine, with_new_names(theirs)) if key in asked]:
             return f"the configuration changed since the last run ({', '.join(other[:5])}): begun afresh"
     return "the checkpoint, the region, the resolution or the version changed since the last run: begun afresh"
 
@@ -239,12 +238,6 @@ def _output(record: dict[str, Any]) -> dict[str, Any]:
     config = record.get("config")
     output = config.get("output") if isinstance(config, dict) else None
     return output if isinstance(output, dict) else {}
-
-
-def _value(table: dict[str, Any], dotted: str) -> Any:
-    section, _, key = dotted.partition(".")
-    part = table.get(section)
-    return part.get(key) if isinstance(part, dict) else None
 
 
 def put_aside(out: Path, keep: Callable[[Path], bool] = lambda _: False) -> list[Path]:

@@ -57,6 +57,13 @@ def wrong_class(truth: Points, found: Points, radius: float) -> tuple[npt.NDArra
     """Pairs of the matching regardless of class of which one is positive and the other negative; indices, (K,) each.
 
     Both without ignored points, see `Points.counted`.
+
+    Parameters
+    ----------
+    truth, found : Points
+        True and found points of one image, pixels.
+    radius : float
+        Greatest distance of a match, pixels.
     """
     i, j = match(truth.xy, found.xy, radius)
     one, other = truth.kinds[i], found.kinds[j]

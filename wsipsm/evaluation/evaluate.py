@@ -130,6 +130,15 @@ def to_one_frame(
     are known must agree. Where only outlines are known, it is the smallest that holds them all: no measure depends on
     it.
 
+    Parameters
+    ----------
+    truth : Objects
+        Pixels of the truth's image.
+    prediction : Prediction
+        With its own pixel size.
+    image_shape : (int, ...), optional
+        Of the image itself, (y, x) first.
+
     Raises
     ------
     EvaluationError

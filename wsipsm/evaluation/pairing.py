@@ -35,6 +35,13 @@ def pair(predictions: Path, truth: Path, *, allow_missing: bool = False) -> Pair
 
     One prediction and one truth are a pair whatever their names.
 
+    Parameters
+    ----------
+    predictions, truth : Path
+        A file or a folder each.
+    allow_missing : bool
+        Leave out truths without a prediction.
+
     Raises
     ------
     EvaluationError
@@ -103,6 +110,15 @@ def find_truths(path: Path) -> dict[str, Path]:
 
 def find_files(path: Path, what: str, suffixes: Sequence[str] = SUFFIXES) -> dict[str, Path]:
     """Files by stem: a file, or those of a folder, with one of some suffixes; ``what`` they are, for messages.
+
+    Parameters
+    ----------
+    path : Path
+        A file or a folder.
+    what : str
+        What the files are, for messages.
+    suffixes : sequence of str
+        Lower case, with the dot.
 
     Raises
     ------

@@ -86,6 +86,15 @@ def read_truth(path: Path, prediction: Prediction, *, xml_convention: Convention
     What QuPath wrote lies in the frame that it shows, of which the record of the predicted run knows the origin.
     GeoJSON beside a ``run.json`` is shifted by the origin in that record.
 
+    Parameters
+    ----------
+    path : Path
+        Of any supported format.
+    prediction : Prediction
+        What the truth is compared with.
+    xml_convention : {'vertex', 'centre'}
+        Which pixels an outline of an XML file covers.
+
     Raises
     ------
     EvaluationError

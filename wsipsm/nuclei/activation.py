@@ -146,6 +146,15 @@ def average_map(activations: Sequence[Tensor], weights: Sequence[Tensor], consta
     """Mean over the blocks of their sums in frozen standard scores, (b, y, x) float32.
 
     No ReLU: cutting each block at 0 costs up to 0.08 of pixel AUC.
+
+    Parameters
+    ----------
+    activations : sequence of (b, c, y, x) float32
+        Of each block of the network.
+    weights : sequence of (c,) float32
+        Of the channels of each block.
+    constants : MapConstants
+        Mean and spread of each block's sum.
     """
     sums = weighted_sums(activations, weights)
     scores = [(s - mean) / std for s, mean, std in zip(sums, constants.means, constants.stds, strict=True)]

@@ -114,6 +114,15 @@ def slide_stats(patches: Patches, config: Config) -> SlideStats:
 def load_encoder(file: Path, *, stain: Stain, device: torch.device) -> ActivationNet:
     """Activation network of a checkpoint of kind ``encoder`` or ``fit`` that was trained for these stains.
 
+    Parameters
+    ----------
+    file : Path
+        The checkpoint.
+    stain : Stain
+        Of the run.
+    device : torch.device
+        Where it will compute.
+
     Raises
     ------
     CheckpointError
@@ -126,6 +135,17 @@ def load_encoder(file: Path, *, stain: Stain, device: torch.device) -> Activatio
 
 def load_segmenter(model: Path, *, mpp: float, stain: Stain = "he", device: torch.device) -> SegmentationNet:
     """Network of a checkpoint of kind ``segmenter`` or ``segmenter-fit`` that was trained for such slides.
+
+    Parameters
+    ----------
+    model : Path
+        The checkpoint.
+    mpp : float
+        Working resolution, micrometres per pixel.
+    stain : Stain
+        Of the run.
+    device : torch.device
+        Where it will compute.
 
     Raises
     ------
@@ -154,6 +174,19 @@ def sample_features(
     patches: Patches, net: ActivationNet, stats: SlideStats, *, config: Config, rng: np.random.Generator
 ) -> Floats:
     """Features of pixels drawn without replacement from the tissue of the patches.
+
+    Parameters
+    ----------
+    patches : (n, p, p, 3) uint8
+        RGB.
+    net : ActivationNet
+        Trained.
+    stats : SlideStats
+        Constants of the slide's staining.
+    config : Config
+        Sections ``grid`` and ``pseudomask`` are used.
+    rng : Generator
+        Draws the pixels.
 
     Returns
     -------

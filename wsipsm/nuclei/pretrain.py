@@ -80,7 +80,17 @@ def nuclear_pixels(patch: npt.NDArray[np.uint8], stats: SlideStats) -> npt.NDArr
 
 
 def grid_loss(logits: Tensor, targets: Tensor, *, cell_px: int) -> Tensor:
-    """Cross entropy of the share of nuclear pixels in each cell; logits (b, j, i), targets (b, j cell, i cell)."""
+    """Cross entropy of the share of nuclear pixels in each cell; logits (b, j, i), targets (b, j cell, i cell).
+
+    Parameters
+    ----------
+    logits : (b, j, i) float32
+        One for each cell of the grid.
+    targets : (b, j cell_px, i cell_px) float32
+        1 where a pixel is nuclear.
+    cell_px : int
+        Side of a cell, pixels.
+    """
     shares = F.avg_pool2d(targets[:, None], cell_px)[:, 0]
     return F.binary_cross_entropy_with_logits(logits, shares)
 

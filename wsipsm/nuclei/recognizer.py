@@ -96,7 +96,19 @@ class Recognizer(ABC):
     @classmethod
     @abstractmethod
     def of_checkpoint(cls, checkpoint: Checkpoint, stats: SlideStats, fitted_on: str, *, device: Device) -> Self:
-        """Recogniser of a checkpoint; KeyError, TypeError or ValueError where constants are missing or malformed."""
+        """Recogniser of a checkpoint; KeyError, TypeError or ValueError where constants are missing or malformed.
+
+        Parameters
+        ----------
+        checkpoint : Checkpoint
+            Of the kind of the class.
+        stats : SlideStats
+            Constants of the slide's staining.
+        fitted_on : str
+            Hash of what the constants were found on.
+        device : torch.device
+            Where to compute.
+        """
 
 
 class SegmenterRecognizer(Recognizer):
@@ -132,7 +144,13 @@ class SegmenterRecognizer(Recognizer):
 
     @classmethod
     def of_checkpoint(cls, checkpoint: Checkpoint, stats: SlideStats, fitted_on: str, *, device: Device) -> Self:
-        """Recogniser of a checkpoint of kind ``segmenter-fit``."""
+        """Recogniser of a checkpoint of kind ``segmenter-fit``.
+
+        Parameters
+        ----------
+        checkpoint, stats, fitted_on, device
+            As in `Recognizer.of_checkpoint`.
+        """
         net = SegmentationNet.of_checkpoint(checkpoint, device=device)
         settings = with_new_names({"segmenter": checkpoint.table["settings"]})["segmenter"]
         levels = checkpoint.table.get("levels")
@@ -173,7 +191,13 @@ class PsmRecognizer(Recognizer):
 
     @classmethod
     def of_checkpoint(cls, checkpoint: Checkpoint, stats: SlideStats, fitted_on: str, *, device: Device) -> Self:
-        """Recogniser of a checkpoint of kind ``fit``."""
+        """Recogniser of a checkpoint of kind ``fit``.
+
+        Parameters
+        ----------
+        checkpoint, stats, fitted_on, device
+            As in `Recognizer.of_checkpoint`.
+        """
         net = ActivationNet.of_checkpoint(checkpoint, device=device)
         return cls(net, stats, Clusters.from_dict(checkpoint.table["clusters"]), fitted_on)
 

@@ -189,7 +189,19 @@ def model(rungs: list[Rung]) -> float:
 
 
 def look(patches: npt.NDArray[np.uint8], net: SegmentationNet, stats: SlideStats, *, scale: float) -> Rung | None:
-    """What the network sees of patches that are enlarged by ``scale``; None if that are hardly any nuclei."""
+    """What the network sees of patches that are enlarged by ``scale``; None if that are hardly any nuclei.
+
+    Parameters
+    ----------
+    patches : (n, p, p, 3) uint8
+        RGB at the claimed resolution.
+    net : SegmentationNet
+        Trained for one resolution.
+    stats : SlideStats
+        Constants of the slide's staining.
+    scale : float
+        Pixels of the enlarged patch for one of the patch.
+    """
     found = [cores(net.maps(mirrored(patch), stats)) for patch in rescaled(patches, scale)]
     logs, peaks = (np.concatenate(values) for values in zip(*found, strict=True))
     if len(logs) < _MIN_CORES:

@@ -74,7 +74,17 @@ class SegmentationNet(FrozenNet[Segmenter, tuple[Map, Map]]):
 
 
 def network_input(image: Image, stats: SlideStats, stride: int) -> Floats:
-    """Relative planes of an image, padded with background to whole strides; (1, 3, y, x) float32."""
+    """Relative planes of an image, padded with background to whole strides; (1, 3, y, x) float32.
+
+    Parameters
+    ----------
+    image : (y, x, 3) uint8
+        RGB.
+    stats : SlideStats
+        Constants of the slide's staining.
+    stride : int
+        Of the network, pixels.
+    """
     height, width = image.shape[:2]
     fill = [(0, -height % stride), (0, -width % stride), (0, 0)]
     return np.asarray(np.pad(relative_planes(image, stats), fill).transpose(2, 0, 1)[None], np.float32)

@@ -85,7 +85,23 @@ def _colored(values: npt.NDArray[np.float32], color_map: int) -> Image:
 def write_text(
     draw: ImageDraw.ImageDraw, at: tuple[float, float], words: str, *, size: int, color: Color, anchor: str = "la"
 ) -> None:
-    """Write a line of text; Pillow's font has neither µ nor ², so they are composed of a u and a 2."""
+    """Write a line of text; Pillow's font has neither µ nor ², so they are composed of a u and a 2.
+
+    Parameters
+    ----------
+    draw : ImageDraw
+        Of the picture.
+    at : (float, float)
+        (x, y), pixels.
+    words : str
+        One line.
+    size : int
+        Of the font, pixels.
+    color : (int, int, int)
+        RGB.
+    anchor : str
+        Which point of the text lies at ``at``, as Pillow names it.
+    """
     x, y = at
     for part in re.split("([µ²])", words):
         letters = {"µ": "u", "²": "2"}.get(part, part)

@@ -23,7 +23,17 @@ class CellWriter(Protocol):
     """Writes cells batch by batch."""
 
     def write(self, cells: Cells, labels: npt.NDArray[np.integer[Any]], uuids: Sequence[str]) -> None:
-        """Add N cells, their (N,) labels and their N UUIDs."""
+        """Add N cells, their (N,) labels and their N UUIDs.
+
+        Parameters
+        ----------
+        cells : Cells
+            N cells, level-0 px.
+        labels : (N,) int
+            Their values in the label image.
+        uuids : sequence of str
+            N of them.
+        """
 
 
 def export_cells(folder: Path, writer: CellWriter, *, stain: str) -> dict[str, int]:

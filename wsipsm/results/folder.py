@@ -34,6 +34,15 @@ def replace_outputs(draft: Path, out: Path, patterns: Sequence[str] = OUTPUTS) -
 
     Earlier files are removed first, those of the last pattern before all others: a folder without ``run.json`` counts
     as unfinished.
+
+    Parameters
+    ----------
+    draft : Path
+        Folder with the new files.
+    out : Path
+        A slide's output folder, on the same file system.
+    patterns : sequence of str
+        Which files, those that mark the folder as finished last.
     """
     for pattern in reversed(patterns):
         for old in out.glob(pattern):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
 import numpy as np
+from PIL import Image as PillowImage
 
+_SMALL_PX = 1200
+"""Longer side of a reduced picture, pixels."""
 _WIDTH, _HEIGHT, _MARGIN = 280, 150, 34
 _STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:1500px;padding:0 1em;color:#222}
@@ -28,7 +32,17 @@ def page(title: str, parts: Iterable[str]) -> str:
 
 
 def table(head: Sequence[str], lines: Sequence[Sequence[str]], *, numbers: bool = True) -> str:
-    """Table of text cells; with ``numbers`` all columns but the first are aligned to the right."""
+    """Table of text cells; with ``numbers`` all columns but the first are aligned to the right.
+
+    Parameters
+    ----------
+    head : sequence of str
+        Headings.
+    lines : sequence of sequence of str
+        Rows of as many cells.
+    numbers : bool
+        Whether all columns but the first are numbers.
+    """
     kinds = ["", *(" class=n" if numbers else "" for _ in head[1:])]
     cells = "".join(f"<th{kind}>{escape(name)}</th>" for kind, name in zip(kinds, head, strict=True))
     body = "".join(
@@ -44,6 +58,22 @@ def figure(caption: str, png: bytes) -> str:
         f"<figure><img alt='{escape(caption)}' src='{data_uri(png, 'image/png')}'>"
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
+
+
+def small_picture(picture: PillowImage.Image, *, caption: str) -> str:
+    """Reduced copy of a picture as an embedded JPEG: a notebook keeps it.
+
+    Parameters
+    ----------
+    picture : PIL.Image.Image
+        Of any mode.
+    caption : str
+        For who does not see it.
+    """
+    small, buffer = picture.convert("RGB"), io.BytesIO()
+    small.thumbnail((_SMALL_PX, _SMALL_PX))
+    small.save(buffer, "JPEG", quality=85)
+    return f"<img alt='{escape(caption)}' src='{data_uri(buffer.getvalue(), 'image/jpeg')}'>"
 
 
 def data_uri(content: bytes, kind: str) -> str:

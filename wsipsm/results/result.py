@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from wsipsm.core.errors import ExtraError, OutputError, RegionError
+from wsipsm.core.errors import ExtraError, OutputError
 from wsipsm.core.geometry import Box
+from wsipsm.core.words import as_called
 
 if TYPE_CHECKING:
     import geopandas
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
     from PIL import Image as PillowImage
 
     from wsipsm.slide import Slide
-
-OVERLAY_PX = 2048
-"""Longer side of an overlay whose resolution is not asked for, pixels."""
-MAX_OVERLAY_PX = 100_000_000
-"""Overlays of more pixels are refused."""
 
 
 class Result:
@@ -55,16 +51,17 @@ class Result:
         self.folder, self.error, self._status = Path(folder), error, status
 
     def __repr__(self) -> str:
-        return f"Result({str(self.folder)!r}, {self.status}, {self.summary})"
+        folder = self.folder.relative_to(Path.cwd()) if self.folder.is_relative_to(Path.cwd()) else self.folder
+        return f"Result({str(folder)!r}, {self.status}, {self.summary})"
 
     def _repr_html_(self) -> str:
         lines = [f"<b>{html.escape(self.name)}</b>: {html.escape(self.summary)}"]
         lines += [f"<br>{html.escape(warning)}" for warning in self.warnings]
-        return "<div>" + "".join(lines) + "</div>"
+        if (self.folder / "overview.png").is_file():
+            from wsipsm.results.html import small_picture
 
-    def _repr_png_(self) -> bytes | None:
-        path = self.folder / "overview.png"
-        return path.read_bytes() if path.is_file() else None
+            lines.append("<br>" + small_picture(self.overview, caption="overview"))
+        return "<div>" + "".join(lines) + "</div>"
 
     @property
     def name(self) -> str:
@@ -123,7 +120,7 @@ class Result:
             said.append(f"{len(failed)} of {counts['tiles']} tiles failed in part or whole: cells are missing there")
         if counts.get("cells_dropped"):
             said.append(f"{counts['cells_dropped']} cells without a valid outline were left out")
-        return tuple(said)
+        return tuple(map(as_called, said))
 
     @property
     def index(self) -> dict[str, Any] | None:
@@ -140,6 +137,10 @@ class Result:
             Which columns; by default all.
         box_l0 : Box, optional
             Only cells whose bounds meet this box, level-0 px.
+
+        Returns
+        -------
+        pyarrow.Table
 
         Raises
         ------
@@ -220,7 +221,12 @@ class Result:
         return open_slide(path or facts["path"], mpp=override)
 
     def overlay(
-        self, region_l0: Box | tuple[int, int, int, int], *, mpp: float | None = None, slide: str | Path | None = None
+        self,
+        region_l0: Box | tuple[int, int, int, int],
+        *,
+        mpp: float | None = None,
+        zoom: int = 1,
+        slide: str | Path | None = None,
     ) -> PillowImage.Image:
         """Pixels of a region with the outlines of its cells, in the colours of their classes; plain nuclei are green.
 
@@ -229,9 +235,17 @@ class Result:
         region_l0 : Box or (x0, y0, x1, y1)
             Level-0 px; what lies outside the slide is cut off.
         mpp : float, optional
-            Micrometres per pixel of the picture; by default the finest that keeps its longer side within 2048 px.
+            Micrometres per pixel that is read; by default the finest that keeps the picture's longer side within
+            2048 px.
+        zoom : int
+            Pixels of the picture, along each side, for one that is read: outlines of a small region are thin then.
         slide : path, optional
             The slide's file, where it is no longer where the run found it.
+
+        Returns
+        -------
+        PIL.Image.Image
+            RGB.
 
         Raises
         ------
@@ -240,29 +254,24 @@ class Result:
         SlideError, OutputError
             Slide or results cannot be read.
         """
-        import numpy as np
-        import shapely
-        from PIL import Image as PillowImage
-
-        from wsipsm.results.draw import color_of, outline
+        from wsipsm.results.overlay import overlay
 
         with self.open_slide(slide) as opened:
-            box_l0 = _within(region_l0, Box(0, 0, opened.width_l0, opened.height_l0))
-            finest = max(box_l0.width, box_l0.height) / OVERLAY_PX
-            grid = opened.grid(mpp or max(1.0, finest) * opened.mpp_l0)
-            box = _on_grid(box_l0, grid.downsample)
-            if box.width * box.height > MAX_OVERLAY_PX:
-                raise RegionError(f"{box.width} x {box.height} px is too large a picture; give a coarser mpp")
-            image = np.ascontiguousarray(opened.read(box, grid))
-        wkb, names = self.table(["geometry", "class"], box_l0=box_l0).columns
-        for polygon, name in zip(shapely.from_wkb(wkb.to_numpy()), names.to_pylist(), strict=True):
-            ring = np.asarray(polygon.exterior.coords) / grid.downsample - (box.x0, box.y0)
-            outline(image, ring, color_of(name))
-        return PillowImage.fromarray(image)
+            return overlay(opened, lambda box: self.table(["geometry", "class"], box_l0=box), region_l0, mpp, zoom)
 
 
 def open_result(folder: str | Path) -> Result:
     """Results of one slide, from its output folder (``OUT/<slide>``).
+
+    Parameters
+    ----------
+    folder : path
+        With a ``run.json``.
+
+    Returns
+    -------
+    Result
+        Files are read when they are asked for.
 
     Raises
     ------
@@ -282,18 +291,3 @@ def _meets(box: Box) -> pc.Expression:
 
     x0, y0, x1, y1 = (pc.field("bbox", name) for name in ("xmin", "ymin", "xmax", "ymax"))
     return (x0 < box.x1) & (x1 > box.x0) & (y0 < box.y1) & (y1 > box.y0)
-
-
-def _within(region: Box | tuple[int, int, int, int], slide: Box) -> Box:
-    try:
-        box = (region if isinstance(region, Box) else Box(*map(int, region))).intersect(slide)
-    except (TypeError, ValueError):
-        raise RegionError(f"region {region}: expected x0 < x1 and y0 < y1 in level-0 pixels") from None
-    if box.empty:
-        raise RegionError(f"region {region}: empty, or outside the slide of {slide.width} x {slide.height} px")
-    return box
-
-
-def _on_grid(box: Box, downsample: float) -> Box:
-    x0, y0, x1, y1 = (round(side / downsample) for side in (box.x0, box.y0, box.x1, box.y1))
-    return Box(x0, y0, max(x1, x0 + 1), max(y1, y0 + 1))

@@ -40,6 +40,11 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     mpp : float, optional
         Micrometres per level-0 pixel; overrides whatever the file says.
 
+    Returns
+    -------
+    Slide
+        Open; a context manager that closes it.
+
     Raises
     ------
     InputError

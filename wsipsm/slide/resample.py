@@ -28,6 +28,13 @@ BLACK_GROUND = 2
 def span(first: int, stop: int, scale: float) -> tuple[int, int]:
     """Source pixels [start, stop) that the output pixels [first, stop) may touch; first < stop.
 
+    Parameters
+    ----------
+    first, stop : int
+        Output pixels.
+    scale : float
+        Source pixels per output pixel.
+
     Examples
     --------
     >>> span(2, 4, 2.0)
@@ -41,7 +48,15 @@ def span(first: int, stop: int, scale: float) -> tuple[int, int]:
 
 
 def source_box(box: Box, scale_x: float, scale_y: float) -> Box:
-    """Source pixels that a box of output pixels may touch."""
+    """Source pixels that a box of output pixels may touch.
+
+    Parameters
+    ----------
+    box : Box
+        Output pixels.
+    scale_x, scale_y : float
+        Source pixels per output pixel.
+    """
     x0, x1 = span(box.x0, box.x1, scale_x)
     y0, y1 = span(box.y0, box.y1, scale_y)
     return Box(x0, y0, x1, y1)
@@ -81,7 +96,15 @@ def area_mean(source: Image, box: Box, scale_x: float, scale_y: float) -> Image:
 
 
 def bands(box: Box, scale_x: float, scale_y: float) -> Iterator[Box]:
-    """Bands of a box whose source pixels fit a fixed amount of memory; none for an empty box."""
+    """Bands of a box whose source pixels fit a fixed amount of memory; none for an empty box.
+
+    Parameters
+    ----------
+    box : Box
+        Output pixels.
+    scale_x, scale_y : float
+        Source pixels per output pixel.
+    """
     if box.empty:
         return
     rows = max(1, int(_SOURCE_PX_AT_ONCE / (box.width * scale_x * scale_y)))

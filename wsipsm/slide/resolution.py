@@ -104,6 +104,15 @@ def number(text: object) -> float | None:
 def per_unit(source: str, x: float | None, y: float | None, unit: str) -> Claim:
     """Claim of two resolutions in pixels per unit; empty for zero and for unknown units.
 
+    Parameters
+    ----------
+    source : str
+        Name of the property or tag.
+    x, y : float or None
+        Pixels per unit.
+    unit : str
+        Such as ``centimeter``.
+
     Examples
     --------
     >>> per_unit("tiff.XResolution", 40000, 40000, "centimeter")
@@ -133,6 +142,14 @@ def ome_claim(description: str) -> Claim:
 
 
 def imagej_claim(description: str, x: float | None, y: float | None) -> Claim:
-    """Claim of an ImageJ TIFF, which keeps its unit in the description and pixels per unit in the resolution tags."""
+    """Claim of an ImageJ TIFF, which keeps its unit in the description and pixels per unit in the resolution tags.
+
+    Parameters
+    ----------
+    description : str
+        Of the TIFF.
+    x, y : float or None
+        Pixels per unit.
+    """
     unit = re.search(r"^unit=(.+?)\s*$", description, re.MULTILINE) if description.startswith("ImageJ=") else None
     return per_unit("imagej.unit", x, y, unit.group(1) if unit else "")

@@ -86,7 +86,19 @@ def ink_coloured(thumbnail: Image, background: npt.NDArray[np.float32]) -> Mask:
 
 
 def ink_strokes(thumbnail: Image, background: npt.NDArray[np.float32], *, mpp: float, config: TissueConfig) -> Mask:
-    """Broad strokes of pen and black borders, with their margin."""
+    """Broad strokes of pen and black borders, with their margin.
+
+    Parameters
+    ----------
+    thumbnail : (y, x, 3) uint8
+        RGB of the slide.
+    background : (3,) float32
+        Optical density of the glass, red, green and blue.
+    mpp : float
+        Micrometres per pixel of the thumbnail.
+    config : TissueConfig
+        Widths of strokes and margins.
+    """
     ink, width_px = ink_coloured(thumbnail, background).astype(np.uint8), config.pen_width_um / mpp
     broad = dilated(opened(ink, width_px), width_px) & ink
     return dilated(broad, 2 * config.pen_margin_um / mpp).astype(bool)
@@ -102,7 +114,17 @@ def density_above(thumbnail: Image, background: npt.NDArray[np.float32]) -> tupl
 
 
 def stain_of(density: tuple[Map, Map, Map], seen: Mask, *, sigma_px: float) -> Map:
-    """Smoothed colour, the largest difference between two channels, plus half of the mean density."""
+    """Smoothed colour, the largest difference between two channels, plus half of the mean density.
+
+    Parameters
+    ----------
+    density : three (y, x) float32
+        Optical density in red, green and blue.
+    seen : (y, x) bool
+        Pixels that count.
+    sigma_px : float
+        Of the Gaussian.
+    """
     red, green, blue = (smooth(channel, seen, sigma_px) for channel in density)
     colour = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
     stain: Map = colour + (red + green + blue) / np.float32(6)

@@ -32,7 +32,17 @@ _PIECE_SHARE = 0.1
 
 
 def is_field(thumbnail: Image, *, mpp: float, config: TissueConfig) -> bool:
-    """Whether a picture is so small that it is a field of view."""
+    """Whether a picture is so small that it is a field of view.
+
+    Parameters
+    ----------
+    thumbnail : (y, x, 3) uint8
+        RGB of all of it.
+    mpp : float
+        Micrometres per pixel of the thumbnail.
+    config : TissueConfig
+        ``field_mm2`` is used.
+    """
     return bool(thumbnail[..., 0].size * mpp**2 <= config.field_mm2 * 1e6)
 
 

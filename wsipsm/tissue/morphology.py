@@ -9,7 +9,17 @@ from wsipsm.core.geometry import Image, Map, Mask
 
 
 def without_small(pixels: Image, min_px: float, *, connectivity: int) -> Image:
-    """Connected components of at least ``min_px`` pixels."""
+    """Connected components of at least ``min_px`` pixels.
+
+    Parameters
+    ----------
+    pixels : (y, x) uint8
+        Not 0 where a pixel belongs to a component.
+    min_px : float
+        Least number of pixels of one that stays.
+    connectivity : {4, 8}
+        Neighbours of a pixel.
+    """
     _, labels, stats, _ = cv2.connectedComponentsWithStats(pixels, connectivity=connectivity)
     keep = stats[:, cv2.CC_STAT_AREA] >= min_px
     keep[0] = False
@@ -18,7 +28,17 @@ def without_small(pixels: Image, min_px: float, *, connectivity: int) -> Image:
 
 
 def smooth(plane: Map, seen: Mask, sigma_px: float) -> Map:
-    """Gaussian mean of the seen pixels."""
+    """Gaussian mean of the seen pixels.
+
+    Parameters
+    ----------
+    plane : (y, x) float32
+        Values.
+    seen : (y, x) bool
+        Pixels that count.
+    sigma_px : float
+        Of the Gaussian.
+    """
     if sigma_px == 0:
         return plane
     sigma_px = max(sigma_px, 0.8)

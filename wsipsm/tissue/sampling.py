@@ -54,7 +54,17 @@ def patch_boxes(region: Region, grid: Grid, config: EncoderConfig) -> list[Box]:
 
 
 def points_inside(region: Region, count: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """(count, 2) level-0 points, uniform over the region."""
+    """(count, 2) level-0 points, uniform over the region.
+
+    Parameters
+    ----------
+    region : Region
+        Level-0 px.
+    count : int
+        Number of points.
+    rng : Generator
+        Draws them.
+    """
     box = region.bounds_l0
     found = np.empty((0, 2))
     for _ in range(_DRAWS):

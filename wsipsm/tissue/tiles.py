@@ -155,7 +155,19 @@ def refuse_small_cores(core_px: int, halo_px: int) -> None:
 
 
 def needed_blocks(lattice: Lattice, tile: Tile, region: Region, *, halo_px: int) -> list[Box]:
-    """Blocks of a tile within the halo of the region, grid px, in row-major order."""
+    """Blocks of a tile within the halo of the region, grid px, in row-major order.
+
+    Parameters
+    ----------
+    lattice : Lattice
+        Cores and blocks of the grid.
+    tile : Tile
+        Whose blocks.
+    region : Region
+        Where cells are sought.
+    halo_px : int
+        Grid px.
+    """
     blocks = lattice.blocks(tile)
     whole = lattice.grid.box
     hits = touches(region, [block.intersect(whole).expand(halo_px) for block in blocks], lattice.grid)
@@ -163,7 +175,17 @@ def needed_blocks(lattice: Lattice, tile: Tile, region: Region, *, halo_px: int)
 
 
 def touches(region: Region, boxes: list[Box], grid: Grid) -> npt.NDArray[np.bool_]:
-    """Which boxes (grid px) touch the region; (N,) bool."""
+    """Which boxes (grid px) touch the region; (N,) bool.
+
+    Parameters
+    ----------
+    region : Region
+        Level-0 px.
+    boxes : list of Box
+        Grid px.
+    grid : Grid
+        Of the boxes.
+    """
     if not boxes:
         return np.zeros(0, bool)
     corners = np.array([(box.x0, box.y0, box.x1, box.y1) for box in boxes], np.float64)

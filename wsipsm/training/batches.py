@@ -46,6 +46,17 @@ class TrainingField:
 def batch_of(fields: Sequence[TrainingField], config: TrainingConfig, *, number: int, step: int) -> list[Tensor]:
     """Batch of a step of a round, which follows from seed, round and step alone.
 
+    Parameters
+    ----------
+    fields : sequence of TrainingField
+        To draw from.
+    config : TrainingConfig
+        Batch, patch size, augmentation, seed.
+    number : int
+        Of the round.
+    step : int
+        Of the round's steps.
+
     Returns
     -------
     list of four Tensor

@@ -83,7 +83,17 @@ class Folder:
         return max(done, default=-1) + 1
 
     def files(self, stages: Iterable[str], names: Iterable[str], *, rounds: int, members: int) -> set[Path]:
-        """All files that some of `STAGES` write, for slides of these names and a segmenter of these settings."""
+        """All files that some of `STAGES` write, for slides of these names and a segmenter of these settings.
+
+        Parameters
+        ----------
+        stages : iterable of str
+            Some of `STAGES`.
+        names : iterable of str
+            Of the slides.
+        rounds, members : int
+            Of the segmenter's training.
+        """
         names, numbers = list(names), range(rounds + 1)
         by_stage = {
             "fields": {self.fields(name) for name in names},
@@ -205,6 +215,19 @@ class Record:
 
 def claim(folder: Path, record: Path, *, planned: set[Path], owned: set[Path], fresh: bool) -> None:
     """Refuse planned files that exist and are not ``owned`` by the record; with ``fresh`` remove the owned ones.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the training.
+    record : Path
+        Its record.
+    planned : set of Path
+        Files that will be written.
+    owned : set of Path
+        Files that the record says it wrote.
+    fresh : bool
+        Whether to remove the owned ones.
 
     Raises
     ------

@@ -103,7 +103,7 @@ def find_sources(
 
 
 def refuse_nothing(left: Sequence[object], skipped: Sequence[Skipped]) -> None:
-    """Raise the reason why slides were left out where none is left."""
+    """Raise where no slide is left: the reason why they were left out, or `FitError`."""
     if left:
         return
     if not skipped:

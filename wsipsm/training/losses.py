@@ -35,7 +35,13 @@ def segmenter_loss(output: Tensor, nucleus: Tensor, distance: Tensor, weight: Te
 
 
 def soft_dice_loss(probability: Tensor, nucleus: Tensor, weight: Tensor) -> Tensor:
-    """1 - (2 |P N| + 1) / (|P| + |N| + 1) of each sample (Milletari et al. 2016, eq. 3), averaged; (b, y, x) each."""
+    """1 - (2 |P N| + 1) / (|P| + |N| + 1) of each sample (Milletari et al. 2016, eq. 3), averaged; (b, y, x) each.
+
+    Parameters
+    ----------
+    probability, nucleus, weight : (b, y, x) float32
+        Predicted, true (0 or 1), and the weight of each pixel.
+    """
     overlap = (probability * nucleus * weight).sum(dim=(1, 2))
     total = ((probability + nucleus) * weight).sum(dim=(1, 2))
     return (1 - (2 * overlap + 1) / (total + 1)).mean()

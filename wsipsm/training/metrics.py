@@ -60,6 +60,17 @@ class Metrics:
     def add(self, stage: str, number: int, step: int, loss: float) -> None:
         """Append a step.
 
+        Parameters
+        ----------
+        stage : str
+            Name of the stage.
+        number : int
+            Of the round.
+        step : int
+            Of the round's steps.
+        loss : float
+            At that step.
+
         Raises
         ------
         OutputError

@@ -48,7 +48,7 @@ def sample_slides(training: TrainingContext, sources: Sequence[Source]) -> list[
 
 
 def refuse_little(samples: Sequence[SlideSample], config: Config) -> None:
-    """Raise where all fields together are smaller than a few crops."""
+    """Raise `FitError` where all fields together are smaller than a few crops."""
     pixels = sum(m.fields[..., 0].size for m in samples)
     least = _ENOUGH_CROPS * config.training.patch_px**2
     if pixels < least:
@@ -88,7 +88,17 @@ def needs_encoder(config: Config) -> bool:
 def label_slides(
     training: TrainingContext, samples: Sequence[SlideSample], net: ActivationNet | None
 ) -> list[SlideSample]:
-    """Write pseudo labels of every field, by the pseudo mask of its slide; return the slides that have them."""
+    """Write pseudo labels of every field, by the pseudo mask of its slide; return the slides that have them.
+
+    Parameters
+    ----------
+    training : TrainingContext
+        Configuration, folder, device.
+    samples : sequence of SlideSample
+        Patches and fields of the slides.
+    net : ActivationNet or None
+        Trained; None where labels are by hue.
+    """
     config, kept = training.config, []
     with training.stage("pseudolabels"), limited_threads(config.encoder.threads):
         for one in training.each("pseudo labels", samples):

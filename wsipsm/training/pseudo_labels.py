@@ -65,7 +65,17 @@ class Counts:
 
 
 def psm_labels(image: Image, recognizer: PsmRecognizer, config: Config) -> PseudoLabels:
-    """Pseudo labels of a field from the pseudo mask of its slide; the field is mirrored at its border."""
+    """Pseudo labels of a field from the pseudo mask of its slide; the field is mirrored at its border.
+
+    Parameters
+    ----------
+    image : (y, x, 3) uint8
+        RGB of the field.
+    recognizer : PsmRecognizer
+        Of its slide.
+    config : Config
+        Sections ``grid`` and ``pseudolabels`` are used.
+    """
     activation, evidence, _, _ = recognizer.block(_mirrored(image, recognizer.halo_px))
     found = _instances(evidence, config.pseudolabels, config.grid.mpp)
     probability = np.clip(0.5 + (evidence.astype(np.float32) - DECISION) / _CERTAIN, 0, 1)
@@ -73,7 +83,17 @@ def psm_labels(image: Image, recognizer: PsmRecognizer, config: Config) -> Pseud
 
 
 def hue_labels(image: Image, stats: SlideStats, config: Config) -> PseudoLabels:
-    """Pseudo labels of a field by hue: brown instances, and those blue ones that mostly lie beside them."""
+    """Pseudo labels of a field by hue: brown instances, and those blue ones that mostly lie beside them.
+
+    Parameters
+    ----------
+    image : (y, x, 3) uint8
+        RGB of the field.
+    stats : SlideStats
+        Constants of the slide's staining.
+    config : Config
+        Sections ``grid`` and ``pseudolabels`` are used.
+    """
     margin = smooth_radius_px(SMOOTHING_UM / config.grid.mpp)
     planes = hue_planes(_mirrored(image, margin), stats, mpp=config.grid.mpp)
     brown, blue = (
@@ -121,7 +141,17 @@ def teacher_labels(
 
 
 def averaged_maps(image: Image, teachers: Sequence[SegmentationNet], stats: SlideStats) -> tuple[Floats, Floats]:
-    """Nucleus probability and distance map, means over teachers and four rotations; two (y, x) float32."""
+    """Nucleus probability and distance map, means over teachers and four rotations; two (y, x) float32.
+
+    Parameters
+    ----------
+    image : (y, x, 3) uint8
+        RGB of the field.
+    teachers : sequence of SegmentationNet
+        Whose predictions are averaged.
+    stats : SlideStats
+        Constants of the slide's staining.
+    """
     sums: list[Floats] = []
     for turns in range(4):
         rotated = np.ascontiguousarray(np.rot90(image, turns))
@@ -133,7 +163,19 @@ def averaged_maps(image: Image, teachers: Sequence[SegmentationNet], stats: Slid
 
 
 def count_labels(pseudo: PseudoLabels, image: Image, config: TrainingConfig, *, mpp: float) -> Counts:
-    """Count the instances of a field and the doubtful ones among them."""
+    """Count the instances of a field and the doubtful ones among them.
+
+    Parameters
+    ----------
+    pseudo : PseudoLabels
+        Of the field.
+    image : (y, x, 3) uint8
+        RGB of the field.
+    config : TrainingConfig
+        The ``trusted_*`` keys are used.
+    mpp : float
+        Micrometres per pixel.
+    """
     good = trusted(pseudo.labels, pseudo.probability, image, config, mpp=mpp)
     return Counts(len(good) - 1, int((~good).sum()))
 
@@ -142,6 +184,19 @@ def write_pseudo_labels(
     sample: SlideSample, net: ActivationNet | None, config: Config, *, file: Path, device: Device
 ) -> None:
     """Write the pseudo labels of all fields of a slide, unless the file is there and whole.
+
+    Parameters
+    ----------
+    sample : SlideSample
+        Patches and fields of the slide.
+    net : ActivationNet or None
+        Trained; None where labels are by hue.
+    config : Config
+        Of the training.
+    file : Path
+        To be written.
+    device : torch.device
+        Where to compute.
 
     Raises
     ------

@@ -44,7 +44,17 @@ def write_report(training: TrainingContext, samples: Sequence[SlideSample], net:
 def render(
     record: Mapping[str, Any], metrics: Sequence[Row], rows: Sequence[tuple[str, Sequence[tuple[str, bytes]]]]
 ) -> str:
-    """HTML of a record (``train.json``), its metrics, and rows of captioned PNG files."""
+    """HTML of a record (``train.json``), its metrics, and rows of captioned PNG files.
+
+    Parameters
+    ----------
+    record : mapping
+        ``train.json``.
+    metrics : sequence of Row
+        Losses by stage and step.
+    rows : sequence of (title, pictures)
+        Pictures are (caption, PNG file).
+    """
     parts = [
         f"<h1>Training on {len(record['inputs'])} slides</h1>",
         "<p>Nothing here was annotated: the pseudo labels come from the activation map or from the hue of the stains, "

@@ -67,6 +67,17 @@ def label_fields(
     """Fields of a round with targets from the teachers' labels or, without teachers, from the pseudo masks.
 
     All are held in memory, 12 bytes a pixel.
+
+    Parameters
+    ----------
+    training : TrainingContext
+        Configuration, folder, device.
+    samples : sequence of SlideSample
+        Fields of the slides.
+    teachers : sequence of SegmentationNet
+        Of the round before; empty in the first round.
+    number : int
+        Of the round.
     """
     config, folder = training.config, training.folder
     fields, counts = [], Counts(0, 0)
@@ -125,7 +136,17 @@ def train_round(
 def frozen(
     training: TrainingContext, networks: StudentTeacher[Segmenter], provenance: dict[str, Any] | None = None
 ) -> SegmentationNet:
-    """Segmenter with a copy of the teacher's present weights."""
+    """Segmenter with a copy of the teacher's present weights.
+
+    Parameters
+    ----------
+    training : TrainingContext
+        Configuration and device.
+    networks : StudentTeacher
+        The member.
+    provenance : dict, optional
+        What it learnt from, for the checkpoint.
+    """
     mpp, stain = training.config.grid.mpp, training.config.recognizer.stain
     teacher = copy.deepcopy(networks.teacher)
     return SegmentationNet(teacher, mpp=mpp, stain=stain, provenance=provenance or {}, device=training.device)

@@ -61,6 +61,15 @@ class SlideSample:
 def slide_sample(source: Source, config: Config, *, file: Path) -> SlideSample:
     """Sample of a slide, read from its file or, where that is missing or damaged, drawn and written.
 
+    Parameters
+    ----------
+    source : Source
+        A slide to learn from.
+    config : Config
+        Of the training.
+    file : Path
+        Of the sample.
+
     Raises
     ------
     FitError
@@ -84,6 +93,15 @@ def slide_sample(source: Source, config: Config, *, file: Path) -> SlideSample:
 
 def sample_slide(slide: Slide, config: Config, *, fingerprint: str) -> tuple[Images, Images]:
     """Patches and fields over the tissue of a slide; a copy of the slide under another name gives the same.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open.
+    config : Config
+        Sections ``grid``, ``tissue``, ``encoder`` and ``training`` are used.
+    fingerprint : str
+        Of the slide, which seeds the draw.
 
     Raises
     ------

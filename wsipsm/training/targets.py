@@ -72,6 +72,19 @@ def trusted(
 
     Trusted is what is neither tiny nor uncertain, fills its moment ellipse, and is darker than the ring around it; see
     the ``training.trusted_*`` settings.
+
+    Parameters
+    ----------
+    labels : (y, x) int32
+        N instances, 0 is background.
+    probability : (y, x) float32
+        Of nucleus, from 0 to 1.
+    image : (y, x, 3) uint8
+        RGB of the field.
+    config : TrainingConfig
+        The ``trusted_*`` keys are used.
+    mpp : float
+        Micrometres per pixel.
     """
     darkness = optical_density(image).mean(axis=-1)
     good = np.ones(int(labels.max(initial=0)) + 1, bool)

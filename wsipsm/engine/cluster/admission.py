@@ -103,7 +103,17 @@ async def _answer(client: Client, address: str, call: Callable[[], Any]) -> Any:
 
 
 def ask_workers(client: Client, call: Callable[[], Any], workers: frozenset[str]) -> dict[str, Any]:
-    """What a call gives on each worker, by address; an error where it raised one or did not answer in time."""
+    """What a call gives on each worker, by address; an error where it raised one or did not answer in time.
+
+    Parameters
+    ----------
+    client : Client
+        Of the scheduler.
+    call : callable
+        Sent to the workers, without arguments.
+    workers : frozenset of str
+        Their addresses.
+    """
 
     async def ask() -> list[Any]:
         return await asyncio.gather(*(_answer(client, one, call) for one in sorted(workers)), return_exceptions=True)

@@ -125,9 +125,13 @@ def _local_cluster(config: ScheduleConfig, gpus: int) -> Iterator[LocalCluster]:
         shape["resources"] = {"GPU": 1}
     # No memory limit of Dask's own: tiles are bounded by construction, and a paused worker would stall a run.
     with _without_interrupts(), _without_main():
-        cluster = LocalCluster(**shape, dashboard_address=":0", memory_limit=0, silence_logs=logging.CRITICAL)
-    with cluster, _without_main():
-        yield cluster
+        cluster = LocalCluster(**shape, dashboard_address="127.0.0.1:0", memory_limit=0, silence_logs=logging.CRITICAL)
+    try:
+        with _without_main():
+            yield cluster
+    finally:
+        with contextlib.suppress(TimeoutError):  # a killed worker may outlive Dask's wait where the machine is busy
+            cluster.close()
 
 
 _HIDDEN: list[ModuleType] = []

@@ -30,6 +30,8 @@ def remote_client(scheduler: str, *, seconds: float) -> Client:
     ------
     UnreachableError
         It does not answer in time, or the scheduler file is none.
+    ScheduleError
+        The connection needs other settings of Dask on this machine, such as certificates.
     """
     address: dict[str, Any] = {"address": scheduler}
     if "://" not in scheduler:

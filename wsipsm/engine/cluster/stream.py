@@ -34,6 +34,15 @@ def run_stream(pool: Pool, source: Source, stop: Stop | None = None) -> None:
     Once ``stop`` asks, no task is started; those under way have `GRACE_SECONDS` to end. A scheduler of others that is
     lost is waited for, and gets the tasks that were under way again.
 
+    Parameters
+    ----------
+    pool : Pool
+        Workers.
+    source : Source
+        Gives tasks and takes their results.
+    stop : Stop, optional
+        By which the caller can end the stream early.
+
     Raises
     ------
     ScheduleError

@@ -105,7 +105,17 @@ class GeoJsonWriter:
                 part.discard()
 
     def write(self, cells: Cells, labels: npt.NDArray[np.integer[Any]], uuids: Sequence[str]) -> None:
-        """Add N cells, their (N,) labels and their N UUIDs; each file is filled before the next one is started."""
+        """Add N cells, their (N,) labels and their N UUIDs; each file is filled before the next one is started.
+
+        Parameters
+        ----------
+        cells : Cells
+            N cells, level-0 px.
+        labels : (N,) int
+            Their values in the label image.
+        uuids : sequence of str
+            N of them.
+        """
         start = 0
         while start < len(cells):
             if self._parts[-1].room == 0:

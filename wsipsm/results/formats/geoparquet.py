@@ -84,7 +84,17 @@ class GeoParquetWriter:
             self._temporary.unlink(missing_ok=True)
 
     def write(self, cells: Cells, labels: npt.NDArray[np.integer[Any]], uuids: Sequence[str]) -> None:
-        """Add N cells, their (N,) labels and their N UUIDs."""
+        """Add N cells, their (N,) labels and their N UUIDs.
+
+        Parameters
+        ----------
+        cells : Cells
+            N cells, level-0 px.
+        labels : (N,) int
+            Their values in the label image.
+        uuids : sequence of str
+            N of them.
+        """
         if len(cells) == 0:
             return
         polygons = cells.polygons()
@@ -168,6 +178,15 @@ def read_cells(
     """Cells of a table written by `GeoParquetWriter` with their labels and UUIDs, one row group at a time.
 
     Anchors that an earlier version did not store are -1. ``keep`` takes rows out of the table of a row group.
+
+    Parameters
+    ----------
+    path : Path
+        ``cells.parquet``.
+    stain : str
+        Of the run, which names the columns of densities.
+    keep : callable, optional
+        Takes the table of a row group, gives the rows of it that are wanted.
 
     Raises
     ------

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from wsipsm.core.words import python_words
 
+
+@python_words
 def index(
     out: str | Path,
     *,

@@ -69,7 +69,17 @@ class Field:
 
 
 def hot_spot_fields(lattice: GradeLattice, rule: FieldRule, region: Region) -> list[Field]:
-    """Hot spots, the highest first; see `find_hot_spots`."""
+    """Hot spots, the highest first; see `find_hot_spots`.
+
+    Parameters
+    ----------
+    lattice : GradeLattice
+        Counts of cells by grade in bins.
+    rule : FieldRule
+        Size of a hot spot.
+    region : Region
+        Of the slide, for the areas of the fields; level-0 px.
+    """
     found = [(spot.box, spot.counts) for spot in find_hot_spots(lattice, rule)]
     names = [f"Hot spot {number}" for number in range(1, len(found) + 1)]
     return _fields(names, "hot spot", found, region, lattice.grid)

@@ -59,7 +59,15 @@ class GradeLattice:
         return tuple(self.counts.sum(axis=(1, 2), dtype=np.int64).tolist())
 
     def square(self, row: int, col: int, side: int = 1) -> Box:
-        """Square of ``side`` x ``side`` bins, cut at the edge of the slide; grid px."""
+        """Square of ``side`` x ``side`` bins, cut at the edge of the slide; grid px.
+
+        Parameters
+        ----------
+        row, col : int
+            Of its first bin.
+        side : int
+            Bins along each side.
+        """
         x, y, size = col * self.bin_px, row * self.bin_px, side * self.bin_px
         return Box(x, y, x + size, y + size).intersect(self.grid.box)
 

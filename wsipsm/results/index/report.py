@@ -192,6 +192,11 @@ def reports(out: Path, *, roi: Path | None = None, rule: FieldRule, tile_um: flo
     """Reports of all slides with classes in an output folder, or of one slide; parameters and errors as `report`.
 
     Regions are of one slide, so they are refused where the folder holds several.
+
+    Parameters
+    ----------
+    out, roi, rule, tile_um
+        As in `report`; ``out`` may also hold the folders of several slides.
     """
     folders = slide_folders(out)
     if len(folders) == 1:

@@ -85,7 +85,19 @@ def positive_percent(overview: Overview, frame: Frame) -> tuple[Map, Mask]:
 
 
 def coverage(region: Region, shape: tuple[int, ...], *, bin_l0: float, mpp_l0: float) -> Map:
-    """Share of every bin that the region covers; (rows, cols), the first bin at level-0 (0, 0)."""
+    """Share of every bin that the region covers; (rows, cols), the first bin at level-0 (0, 0).
+
+    Parameters
+    ----------
+    region : Region
+        Level-0 px.
+    shape : (int, int)
+        Rows and columns of bins.
+    bin_l0 : float
+        Side of a bin, level-0 px.
+    mpp_l0 : float
+        Micrometres per level-0 pixel.
+    """
     rows, cols = shape
     fine = Grid(cols * _FINE, rows * _FINE, bin_l0 / _FINE, bin_l0 / _FINE * mpp_l0)
     inside = region.mask(fine.box, fine)
@@ -94,7 +106,17 @@ def coverage(region: Region, shape: tuple[int, ...], *, bin_l0: float, mpp_l0: f
 
 
 def on_panel(plane: Map, frame: Frame, bin_l0: float) -> Map:
-    """Values of bins, the first at level-0 (0, 0), interpolated to the pixels of a panel."""
+    """Values of bins, the first at level-0 (0, 0), interpolated to the pixels of a panel.
+
+    Parameters
+    ----------
+    plane : (rows, cols) float32
+        A value for each bin.
+    frame : Frame
+        Which part of the slide the panel shows, and its size.
+    bin_l0 : float
+        Side of a bin, level-0 px.
+    """
     step = 1 / (frame.scale * bin_l0)
     x = ((np.arange(frame.width, dtype=np.float32) + 0.5) * step + frame.x0_l0 / bin_l0 - 0.5).astype(np.float32)
     y = ((np.arange(frame.height, dtype=np.float32) + 0.5) * step + frame.y0_l0 / bin_l0 - 0.5).astype(np.float32)

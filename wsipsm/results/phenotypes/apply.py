@@ -31,6 +31,15 @@ MONTAGE = "classify-montage.png"
 def apply(out: Path, path: Path, on_event: Observer = ignore) -> dict[str, Any]:
     """Give the cells of every slide of an output folder the clusters of a model; doubtful cells stay doubtful.
 
+    Parameters
+    ----------
+    out : Path
+        Output folder of a run, or of one slide.
+    path : Path
+        The model.
+    on_event : callable
+        Receives what is under way.
+
     Returns
     -------
     dict

@@ -12,7 +12,17 @@ from wsipsm.results.phenotypes.typical import Cell, save_montage
 
 
 def report_of(model: PhenotypeModel, path: Path, counts: Sequence[int]) -> dict[str, Any]:
-    """Figures of a model and of the cells in each of its clusters, JSON-ready; medians are those of the fit."""
+    """Figures of a model and of the cells in each of its clusters, JSON-ready; medians are those of the fit.
+
+    Parameters
+    ----------
+    model : PhenotypeModel
+        Fitted.
+    path : Path
+        Its file.
+    counts : sequence of int
+        Cells of each cluster.
+    """
     whole = sum(counts)
     return {
         "model": str(path),
@@ -28,7 +38,19 @@ def report_of(model: PhenotypeModel, path: Path, counts: Sequence[int]) -> dict[
 def draw_typical(
     path: Path, slides: Sequence[StoredSlide], typical: Sequence[Sequence[Cell]], report: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write the montage of a report; returns ``montage``, its path, and ``notes`` on what it lacks."""
+    """Write the montage of a report; returns ``montage``, its path, and ``notes`` on what it lacks.
+
+    Parameters
+    ----------
+    path : Path
+        The montage, a PNG.
+    slides : sequence of StoredSlide
+        Whose cells these are.
+    typical : sequence of sequence of Cell
+        Of each cluster the cells to show.
+    report : dict
+        Of `report_of`.
+    """
     cells = sum(one["cells"] for one in report["clusters"])
     title = f"Typical cells of each cluster by {Path(report['model']).name}"
     facts = f"{cells:,} cells, slides: {len(slides)}, {report['method']}, model {report['sha256'][:12]}"

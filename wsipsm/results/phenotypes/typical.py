@@ -63,7 +63,17 @@ class Nearest:
     best: dict[int, Floats] = field(default_factory=dict)
 
     def add(self, place: Columns, clusters: npt.NDArray[np.intp], distances: Floats) -> None:
-        """Take cells with the columns `PLACE`, their clusters and their distances; (N,) each."""
+        """Take cells with the columns `PLACE`, their clusters and their distances; (N,) each.
+
+        Parameters
+        ----------
+        place : Columns
+            `PLACE` of N cells.
+        clusters : (N,) int
+            Their clusters.
+        distances : (N,) float
+            From the middle of the cluster, in scaled features.
+        """
         rows = np.stack([distances, *(place[name].astype(np.float64) for name in PLACE)], axis=1)
         for number in np.unique(clusters).tolist():
             known = np.concatenate([self.best.get(number, np.zeros((0, 4))), rows[clusters == number]])

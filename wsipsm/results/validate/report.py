@@ -131,7 +131,21 @@ class Report:
     def add(
         self, rule: Rule, detail: str = "", *, first: int | None = None, first_id: str = "", count: int = 1
     ) -> None:
-        """Count a problem; the first place of each kind is kept."""
+        """Count a problem; the first place of each kind is kept.
+
+        Parameters
+        ----------
+        rule : Rule
+            That is broken.
+        detail : str
+            What was found, for people.
+        first : int, optional
+            Number of the feature.
+        first_id : str
+            Its id, where it has one.
+        count : int
+            How often at once.
+        """
         if known := self.findings.get(rule.key):
             known.count += count
             return

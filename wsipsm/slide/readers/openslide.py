@@ -127,5 +127,5 @@ def _associated(properties: Mapping[str, str]) -> dict[str, tuple[int, int]]:
 
 
 def openslide_versions() -> str:
-    """Versions of OpenSlide's Python binding and of its library, for messages."""
-    return f"openslide-python {openslide.__version__}, library {openslide.__library_version__}"
+    """Versions of OpenSlide's library and of its Python binding, for messages."""
+    return f"{openslide.__library_version__}, openslide-python {openslide.__version__}"

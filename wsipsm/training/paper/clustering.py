@@ -81,7 +81,19 @@ def nuclear_pixels(pixels: Floats, settings: MaskSettings, *, seed: int) -> Mask
 
 
 def pseudo_mask(activation: Map, image: Image, settings: MaskSettings, *, seed: int) -> Mask:
-    """Pseudo mask of one image, (y, x) bool, from its map (y, x) float32 and its (y, x, 3) uint8 RGB."""
+    """Pseudo mask of one image, (y, x) bool, from its map (y, x) float32 and its (y, x, 3) uint8 RGB.
+
+    Parameters
+    ----------
+    activation : (y, x) float32
+        The map.
+    image : (y, x, 3) uint8
+        RGB.
+    settings : MaskSettings
+        Clusters and their features.
+    seed : int
+        Of k-means.
+    """
     pixels = coloured(activation, image, image_weight=settings.image_weight)
     return cleaned(nuclear_pixels(pixels.reshape(-1, 3), settings, seed=seed).reshape(activation.shape), settings)
 

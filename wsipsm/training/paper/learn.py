@@ -13,6 +13,15 @@ from wsipsm.nuclei.learning import Learner, Loss, Plan, Progress
 def steps_of(epochs: float, images: int, batch: int) -> int:
     """Number of optimiser steps of some epochs.
 
+    Parameters
+    ----------
+    epochs : float
+        May be a part of one.
+    images : int
+        In an epoch.
+    batch : int
+        Images in a step.
+
     Examples
     --------
     >>> steps_of(100, 30, 4), steps_of(0.1, 30, 4)

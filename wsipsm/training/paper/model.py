@@ -75,7 +75,19 @@ class PaperModel:
 
 
 def save_encoder(path: Path, encoder: ActivationEncoder, settings: PaperSettings, *, fingerprint: str) -> None:
-    """Write the activation network whole or not at all."""
+    """Write the activation network whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        The checkpoint.
+    encoder : ActivationEncoder
+        Trained.
+    settings : PaperSettings
+        Of the training.
+    fingerprint : str
+        Of the images and settings that it learnt from.
+    """
     _save(path, ENCODER_KIND, encoder, settings, fingerprint)
 
 

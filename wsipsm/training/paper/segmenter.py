@@ -38,6 +38,15 @@ def segmenter_loss(log_probability: Tensor, mask: Tensor, voronoi: Tensor, *, vo
     """NLL of the pseudo mask + weight * NLL of the Voronoi targets (Chen et al. 2023, section 2.3).
 
     ``log_probability`` is (b, 2, y, x), ``mask`` and ``voronoi`` are (b, y, x) int64 targets.
+
+    Parameters
+    ----------
+    log_probability : (b, 2, y, x) float32
+        Of background and nucleus.
+    mask, voronoi : (b, y, x) int64
+        Targets of both kinds.
+    voronoi_weight : float
+        Of the second term.
     """
     return partial_nll(log_probability, mask) + voronoi_weight * partial_nll(log_probability, voronoi)
 

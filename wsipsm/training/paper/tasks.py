@@ -26,7 +26,15 @@ def similarity_loss(output: Tensor, turned: Tensor) -> Tensor:
 
 
 def contrastive_loss(anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-    """Triplet hinge (Schroff et al. 2015, eq. 3): squared distances; (b, n), (b, n) and (1, n) for all anchors."""
+    """Triplet hinge (Schroff et al. 2015, eq. 3): squared distances; (b, n), (b, n) and (1, n) for all anchors.
+
+    Parameters
+    ----------
+    anchor, positive : (b, n) float32
+        Features of a patch and of one like it.
+    negative : (1, n) float32
+        Features of one unlike all.
+    """
     near, far = F.mse_loss(positive, anchor), F.mse_loss(negative.expand_as(anchor), anchor)
     return torch.clamp(near - far + MARGIN, min=0)
 
