@@ -1,6 +1,6 @@
 """Pages of the site that are made from the code: the command line and the keys of the configuration.
 
-MkDocs loads this file as a hook. ``python docs/generated.py`` prints the pages.
+MkDocs loads this file as a hook.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def keys() -> str:
     lines = [
         "# Every key",
         "",
-        "Made from the models of the configuration; `wsipsm config show` prints the same as a file to edit. A key ends in "
-        "its unit: `_um` micrometres, `_um2` square micrometres, `_px` pixels of the working plane, `_od` optical "
+        "Made from the models of the configuration; `wsipsm config show` prints the same as a file to edit. A key ends "
+        "in its unit: `_um` micrometres, `_um2` square micrometres, `_px` pixels of the working plane, `_od` optical "
         "density, `_s` seconds.",
         "",
         *_sections(Config()),
@@ -142,7 +142,3 @@ def on_files(files: Any, config: Any) -> Any:
 def on_post_page(output: str, **_: Any) -> str:
     """Leave out scripts of other hosts, which notebooks bring for formulas and diagrams that none of ours has."""
     return re.sub(r"<script(?:(?!</script>).)*?https://(?:(?!</script>).)*</script>", "", output, flags=re.DOTALL)
-
-
-if __name__ == "__main__":
-    print("\n\n".join(text() for text in PAGES.values()))
