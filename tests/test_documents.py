@@ -43,7 +43,6 @@ from tests.helpers.documents import (
 )
 from tests.helpers.slidegen import read_rgb, write_slide
 from tests.test_layers import LAYERS
-from tests.training.test_pipeline import TINY
 from wsipsm.nuclei.nets.device import limited_threads
 from wsipsm.slide.sample import HE_FIELD_MPP, he_field
 
@@ -54,7 +53,11 @@ SERVERS = ("view",)
 OF_OTHERS = {"--image", "--custom-segmentation-file", "--memory-limit", "--scheduler-file", "--nthreads", "--parts"}
 """Options of other programs."""
 THREADS = ("schedule.workers=1", "schedule.processes=false")
-QUICK_FIT = ("encoder.steps=20", "encoder.batch=4")
+QUICK_FIT = ("encoder.steps=5", "encoder.batch=4")
+QUICK_TRAINING = (
+    *("encoder.steps=2", "encoder.patches=8", "training.fields=2", "training.steps=2", "training.members=1"),
+    *("training.rounds=1", "training.round_steps=2"),
+)
 
 of_each = pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
 
@@ -76,7 +79,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("a", "b"):
         write_squares(folder / "truth" / f"{name}.geojson", [(40, 40, 30), (200, 80, 30), (300, 300, 30)])
     with contextlib.chdir(folder):
-        done = wsipsm("run", "slide.svs", "-o", "out", *settings(THREADS))
+        done = wsipsm("run", "slide.svs", "archive/", "-o", "out", *settings(THREADS))
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -109,7 +112,7 @@ def stand_in(arguments: list[str]) -> list[str]:
     """Settings that make a command short: threads for processes, few steps of learning. Options stay as written."""
     if arguments[0] == "run":
         return settings(THREADS + (QUICK_FIT if "psm" in arguments else ()))
-    return settings(TINY) if arguments[0] in {"train", "pretrain", "pseudomask"} else []
+    return settings(QUICK_TRAINING) if arguments[0] in {"train", "pretrain", "pseudomask"} else []
 
 
 def run_line(line: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 from collections.abc import Iterator
@@ -99,11 +100,12 @@ def wsipsm_arguments(line: str) -> list[list[str]]:
     return found
 
 
-def options_of_all_commands() -> set[str]:
+@functools.cache
+def options_of_all_commands() -> frozenset[str]:
     names = {
         name for command in _commands(_root()) for one in command.params for name in (*one.opts, *one.secondary_opts)
     }
-    return {name for name in names if name.startswith("-")}
+    return frozenset(name for name in names if name.startswith("-"))
 
 
 def refusal(arguments: list[str], *, complete: bool) -> str:
@@ -127,6 +129,7 @@ def refusal(arguments: list[str], *, complete: bool) -> str:
     return ""
 
 
+@functools.cache
 def _root() -> click.Group:
     root = typer.main.get_command(app)
     assert isinstance(root, click.Group)
