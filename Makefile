@@ -16,7 +16,7 @@ endif
 # Where a container keeps Python from storing bytecode, every process compiles all that it imports, PyTorch too.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup lock demo test lint bench model clean
+.PHONY: setup lock demo test lint docs pictures bench model clean
 
 setup: $(READY)
 
@@ -65,6 +65,14 @@ WORKERS ?= 2
 test: $(READY) lint
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
+# The documents as a site: site/index.html. Warnings are errors; nothing is fetched.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir site
+
+# The pictures of the documents, made anew.
+pictures: $(SLIDE)
+	$(BIN)/python -m benchmarks.pictures --slide $(SLIDE)
+
 bench: $(READY)
 	$(BIN)/python -m benchmarks.startup
 
@@ -75,4 +83,4 @@ model: $(READY)
 	$(BIN)/wsipsm train $(IMAGES) --slide-mpp 0.25 --seed $(SEED) -o model
 
 clean:
-	rm -rf demo $(VENV)
+	rm -rf demo site $(VENV)
