@@ -9,9 +9,10 @@ from typing import Any
 import shapely
 from shapely.geometry import mapping
 
-from tests.helpers.slide_files import noise
+from tests.helpers.slide_files import noise, write_ngff
 from tests.helpers.slidegen import write_slide
 from wsipsm.config import load_config
+from wsipsm.engine.estimate import tiles_at_most
 from wsipsm.engine.job import Job
 from wsipsm.engine.request import Request, slide_tasks
 from wsipsm.engine.tasks.prepare import plan_slide
@@ -51,3 +52,20 @@ def test_a_resolution_that_overrules_that_of_the_file_is_said(tmp_path: Path) ->
 
     assert said.startswith("the file states 0.5 um per pixel (tiff.XResolution), 0.25 were used as --slide-mpp")
     assert planned(slide, slide_mpp=0.501).said == planned(slide).said == planned(silent, slide_mpp=0.25).said == ()
+
+
+def test_no_more_tiles_are_expected_than_the_slides_have(tmp_path: Path) -> None:
+    slides = [write_slide(tmp_path / f"{n}.tif", noise(600, 1000), mpp=0.25) for n in range(2)]
+    (tmp_path / "broken.svs").write_text("no slide")
+    names = [str(path) for path in (*slides, tmp_path / "broken.svs")]
+    tasks = slide_tasks(Request(names, tmp_path / "out", load_config("he", ("tiles.core_px=256",))))
+
+    assert tiles_at_most(tasks, 64) == 2 * 2 * 2 + 1, "500 x 300 px of 0.5 um, and one to find out that it is broken"
+    assert tiles_at_most(tasks[:1], 64) == 4
+    assert tiles_at_most(tasks, 3) == 3
+
+
+def test_formats_that_are_slow_to_open_may_have_any_number_of_tiles(tmp_path: Path) -> None:
+    path = write_ngff(tmp_path / "a.zarr", noise(60, 60), 0.5)
+
+    assert tiles_at_most(slide_tasks(Request([str(path)], tmp_path / "out", load_config("he", ()))), 64) == 64

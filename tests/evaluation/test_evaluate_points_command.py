@@ -103,3 +103,25 @@ def test_a_narrow_window_keeps_f1() -> None:
     shown = _fitting(headings, rows, 80, DROPPED_FIRST)
 
     assert {"pos. F1", "neg. F1", "mean F1", "det. F1"} <= {headings[number] for number in shown}
+
+
+def test_label_images_are_compared_by_their_centroids(tmp_path: Path) -> None:
+    labels = np.zeros((100, 100), np.uint16)
+    labels[10:20, 10:20], labels[40:44, 60:70], labels[90:92, 2:4] = 700, 2, 5
+    (tmp_path / "found").mkdir()
+    Image.fromarray(labels).save(tmp_path / "found" / "a.png")
+    (tmp_path / "truth.csv").write_text("image,x,y\na,15,15\na,65,42\na,80,80\n")
+
+    done = wsipsm("evaluate", tmp_path / "found", tmp_path / "truth.csv", "--truth-mpp", "1", "--radius-um", "0.01")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].split() == ["a", "0.6667", "0.6667", "0.6667", "3", "3"]
+    (tmp_path / "found" / "a.csv").write_text("x,y\n15,15\n")  # points go before what lies beside them
+    again = wsipsm("evaluate", tmp_path / "found", tmp_path / "truth.csv", "--truth-mpp", "1")
+    assert again.stdout.splitlines()[1].split()[-2:] == ["3", "1"]
+
+
+def test_a_picture_is_not_taken_for_a_label_image(data: Path) -> None:
+    done = wsipsm("evaluate", data / "images", data / "truth.csv", "--truth-mpp", "0.25")
+
+    assert_refused(done, "not a label image: it is an RGB image")

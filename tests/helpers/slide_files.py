@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tifffile
 import zarr
 
@@ -48,3 +50,42 @@ def write_two_series(path: Path, image: Image) -> Path:
         for series in (image[:50, :60], image):
             tiff.write(series, photometric="rgb", metadata={"axes": "YXS", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5})
     return path
+
+
+def blocks(image: Image, n: int) -> Image:
+    """Every n-th pixel: what a coarser level holds is up to its writer."""
+    return np.ascontiguousarray(image[::n, ::n])
+
+
+def first(image: Image) -> npt.NDArray[np.uint8]:
+    return np.moveaxis(image, 2, 0)
+
+
+TURNS = {
+    "tczyx": lambda image: first(image)[None, :, None],
+    "cyx": first,
+    "yxc": lambda image: image,
+    "zcyx": lambda image: first(image)[None],
+}
+
+
+def write_ome_zarr(
+    group: zarr.Group, axes: str, image: Image, version: str, *, omero: Any = None, levels: tuple[int, ...] = (1, 2)
+) -> None:
+    """Write levels as the format asks for them, by hand."""
+    datasets = []
+    for index, n in enumerate(levels):
+        level = TURNS[axes](blocks(image, n))
+        chunks = tuple(64 if axis in "yx" else 1 for axis in axes)
+        keys = {"chunk_key_encoding": {"name": "v2", "separator": "/"}} if version == "0.4" else {}
+        group.create_array(str(index), shape=level.shape, dtype="u1", chunks=chunks, **keys)[...] = level
+        scale = [0.0005 * n if axis in "yx" else 1.0 for axis in axes]
+        datasets.append({"path": str(index), "coordinateTransformations": [{"type": "scale", "scale": scale}]})
+    kinds = {"c": {"type": "channel"}, "t": {"type": "time"}}
+    named = [{"name": axis, **kinds.get(axis, {"type": "space", "unit": "millimeter"})} for axis in axes]
+    table = {"axes": named, "datasets": datasets, "name": "slide"}
+    extra = {} if omero is None else {"omero": omero}
+    if version == "0.4":
+        group.attrs.update({"multiscales": [{"version": "0.4", **table}], **extra})
+    else:
+        group.attrs["ome"] = {"version": "0.5", "multiscales": [table], **extra}

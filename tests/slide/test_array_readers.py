@@ -7,13 +7,12 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
-import numpy.typing as npt
 import pytest
 import tifffile
 import zarr
 from PIL import Image as Pillow
 
-from tests.helpers.slide_files import HALF_UM, noise
+from tests.helpers.slide_files import HALF_UM, TURNS, blocks, noise, write_ome_zarr
 from wsipsm.core.errors import PixelFormatError, UnreadableSlideError
 from wsipsm.core.geometry import Box, Image
 from wsipsm.slide import fingerprint_of, open_slide
@@ -21,11 +20,6 @@ from wsipsm.slide import fingerprint_of, open_slide
 HEIGHT, WIDTH = 200, 301
 PHYSICAL = {"PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "um", "PhysicalSizeY": 0.5, "PhysicalSizeYUnit": "um"}
 TILED = {"tile": (64, 64), "compression": "zlib"}
-
-
-def blocks(image: Image, n: int) -> Image:
-    """Every n-th pixel: what a coarser level holds is up to its writer."""
-    return np.ascontiguousarray(image[::n, ::n])
 
 
 def whole(path: Path, mpp: float | None = None) -> Image:
@@ -180,38 +174,6 @@ def test_png_of_12_bits_in_16_has_the_brightness_of_8(tmp_path: Path, bits: int,
 
     for name in ("a.png", "b.png"):
         np.testing.assert_array_equal(whole(tmp_path / name, 0.5), image, err_msg=f"{bits} bits")
-
-
-def first(image: Image) -> npt.NDArray[np.uint8]:
-    return np.moveaxis(image, 2, 0)
-
-
-TURNS = {
-    "tczyx": lambda image: first(image)[None, :, None],
-    "cyx": first,
-    "yxc": lambda image: image,
-    "zcyx": lambda image: first(image)[None],
-}
-
-
-def write_ome_zarr(group: zarr.Group, axes: str, image: Image, version: str, *, omero: Any = None) -> None:
-    """Write two levels as the format asks for them, by hand."""
-    datasets = []
-    for index, n in enumerate((1, 2)):
-        level = TURNS[axes](blocks(image, n))
-        chunks = tuple(64 if axis in "yx" else 1 for axis in axes)
-        keys = {"chunk_key_encoding": {"name": "v2", "separator": "/"}} if version == "0.4" else {}
-        group.create_array(str(index), shape=level.shape, dtype="u1", chunks=chunks, **keys)[...] = level
-        scale = [0.0005 * n if axis in "yx" else 1.0 for axis in axes]
-        datasets.append({"path": str(index), "coordinateTransformations": [{"type": "scale", "scale": scale}]})
-    kinds = {"c": {"type": "channel"}, "t": {"type": "time"}}
-    named = [{"name": axis, **kinds.get(axis, {"type": "space", "unit": "millimeter"})} for axis in axes]
-    table = {"axes": named, "datasets": datasets, "name": "slide"}
-    extra = {} if omero is None else {"omero": omero}
-    if version == "0.4":
-        group.attrs.update({"multiscales": [{"version": "0.4", **table}], **extra})
-    else:
-        group.attrs["ome"] = {"version": "0.5", "multiscales": [table], **extra}
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])

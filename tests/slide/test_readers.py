@@ -83,6 +83,20 @@ def test_a_thumbnail_uses_the_coarsest_fitting_level_and_says_its_exact_scale(tm
     np.testing.assert_array_equal(finest.image, ramp)
 
 
+@pytest.mark.parametrize("shown", [Box(37, 21, 90, 80), Box(-9, -9, 30, 500), Box(500, 500, 600, 600)])
+@pytest.mark.parametrize("downsample", [1, 4, 6.7])
+def test_a_thumbnail_of_a_part_is_that_part_of_the_whole(tmp_path: Path, shown: Box, downsample: float) -> None:
+    with open_slide(write_pyramid(tmp_path / "slide.tiff", [noise(120, 200), noise(60, 100)])) as slide:
+        part, whole = (slide.thumbnail(0.5 * downsample, shown_l0=box).image for box in (shown, None))
+
+    assert part.shape == whole.shape
+    inside = np.zeros(part.shape[:2], bool)
+    x0, y0 = (max(0, int(side / downsample)) for side in (shown.x0, shown.y0))
+    inside[y0 : int(np.ceil(shown.y1 / downsample)), x0 : int(np.ceil(shown.x1 / downsample))] = True
+    np.testing.assert_array_equal(part[inside], whole[inside])
+    assert (part[~inside] == 255).all()
+
+
 @pytest.mark.parametrize("mode", ["P", "RGBA"])
 def test_palettes_and_transparency_become_rgb(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "image.png"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import orjson
 import pytest
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 from skimage.draw import disk
 from skimage.filters import gaussian
 
@@ -124,3 +127,23 @@ def test_a_chromogen_in_sheets_is_noticed_unless_it_is_expected_there() -> None:
 
 def test_brown_tissue_is_noticed_by_the_configuration_for_haematoxylin_and_eosin() -> None:
     assert "--config ihc" in unexpected_stain(measure_slide(field()[0][None], "he"), "he")
+
+
+@pytest.mark.parametrize("channels", [1, 3], ids=["grey", "coloured"])
+@pytest.mark.parametrize(("sigma_px", "deviation"), [(0, 40), (3, 15), (6, 80)])
+def test_noise_is_said_not_to_be_stained(channels: int, sigma_px: float, deviation: float) -> None:
+    noise = np.random.default_rng(0).normal(size=(300, 300, channels))
+    soft = gaussian_filter(noise, (sigma_px, sigma_px, 0))
+    image = np.clip(170 + deviation * soft / soft.std(), 0, 255).astype(np.uint8)
+
+    stats = measure_slide(np.ascontiguousarray(np.broadcast_to(image, (300, 300, 3)))[None], "ihc")
+
+    assert "not those of two stains" in unexpected_stain(stats, "ihc")
+
+
+def test_real_immunostains_are_not_taken_for_noise(shared_data: Path) -> None:
+    for path in sorted((shared_data / "bcdata" / "images").iterdir())[:4]:
+        image = np.asarray(Image.open(path).convert("RGB"))[::2, ::2]
+
+        text = unexpected_stain(measure_slide(np.ascontiguousarray(image)[None], "ihc"), "ihc")
+        assert "two stains" not in text, path.name

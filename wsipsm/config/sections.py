@@ -199,7 +199,7 @@ class ScheduleConfig(Section):
     purposes = frozenset({"schedule"})
 
     workers: int | None = Field(default=None, ge=1)
-    """Local workers; null: one a CPU core, as far as the memory that a container or batch job has lasts."""
+    """Local workers; null: one a CPU core, as far as the memory of a container or batch job lasts, and one a tile."""
     processes: bool = True
     """Whether local workers are processes; false: threads of one process."""
     in_flight_per_worker: int = Field(default=3, ge=1)

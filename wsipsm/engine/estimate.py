@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from wsipsm.core.errors import WsipsmError
 from wsipsm.engine.cluster import Machine
 from wsipsm.engine.job import SlideTask
 from wsipsm.engine.request import Request, slide_tasks
+from wsipsm.tissue.tiles import Lattice
 
 SECONDS_PER_MPX = 2.0
 """Worker seconds for a megapixel of grid, measured on one core of a 2-core EPYC machine."""
@@ -16,6 +19,8 @@ LEARN_SECONDS = 40.0
 """Seconds to learn the activation network of a slide on the same machine."""
 BYTES_PER_MPX = 4_000_000
 """Scratch and results of a megapixel of dense tissue."""
+
+_SLOW_TO_OPEN = frozenset({".dcm", ".zarr"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,23 @@ class Estimate:
 def estimate(request: Request) -> list[Estimate]:
     """What a run would do, slide by slide; nothing is written."""
     return [_estimate(task) for task in slide_tasks(request)]
+
+
+def tiles_at_most(tasks: Sequence[SlideTask], limit: int) -> int:
+    """How many tiles slides have at most, of those that can be opened and however little tissue is on them.
+
+    Only headers are read, and no more than it takes to reach the limit, which means that there may be more. Formats
+    whose readers take seconds to import count as that.
+    """
+    tiles = len(tasks)  # a slide without tissue is a task too
+    for task in tasks:
+        if tiles >= limit or task.slide.suffix.lower() in _SLOW_TO_OPEN:
+            return limit
+        with contextlib.suppress(WsipsmError, OSError), task.open() as slide:
+            grid = slide.grid(task.config.grid.mpp)
+            lattice = Lattice(grid, task.config.tiles.core_px, task.config.tiles.block_px)
+            tiles += lattice.rows * lattice.cols - 1
+    return min(limit, tiles)
 
 
 def _estimate(task: SlideTask) -> Estimate:

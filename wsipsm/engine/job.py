@@ -165,6 +165,7 @@ class Job:
         """Open the slide as `SlideTask.open`, to be read as it was when its tissue was found."""
         slide = self.task.open(in_place=in_place)
         slide.black_ground = self.black_ground
+        slide.take_pixels(self.pixels_file)
         return slide
 
     @property
@@ -208,6 +209,11 @@ class Job:
     def maps_folder(self) -> Path:
         """Scratch array of the maps."""
         return self.work / "maps.zarr"
+
+    @property
+    def pixels_file(self) -> Path:
+        """Scratch file of the decoded pixels of a large plain image, which all workers read."""
+        return self.work / "pixels.npy"
 
     def status_file(self, tile: Tile) -> Path:
         """Status of a tile's maps; see `maps.TileStatus`."""

@@ -21,6 +21,7 @@ from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
+from wsipsm.config import ScheduleConfig
 from wsipsm.core.errors import DiskFullError, InputError, StoppedError, WsipsmError, describe_error, how_to_go_on
 from wsipsm.core.events import Event, Observer, SlideState, combine, ignore
 from wsipsm.core.files import make_folder
@@ -28,6 +29,7 @@ from wsipsm.core.gpus import gpu_count
 from wsipsm.core.lock import locked_trees, why_unseen
 from wsipsm.engine.archive import Archive
 from wsipsm.engine.cluster import Machine, Stop, connect, run_stream
+from wsipsm.engine.estimate import tiles_at_most
 from wsipsm.engine.job import SlideTask
 from wsipsm.engine.request import Request, slide_tasks
 from wsipsm.engine.resume import EarlierWork, Finished, look_up
@@ -161,10 +163,12 @@ def _work(
 ) -> None:
     """Start or join a cluster and do what is left."""
     gpus = 0 if request.device == "cpu" else gpu_count()
-    cluster = partial(connect, request.config.schedule, scheduler=request.scheduler, recipe=request.recipe, gpus=gpus)
+    local = request.scheduler is None and request.recipe is None
+    schedule = _enough(request.config.schedule, left, gpus) if local else request.config.schedule
+    cluster = partial(connect, schedule, scheduler=request.scheduler, recipe=request.recipe, gpus=gpus)
     roots = sorted({task.root for task, _ in left if task.root is not None})
     seen = partial(why_unseen, roots, left[0][0].run, left[0][0].host)
-    if request.scheduler is None and request.recipe is None and (note := Machine().note(request.config.schedule, gpus)):
+    if local and (note := Machine().note(schedule, gpus)):
         on_event(Event("message", text=note))
     with _staged(request, left, on_event) as stager, cluster(check=seen) as pool:
         if pool.dashboard:
@@ -174,6 +178,15 @@ def _work(
             run_stream(pool, archive, stop)
         finally:
             archive.close()
+
+
+def _enough(config: ScheduleConfig, left: Sequence[tuple[SlideTask, SlideState]], gpus: int) -> ScheduleConfig:
+    """Settings with no more workers than tiles can keep busy, unless somebody said how many."""
+    if config.workers or gpus:
+        return config
+    most = Machine().workers(config, gpus)
+    tiles = max(1, tiles_at_most([task for task, _ in left], most))
+    return config.model_copy(update={"workers": tiles}) if tiles < most else config
 
 
 @contextlib.contextmanager

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import shapely
+from scipy import ndimage as ndi
 
 from wsipsm.core.errors import EvaluationError, ExtraError, RegionError, short_reason
-from wsipsm.evaluation.groundtruth import GEOJSON_SUFFIXES
+from wsipsm.evaluation.groundtruth import GEOJSON_SUFFIXES, read_label_image
 from wsipsm.evaluation.points import Points, make_points
 from wsipsm.slide.geojson import Drawn, load_json, read_drawn
 from wsipsm.slide.paths import SUFFIXES as IMAGE_SUFFIXES
@@ -50,6 +51,20 @@ def read_points(path: Path) -> Points:
     if not np.isfinite(np.array(xy, float)).all():
         raise EvaluationError(f"{path}: a coordinate is not a finite number")
     return replace(make_points(xy, names), from_qupath=any(one.kind for one in drawn))
+
+
+def read_label_points(path: Path) -> Points:
+    """Centroids of the objects of a label image, without classes; the first pixel covers [0, 1) x [0, 1).
+
+    Raises
+    ------
+    EvaluationError
+        It cannot be read, or is no label image.
+    """
+    labels = read_label_image(path)
+    numbers = np.setdiff1d(labels, [0])
+    yx = np.array(ndi.center_of_mass(labels > 0, labels, numbers)).reshape(-1, 2) + 0.5
+    return make_points(yx[:, ::-1], [""] * len(yx))
 
 
 def is_shidc(table: Any) -> bool:

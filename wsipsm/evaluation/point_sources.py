@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from wsipsm.core.errors import EvaluationError, StoredResultsError
-from wsipsm.evaluation.groundtruth import suffix_of
+from wsipsm.evaluation.groundtruth import IMAGE_SUFFIXES, suffix_of
 from wsipsm.evaluation.pairing import find_files, find_predictions
 from wsipsm.evaluation.point_files import (
     CSV_SUFFIXES,
@@ -16,6 +16,7 @@ from wsipsm.evaluation.point_files import (
     POINT_SUFFIXES,
     read_csv,
     read_hdf5,
+    read_label_points,
     read_points,
 )
 from wsipsm.evaluation.points import Points, make_points
@@ -59,14 +60,23 @@ def true_sources(path: Path) -> dict[str, Source]:
 
 
 def predicted_sources(path: Path) -> dict[str, Source]:
-    """Predictions by name: slide folders of the output folder of a run, or files as of `true_sources`.
+    """Predictions by name: slide folders of the output folder of a run, files as of `true_sources`, or label images.
+
+    Of label images the centroids are taken, where there are no files of points.
 
     Raises
     ------
     EvaluationError
         There is none, or two have one name.
     """
-    return _hdf5_sources(path) or _file_sources(find_predictions(path, POINT_SUFFIXES))
+    return _hdf5_sources(path) or _file_sources(find_predictions(path, _suffixes_in(path)))
+
+
+def _suffixes_in(path: Path) -> tuple[str, ...]:
+    """Suffixes of files of points; where a folder has none of them, those of label images too."""
+    if path.is_dir() and any(suffix_of(one, POINT_SUFFIXES) for one in path.iterdir()):
+        return POINT_SUFFIXES
+    return (*POINT_SUFFIXES, *IMAGE_SUFFIXES)
 
 
 def hdf5_folder(path: Path) -> Path | None:
@@ -108,6 +118,8 @@ def _file_sources(paths: dict[str, Path]) -> dict[str, Source]:
 def _sources_of(stem: str, path: Path) -> dict[str, Source]:
     if path.is_dir():
         return {stem: Source(path, partial(_read_run, path), _mpp(path), _qupath_origin(path))}
+    if suffix_of(path, IMAGE_SUFFIXES):
+        return {stem: Source(path, partial(read_label_points, path))}
     if suffix_of(path, CSV_SUFFIXES):
         return {name or stem: Source(path, partial(_same, points)) for name, points in read_csv(path).items()}
     if not is_slide_folder(path.parent):

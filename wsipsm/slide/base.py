@@ -184,13 +184,15 @@ class Slide(ABC):
         image = self.read(Box(x0, y0, int(columns.max()) + 1, int(rows.max()) + 1), grid)
         return image[np.ix_(rows - y0, columns - x0)]
 
-    def thumbnail(self, mpp: float) -> Thumbnail:
+    def thumbnail(self, mpp: float, *, shown_l0: Box | None = None) -> Thumbnail:
         """Whole slide, small, from the coarsest level that is fine enough.
 
         Parameters
         ----------
         mpp : float
             Micrometres per thumbnail pixel; a slide coarser than that gives its own pixels.
+        shown_l0 : Box, optional
+            The part that is read, level-0 px; the rest stays white. By default everything.
 
         Raises
         ------
@@ -203,10 +205,18 @@ class Slide(ABC):
         step_x, step_y = self._steps(self.levels[level])
         whole = Box(0, 0, _pixels(self.width_l0, downsample), _pixels(self.height_l0, downsample))
         scale_x, scale_y = max(1.0, downsample / step_x), max(1.0, downsample / step_y)
+        part = whole if shown_l0 is None else whole.intersect(_scaled(shown_l0, 1 / downsample, 1 / downsample))
         damaged: list[Box] = []
         read = functools.partial(self._read_around_damage, damaged=damaged)
-        image = self._average(level, whole, scale_x, scale_y, read=read)
+        image = np.full((*whole.shape, 3), 255, np.uint8)
+        image[part.slices] = self._average(level, part, scale_x, scale_y, read=read)
         return Thumbnail(image, downsample, tuple(_scaled(box, step_x, step_y) for box in damaged))
+
+    def keep_pixels(self, file: Path) -> None:  # noqa: B027
+        """Write the pixels to a file for `take_pixels`; only of an image that each reader would decode as a whole."""
+
+    def take_pixels(self, file: Path) -> None:  # noqa: B027
+        """Read from a file that `keep_pixels` has written, if there is one."""
 
     def fingerprint(self) -> str:
         """Identity of the content, see `fingerprint_of`."""
@@ -271,7 +281,7 @@ def qupath_origin(slide: Slide) -> tuple[int, int]:
 
 
 def _scaled(box: Box, step_x: float, step_y: float) -> Box:
-    """Level-0 box that covers a box of a level."""
+    """Box that covers another one in a frame of so many times finer pixels."""
     x0, y0, x1, y1 = box.x0 * step_x, box.y0 * step_y, box.x1 * step_x, box.y1 * step_y
     return Box(math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1))
 

@@ -38,11 +38,13 @@ def prepare(task: SlideTask) -> Prepared:
     with task.open() as slide:
         job, plan = plan_slide(slide, task)
         job = replace(job, digest=task.digest(slide.fingerprint()))
-    require_folder(task)
-    dropped = make_room(job)
+        require_folder(task)
+        dropped = make_room(job)
+        ref = job.save()
+        if plan.tiles:
+            slide.keep_pixels(job.pixels_file)
     if plan.tiles and not job.maps_folder.exists():
         store.create_maps(job.maps_folder, CHANNELS, job.grid, job.config.tiles)
-    ref = job.save()
     mapped = _mapped(job, plan)
     done = {tile: counts for tile in plan.tiles if (counts := _counts(job, plan, tile, mapped)) is not None}
     return Prepared(ref, plan, job.region_mm2, job.calibration_file.exists(), mapped, done, dropped and not task.fresh)

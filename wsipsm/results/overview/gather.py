@@ -22,7 +22,7 @@ from wsipsm.results.index.scores import Scores
 from wsipsm.results.index.slide import SlideIndex
 from wsipsm.results.overview.closeups import Bins, pick_closeups
 from wsipsm.results.overview.contents import CloseUp, Overview, thumbnail_mpp
-from wsipsm.results.overview.maps import coverage
+from wsipsm.results.overview.maps import coverage, shown_of
 from wsipsm.results.overview.sheet import draw_overview
 from wsipsm.slide import Slide, Thumbnail
 from wsipsm.tissue.region import Region
@@ -125,7 +125,7 @@ def save_overview(  # noqa: PLR0913
     """
     whole = Box(0, 0, slide.width_l0, slide.height_l0)
     found = index.scores() if index else None
-    small, warning = _thumbnail(slide, thumbnail_mpp(region.bounds_l0, whole, slide.mpp_l0))
+    small, warning = _thumbnail(slide, thumbnail_mpp(region.bounds_l0, whole, slide.mpp_l0), region)
     picture = draw_overview(
         Overview(
             name=slide.path.name,
@@ -158,12 +158,12 @@ def _index_facts(index: Scores | None) -> tuple[str, ...]:
     return f"{index.positive_percent:.1f} % positive ({interval})", f"H-score {index.h_score:.0f}"
 
 
-def _thumbnail(slide: Slide, mpp: float) -> tuple[Thumbnail, str]:
-    """Thumbnail and an empty text; a white one and the reason where it cannot be read."""
+def _thumbnail(slide: Slide, mpp: float, region: Region) -> tuple[Thumbnail, str]:
+    """Thumbnail, read around the region, and an empty text; a white one and the reason where it cannot be read."""
+    downsample = max(1.0, mpp / slide.mpp_l0)
     try:
-        return slide.thumbnail(mpp), ""
+        return slide.thumbnail(mpp, shown_l0=None if region.empty else shown_of(region, downsample)), ""
     except UnreadableSlideError as error:
-        downsample = max(1.0, mpp / slide.mpp_l0)
         shape = math.ceil(slide.height_l0 / downsample), math.ceil(slide.width_l0 / downsample), 3
         return Thumbnail(np.full(shape, 255, np.uint8), downsample), f"the slide is blank in overview.png: {error}"
 

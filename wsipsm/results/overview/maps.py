@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from wsipsm.core.geometry import Grid, Image, Map, Mask
+from wsipsm.core.geometry import Box, Grid, Image, Map, Mask
 from wsipsm.results.draw import Points
 from wsipsm.results.overview.contents import MAP_PX, Overview
 from wsipsm.tissue.region import Region
@@ -35,6 +36,12 @@ class Frame:
     def to_panel(self, xy_l0: Points) -> Points:
         """Positions (N, 2) on the panel."""
         return (np.asarray(xy_l0, np.float64) - (self.x0_l0, self.y0_l0)) * self.scale
+
+
+def shown_of(region: Region, downsample_l0: float) -> Box:
+    """What `crop_panel` shows of a thumbnail at most, level-0 px; it may reach beyond the slide."""
+    box = region.bounds_l0
+    return box.expand(math.ceil(_AROUND * max(box.width, box.height) + 2 * downsample_l0))
 
 
 def crop_panel(overview: Overview, *, width: int) -> tuple[Image, Frame]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-_LIBRARIES = frozenset({"tiatoolbox", "tifffile", "imagecodecs", "wsidicom", "pydicom", "glymur", "zarr"})
+_LIBRARIES = frozenset({"PIL", "tiatoolbox", "tifffile", "imagecodecs", "wsidicom", "pydicom", "glymur", "zarr"})
 
 _lock = threading.Lock()
 _readers = 0
@@ -54,13 +55,29 @@ def _messages_off() -> Iterator[None]:
         warnings.simplefilter("ignore")
         root.addFilter(_is_of_others)
         for logger in levels:
-            logger.setLevel(logging.ERROR)
+            logger.setLevel(logging.CRITICAL + 1)
         try:
             yield
         finally:
             root.removeFilter(_is_of_others)
             for logger, level in levels.items():
                 logger.setLevel(level)
+
+
+def silence_libtiff(linked: str) -> None:
+    """Let the libtiff that a compiled module is linked to print nothing of its own to stderr; errors are still raised.
+
+    Parameters
+    ----------
+    linked : str
+        The module's file. A libtiff inside of it, which cannot be told, prints on.
+    """
+    library = ctypes.CDLL(linked)
+    for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+        with suppress(AttributeError):
+            handler = getattr(library, name)
+            handler.argtypes, handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+            handler(None)
 
 
 def _is_of_others(record: logging.LogRecord) -> bool:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
 from PIL import Image as Pillow
+from PIL import _imaging
 
-from wsipsm.core.errors import PixelFormatError, UnreadableSlideError
+from wsipsm.core.errors import OutputError, PixelFormatError, UnreadableSlideError, WsipsmError
+from wsipsm.core.files import appearing
 from wsipsm.core.geometry import Box, Image
 from wsipsm.core.memory import free_memory
 from wsipsm.slide.base import EXPECTED_RGB, MAKE_PYRAMID, Slide
 from wsipsm.slide.header import Header, Level
-from wsipsm.slide.readers.messages import without_library_messages
+from wsipsm.slide.readers.messages import silence_libtiff, without_library_messages
 from wsipsm.slide.resample import over_white
 from wsipsm.slide.resolution import Claim, imagej_claim, number, ome_claim, per_unit, resolve
 
 _FORMATS = ("PNG", "JPEG", "BMP", "JPEG2000", "TIFF")
 _COLOUR_MODES = frozenset({"RGB", "RGBA", "RGBX", "P", "PA", "YCbCr"})
+_LARGE_PX = 1 << 25
 _BYTES_PER_PX = 8  # 4 of Pillow and 3 of the array, and a strip of both
 _MEMORY_SHARE = 0.8
 _STRIP = 256
@@ -34,6 +39,7 @@ _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError)
 # Pillow's limit against decompression bombs holds for the whole process and is far below the size of a plain scan;
 # memory is checked here instead. It is lifted for good: restored after one read, it would fail that of another thread.
 Pillow.MAX_IMAGE_PIXELS = None
+silence_libtiff(_imaging.__file__)
 
 
 def refuse_other_pixels(path: Path) -> None:
@@ -72,20 +78,20 @@ def is_plain(path: Path) -> bool:
 
 
 class PlainSlide(Slide):
-    """A plain image, decoded whole at the first read and kept in memory."""
+    """A plain image, decoded whole at the first read, or read from a file of decoded pixels, see `keep_pixels`."""
 
     reader = "pillow"
 
     def __init__(self, path: Path, mpp: float | None = None) -> None:
         self._lock = threading.Lock()
         self._array: Image | None = None
+        self._why_not = ""
         self._closed = False
         try:
             with _opened(path) as image:
                 header = _header(path, image, mpp)
         except _DAMAGE as error:
             raise UnreadableSlideError(f"{path}: Pillow cannot open it ({error})") from None
-        _refuse_too_large(path, header.levels[0])
         super().__init__(path, header, mpp=mpp)
 
     def close(self) -> None:
@@ -97,8 +103,45 @@ class PlainSlide(Slide):
         self._refuse_closed(self._closed)
         with self._lock:
             if self._array is None:
-                self._array = _decode(self.path)
+                self._array = self._decoded()
             return np.ascontiguousarray(self._array[box.slices])
+
+    def _decoded(self) -> Image:
+        if self._why_not:  # it would fail again for each part, after as long
+            raise UnreadableSlideError(self._why_not)
+        try:
+            with _one_at_a_time() if self.width_l0 * self.height_l0 >= _LARGE_PX else nullcontext():
+                _refuse_too_large(self.path, self.levels[0])
+                return _decode(self.path)
+        except UnreadableSlideError as error:
+            self._why_not = str(error)
+            raise
+
+    def keep_pixels(self, file: Path) -> None:
+        """Write what is decoded to a file, unless it is small; where there is no room for it, each reader decodes."""
+        if self._array is None or self.width_l0 * self.height_l0 < _LARGE_PX:
+            return
+        with suppress(OutputError), appearing(file) as draft, draft.open("wb") as opened:
+            np.save(opened, self._array)
+
+    def take_pixels(self, file: Path) -> None:
+        """Read from a file that `keep_pixels` has written; the image itself, where that is not there or damaged."""
+        with suppress(OSError, ValueError, EOFError):
+            pixels = np.load(file, mmap_mode="r")
+            if pixels.shape == (self.height_l0, self.width_l0, 3) and pixels.dtype == np.uint8:
+                self._array = pixels
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Wait for other processes of this machine that decode: what they are about to take still looks free."""
+    with ExitStack() as stack:
+        with suppress(OSError, WsipsmError):  # where there are no locks, or not there
+            from wsipsm.core.lock import locked_file
+
+            file = Path(tempfile.gettempdir()) / f".wsipsm-decode-{os.getuid()}.lock"
+            stack.enter_context(locked_file(file, wait_seconds=-1))
+        yield
 
 
 @contextmanager
@@ -158,13 +201,18 @@ def _refuse_too_large(path: Path, level: Level) -> None:
 def _decode(path: Path) -> Image:
     try:
         with _opened(path) as image:
-            if image.format == "PNG" and "16" in str(getattr(image, "tile", "")):
+            if image.format == "PNG" and _is_of_16_bits(image):
                 return _to_8_bits(path)
             return _as_array(image)
     except _DAMAGE as error:
         raise UnreadableSlideError(f"{path}: Pillow cannot read its pixels ({error}); the file is damaged") from None
     except MemoryError:
         raise UnreadableSlideError(f"{path}: memory ran out while it was decoded as a whole; {MAKE_PYRAMID}") from None
+
+
+def _is_of_16_bits(image: Pillow.Image) -> bool:
+    """Whether the raw mode that Pillow decodes, such as ``RGB;16B``, has 16 bits a sample."""
+    return any(";16" in str(part[3]) for part in getattr(image, "tile", ()))
 
 
 def _as_array(image: Pillow.Image) -> Image:

@@ -16,7 +16,7 @@ import numpy as np
 
 from wsipsm.core.errors import PixelFormatError, UnreadableSlideError
 from wsipsm.core.geometry import Box, Image
-from wsipsm.slide.base import EXPECTED_RGB, MAKE_PYRAMID, Slide
+from wsipsm.slide.base import EXPECTED_RGB, Slide
 from wsipsm.slide.header import Header, Level
 from wsipsm.slide.readers.messages import without_library_messages
 from wsipsm.slide.resolution import Claim, number, resolve
@@ -42,10 +42,8 @@ class TiatoolboxSlide(Slide):
 
     def close(self) -> None:
         """Release the file; closing twice is harmless."""
-        for name in ("tiff", "_zarr_store"):  # its TIFF reader opens the file twice and has no close method
-            opened = getattr(self._handle, name, None)
-            if opened is not None:
-                opened.close()
+        if self._handle is not None:
+            self._handle.wsi.close()
         self._handle = None
 
     def _level_for_tiles(self, downsample: float) -> int:
@@ -67,10 +65,11 @@ def _open(path: Path) -> Any:
     """Open, and read one pixel: some files open and cannot be read."""
     with without_library_messages():
         try:
-            # post_proc would turn any number of channels into a false-colour RGB.
-            handle = _import_reader().open(path, post_proc=None)
+            # post_proc would turn any number of channels into a false-colour RGB. Its `open` would pick other readers
+            # by the file's name, which print.
+            handle = _import_reader()(path, post_proc=None)
             _read(handle, 0, (0, 0), (1, 1))
-        except Exception as error:  # one call for readers of a dozen formats, without documented error types
+        except Exception as error:  # of any class on damaged files
             reason = " ".join(str(error).split()) or type(error).__name__
         else:
             return handle
@@ -84,13 +83,6 @@ def _read(handle: Any, level: int, corner_l0: tuple[int, int], size: tuple[int, 
 
 
 def _refuse_other_pixels(path: Path, handle: Any) -> None:
-    if type(handle).__name__ == "VirtualWSIReader":
-        with without_library_messages():
-            gc.collect()
-        raise UnreadableSlideError(
-            f"{path}: neither OpenSlide nor TIAToolbox knows it as a slide, and it is too large or has too many "
-            f"pages for a plain image; {MAKE_PYRAMID}"
-        )
     with without_library_messages():
         pixel = _read(handle, 0, (0, 0), (1, 1))
     if pixel.dtype != np.uint8 or pixel.shape != (1, 1, 3):
@@ -99,25 +91,24 @@ def _refuse_other_pixels(path: Path, handle: Any) -> None:
 
 
 def _import_reader() -> Any:
-    """TIAToolbox's reader class; the import must not add handlers to the root logger or capture all warnings."""
+    """TIAToolbox's reader of DICOM; the import must not add handlers to the root logger or capture all warnings."""
     root, placeholder = logging.getLogger(), logging.NullHandler()
     with _import_lock:
         root.addHandler(placeholder)
         show = warnings.showwarning
         try:
-            from tiatoolbox.wsicore.wsireader import WSIReader
+            from tiatoolbox.wsicore.wsireader import DICOMWSIReader
         finally:
             root.removeHandler(placeholder)
             if warnings.showwarning is not show:
                 logging.captureWarnings(False)
-    return WSIReader
+    return DICOMWSIReader
 
 
 def _header(path: Path, info: Any, mpp: float | None) -> Header:
-    # Of an NGFF pyramid TIAToolbox has the sizes of all levels and the downsample of the first only.
     levels = tuple(
         Level(int(width), int(height), float(downsample))
-        for (width, height), downsample in zip(info.level_dimensions, info.level_downsamples, strict=False)
+        for (width, height), downsample in zip(info.level_dimensions, info.level_downsamples, strict=True)
     )
     x, y = (None, None) if info.mpp is None else (number(value) for value in info.mpp)
     properties = {} if info.objective_power is None else {"objective_power": str(info.objective_power)}
