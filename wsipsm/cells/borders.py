@@ -171,8 +171,8 @@ def _thinned(edges: _Edges, moved: _Floats, tolerance_px: float) -> Rings:
         preserve_topology=False,
     )
     _, vertices, (kept,) = shapely.to_ragged_array(thin)
-    kept = np.asarray(kept, np.int64)
-    return _turned(Rings(vertices + np.repeat(origin, np.diff(kept), axis=0), kept), backward)
+    offsets = np.asarray(kept, np.int64)
+    return _turned(Rings(vertices + np.repeat(origin, np.diff(offsets), axis=0), offsets), backward)
 
 
 def _ends(edges: _Edges) -> _Ints:

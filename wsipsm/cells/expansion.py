@@ -2,7 +2,7 @@
 
 A pixel within the distance of a nucleus belongs to the nucleus that is nearest to it, by the Euclidean distance between
 centres of pixels, as whole squares; of equally near ones, to the one whose anchor comes first in scan order. Every
-nucleus that was found takes part, whether its cell is written or not: an outline then does not depend on what is refused.
+nucleus that was found takes part, whether its cell is written or not: an outline does not depend on what is refused.
 
 Cells stay in one piece, which the nearest nucleus alone does not ensure on a lattice: a pixel is reached over the
 neighbour (of four) that lies in the direction of the nucleus, and where that neighbour is another cell's, the pixel is

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from wsipsm.cells import outlines
 from wsipsm.cells.confidence import confidences
 from wsipsm.cells.measurements import measurements
-from wsipsm.cells.outlines import Rings
 from wsipsm.cells.regions import Components, largest_components
 from wsipsm.cells.shape import shape_columns
 from wsipsm.cells.smoothing import smooth

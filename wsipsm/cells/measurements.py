@@ -75,9 +75,7 @@ def measurements(stain: str, *, whole: bool = False) -> dict[str, Measurement]:
 
 def stored_measurements(stain: str, columns: Collection[str], *, whole: bool) -> dict[str, Measurement]:
     """Those of `measurements` that a table with these columns can hold: earlier versions did not write all of them."""
-    return {
-        key: one for key, one in measurements(stain, whole=whole).items() if not one.added or one.column in columns
-    }
+    return {key: one for key, one in measurements(stain, whole=whole).items() if not one.added or one.column in columns}
 
 
 def _shape(part: str) -> dict[str, Measurement]:

@@ -131,7 +131,8 @@ def sample_deviation(count: npt.NDArray[Any], total: _Floats, squares: _Floats) 
     [1.0, 0.0]
     """
     spread = np.maximum(count * squares - total * total, 0)  # whole numbers: exact
-    return np.sqrt(np.divide(spread, count * (count - 1), out=np.zeros_like(spread), where=count > 1))
+    variance: _Floats = np.divide(spread, count * (count - 1), out=np.zeros_like(spread), where=count > 1)
+    return np.sqrt(variance)
 
 
 def largest_components(labels: Labels, keep: Mask) -> Components:

@@ -47,7 +47,7 @@ def calipers(hulls: npt.NDArray[np.object_]) -> tuple[_Floats, _Floats]:
     >>> [side.tolist() for side in calipers(np.array([shapely.box(0, 0, 4, 3)]))]
     [[5.0], [3.0]]
     """
-    counts = shapely.get_num_coordinates(hulls)
+    counts = shapely.get_num_coordinates(hulls).astype(np.int64)
     corners, offsets = shapely.get_coordinates(hulls), np.concatenate([[0], np.cumsum(counts)])
     longest, narrowest = np.zeros(len(hulls)), np.zeros(len(hulls))
     order = np.argsort(counts, kind="stable")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wsipsm.cells.measurements import Measurement, measurements
 from wsipsm.cells.outlines import Rings
 from wsipsm.core.geometry import Grid
 
@@ -70,6 +71,12 @@ class Cells:
     def polygons(self) -> npt.NDArray[np.object_]:
         """Shapely polygons in level-0 px; (N,)."""
         return Rings(self.vertices_l0, self.ring_offsets).polygons()
+
+
+def measurements_of(cells: Cells, stain: str) -> dict[str, Measurement]:
+    """How the columns of cells of a stain are written, in the order of the exports."""
+    written = measurements(stain, whole=cells.whole_l0 is not None)
+    return {key: one for key, one in written.items() if key in cells.columns}
 
 
 def cell_uuids(fingerprint: str, grid: Grid, anchors: npt.NDArray[np.int64]) -> list[str]:

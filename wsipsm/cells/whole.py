@@ -113,7 +113,8 @@ def _inside(nuclei: Rings, cells: Rings) -> Rings:
 def _labels_of(cells: Cells, nuclei: Labels, window: Box, grid: Grid) -> npt.NDArray[Any]:
     """Label of each cell in its window, by its anchor."""
     y, x = np.divmod(cells.anchor, grid.width)
-    return nuclei[y - window.y0, x - window.x0]
+    labels: npt.NDArray[Any] = nuclei[y - window.y0, x - window.x0]
+    return labels
 
 
 def _components(cells: Labels, labels: npt.NDArray[Any]) -> Components:

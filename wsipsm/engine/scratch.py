@@ -104,7 +104,7 @@ def load_tile(path: Path) -> TileResult:
         The file is absent or damaged.
     """
     with _opened(path) as arrays:
-        whole = arrays["whole"] if "whole" in arrays else None
+        whole = arrays.get("whole")
         return TileResult(arrays["labels"], whole, arrays["ids"], _cells(arrays), arrays["ellipse_fills"])
 
 

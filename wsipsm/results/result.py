@@ -161,6 +161,8 @@ class Result:
     def cells(self) -> geopandas.GeoDataFrame:
         """Cells as a GeoDataFrame: outlines in level-0 px (y down), measurements, class.
 
+        Whole cells (``cells.expand_um``) have a second outline, ``cell_geometry``.
+
         Raises
         ------
         ExtraError
@@ -168,15 +170,16 @@ class Result:
         OutputError
             The table is missing.
         """
-        import shapely
-
         try:
-            from geopandas import GeoDataFrame
+            from geopandas import GeoDataFrame, GeoSeries
         except ImportError:
             raise ExtraError("notebooks", "geopandas", "Result.table() gives the cells as an Arrow table") from None
         table = self.table()
-        frame = table.drop_columns(["geometry", "bbox"]).to_pandas()
-        return GeoDataFrame(frame, geometry=shapely.from_wkb(table["geometry"].to_numpy()))
+        outlines = [name for name in ("geometry", "cell_geometry") if name in table.column_names]
+        frame = GeoDataFrame(table.drop_columns([*outlines, "bbox"]).to_pandas())
+        for name in outlines:
+            frame[name] = GeoSeries.from_wkb(table[name].to_numpy())
+        return frame.set_geometry("geometry")
 
     @property
     def labels(self) -> zarr.Array[Any]:

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
-from itertools import groupby, zip_longest
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -153,8 +153,8 @@ def _numbered(job: Job, judge: Judge) -> Iterator[Numbered]:
     """
     bands = [list(band) for _, band in groupby(done_tiles(job), key=lambda tile: tile.row)]
     above, count, own = np.zeros(0, np.int64), 0, _written_anchors(job, judge, bands[0] if bands else [])
-    for tiles, following in zip_longest(bands, bands[1:], fillvalue=[]):
-        below = _written_anchors(job, judge, following)
+    for row, tiles in enumerate(bands, start=1):
+        below = _written_anchors(job, judge, bands[row] if row < len(bands) else [])
         known, first = np.concatenate([above, own, below]), count - len(above) + 1
         for tile in tiles:
             result = scratch.load_tile(job.tile_file(tile))
@@ -169,9 +169,7 @@ def _written_anchors(job: Job, judge: Judge, tiles: Sequence[Tile]) -> npt.NDArr
     return np.sort(np.concatenate([np.zeros(0, np.int64), *found]))
 
 
-def _relabel(
-    result: scratch.TileResult, known: npt.NDArray[np.int64], first: int
-) -> dict[str, npt.NDArray[np.int32]]:
+def _relabel(result: scratch.TileResult, known: npt.NDArray[np.int64], first: int) -> dict[str, npt.NDArray[np.int32]]:
     """Final labels of a core by array; 0 for instances that no tile kept."""
     table = np.zeros(len(result.ids) + 1, np.int32)
     if len(known):

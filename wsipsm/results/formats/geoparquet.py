@@ -51,9 +51,9 @@ def _schema(stain: str, *, whole: bool) -> pa.Schema:
 class GeoParquetWriter:
     """Context manager that writes cells batch by batch.
 
-    Columns: ``label`` int64, ``uuid``, ``anchor`` int64 (as `Cells.anchor`); ``geometry`` (WKB polygon, of the nucleus),
-    ``cell_geometry`` of whole cells, ``bbox``, ``centroid_x`` and ``centroid_y``, all in level-0 px; the float32
-    measurements, named after the stain; ``class``.
+    Columns: ``label`` int64, ``uuid``, ``anchor`` int64 (as `Cells.anchor`); ``geometry`` (WKB polygon, of the
+    nucleus), ``cell_geometry`` of whole cells, ``bbox``, ``centroid_x`` and ``centroid_y``, all in level-0 px; the
+    float32 measurements, named after the stain; ``class``.
     Batches in tile order make row groups of neighbouring cells, so that a reader can skip those outside its window.
 
     When the block ends, the file gets its final name. If the block raises, no file is left.
@@ -115,7 +115,7 @@ class GeoParquetWriter:
         if sum(table.num_rows for table in self._waiting) >= GROUP_CELLS:
             self._flush()
 
-    def _whole(self, cells: Cells) -> dict[str, npt.NDArray[np.object_]]:
+    def _whole(self, cells: Cells) -> dict[str, npt.NDArray[Any]]:
         if CELL_GEOMETRY not in self._schema.names:
             return {}
         polygons = cells.outer_l0.polygons()
