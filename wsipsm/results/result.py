@@ -176,10 +176,9 @@ class Result:
             raise ExtraError("notebooks", "geopandas", "Result.table() gives the cells as an Arrow table") from None
         table = self.table()
         outlines = [name for name in ("geometry", "cell_geometry") if name in table.column_names]
-        frame = GeoDataFrame(table.drop_columns([*outlines, "bbox"]).to_pandas())
-        for name in outlines:
-            frame[name] = GeoSeries.from_wkb(table[name].to_numpy())
-        return frame.set_geometry("geometry")
+        series = {name: GeoSeries.from_wkb(table[name].to_numpy()) for name in outlines}
+        frame = table.drop_columns([*outlines, "bbox"]).to_pandas()
+        return GeoDataFrame(frame.assign(**series), geometry="geometry")
 
     @property
     def labels(self) -> zarr.Array[Any]:
