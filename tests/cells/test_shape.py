@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import shapely
 
 from wsipsm.cells.outlines import Rings
-from wsipsm.cells.shape import calipers, shape_columns
+from wsipsm.cells.shape import shape_columns
 
 
-def test_calipers_are_the_extremes_over_all_directions() -> None:
+def test_diameters_are_the_least_width_and_that_of_the_smallest_circle_around() -> None:
     rng = np.random.default_rng(0)
     hulls = np.array([shapely.MultiPoint(rng.normal(size=(n, 2)) * (3, 1)).convex_hull for n in range(3, 60)])
+    corners = [shapely.get_coordinates(hull) for hull in hulls]
     angles = np.linspace(0, np.pi, 20_001)
     directions = np.stack([np.cos(angles), np.sin(angles)])
+    offsets = np.concatenate([[0], np.cumsum([len(one) for one in corners])])
 
-    longest, narrowest = calipers(hulls)
+    found = shape_columns(Rings(np.concatenate(corners), offsets), um_per_px=1)
 
-    widths = [np.ptp(shapely.get_coordinates(hull) @ directions, axis=0) for hull in hulls]
-    assert longest == pytest.approx([width.max() for width in widths], rel=1e-6)
-    assert narrowest == pytest.approx([width.min() for width in widths], rel=1e-3)
+    least = [np.ptp(one @ directions, axis=0).min() for one in corners]
+    assert found["min_diameter_um"] == pytest.approx(least, rel=1e-3)
+    circles = [cv2.minEnclosingCircle(one.astype(np.float32))[1] * 2 for one in corners]
+    assert found["max_diameter_um"] == pytest.approx(circles, rel=1e-3)
 
 
 def test_columns_of_a_rectangle() -> None:

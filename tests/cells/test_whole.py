@@ -123,3 +123,22 @@ def test_no_nucleus_gives_no_cell(plane: tuple[Labels, Maps]) -> None:
     cells, _ = cells_in(np.zeros((150, 160), np.int32), plane[1], GRID.box)
 
     assert len(cells) == len(cells.outer_l0) == 0
+
+
+def test_a_cell_that_surrounds_another_is_cut_open_for_it() -> None:
+    labels = np.zeros((150, 160), np.int32)
+    y, x = np.mgrid[:150, :160]
+    from_the_middle = np.hypot(y - 60, x - 70)
+    labels[8:20, 8:20] = 1  # alone
+    labels[(from_the_middle > 14) & (from_the_middle < 20)] = 2
+    labels[from_the_middle < 4] = 3
+    maps = {name: np.full(labels.shape, 40, np.uint8) for name in ("activation", "nuclear_stain", "counterstain")}
+
+    cells, grown = cells_in(labels, maps | {"evidence": np.full(labels.shape, 200, np.uint8)}, GRID.box)
+
+    _, around, inner = cells.outer_l0.polygons()
+    pixels = np.bincount(grown.cells.ravel())[1:]
+    assert shapely.is_valid(around)
+    assert shapely.area(shapely.intersection(around, inner)) == 0
+    assert cells.columns["cell_area_um2"] == pytest.approx(pixels * 0.25, rel=0.02)
+    assert shapely.covers(cells.outer_l0.polygons(), cells.polygons()).all()

@@ -15,7 +15,7 @@ import shapely
 
 _OWN = {"Confidence", "Label"}
 _PLAIN = {"Area µm^2", "Perimeter µm", "Circularity", "Max diameter µm", "Min diameter µm", "Eccentricity", "Solidity"}
-_OF_CELLS = ("Area", "Perimeter", "Circularity", "Max caliper", "Min caliper", "Eccentricity", "Solidity")
+_OF_CELLS = ("Area", "Perimeter", "Circularity", "Max diameter µm", "Min diameter µm", "Eccentricity", "Solidity")
 
 
 def _densities(part: str, *stains: str) -> set[str]:

@@ -24,7 +24,7 @@ class Measurement:
     decimals : int
         In QuPath.
     of_cell : str
-        In QuPath, of objects that are cells: the name that its cell detection writes, where it has one; else ``title``.
+        In QuPath, of objects that are cells; where empty, ``title``.
     added : bool
         Whether tables of earlier versions lack it.
     """
@@ -85,8 +85,8 @@ def _shape(part: str) -> dict[str, Measurement]:
         ("area_um2", "Area µm^2", "Area", 2, False),
         ("perimeter_um", "Perimeter µm", "Perimeter", 2, False),
         ("circularity", "Circularity", "Circularity", 4, True),
-        ("max_diameter_um", "Max diameter µm", "Max caliper", 2, True),
-        ("min_diameter_um", "Min diameter µm", "Min caliper", 2, True),
+        ("max_diameter_um", "Max diameter µm", "Max diameter µm", 2, True),
+        ("min_diameter_um", "Min diameter µm", "Min diameter µm", 2, True),
         ("eccentricity", "Eccentricity", "Eccentricity", 4, False),
         ("solidity", "Solidity", "Solidity", 4, False),
     )

@@ -24,39 +24,44 @@ def shape_columns(rings: Rings, *, um_per_px: float) -> dict[str, _Floats]:
         Valid exterior rings.
     um_per_px : float
         Micrometres per pixel of the rings.
+
+    Returns
+    -------
+    dict of (N,) float64
+        As QuPath defines them: the largest diameter is that of the smallest circle around an outline, the smallest one
+        its least width.
     """
     polygons = rings.polygons()
     area, perimeter = shapely.area(polygons), shapely.length(polygons)
     hulls = shapely.convex_hull(polygons)
-    longest, narrowest = calipers(hulls)
     return {
         "area_um2": area * um_per_px**2,
         "perimeter_um": perimeter * um_per_px,
         "circularity": 4 * np.pi * area / perimeter**2,
-        "max_diameter_um": longest * um_per_px,
-        "min_diameter_um": narrowest * um_per_px,
+        "max_diameter_um": 2 * shapely.minimum_bounding_radius(hulls) * um_per_px,
+        "min_diameter_um": widths(hulls) * um_per_px,
         "solidity": area / shapely.area(hulls),
     }
 
 
-def calipers(hulls: npt.NDArray[np.object_]) -> tuple[_Floats, _Floats]:
-    """Largest and smallest distance of two parallel lines that hold each convex polygon between them; (N,) each.
+def widths(hulls: npt.NDArray[np.object_]) -> _Floats:
+    """Smallest distance of two parallel lines that hold each convex polygon between them; (N,).
 
     Examples
     --------
-    >>> [side.tolist() for side in calipers(np.array([shapely.box(0, 0, 4, 3)]))]
-    [[5.0], [3.0]]
+    >>> widths(np.array([shapely.box(0, 0, 4, 3)])).tolist()
+    [3.0]
     """
     counts = shapely.get_num_coordinates(hulls).astype(np.int64)
     corners, offsets = shapely.get_coordinates(hulls), np.concatenate([[0], np.cumsum(counts)])
-    longest, narrowest = np.zeros(len(hulls)), np.zeros(len(hulls))
+    narrowest = np.zeros(len(hulls))
     order = np.argsort(counts, kind="stable")
     for start, stop in pairwise(_cuts(counts[order])):
         some = order[start:stop]
         # Each is filled up with its first corner, which is its last one too.
         index = offsets[some, None] + np.minimum(np.arange(counts[some[-1]]), counts[some, None] - 1)
-        longest[some], narrowest[some] = _calipers(corners[index])
-    return longest, narrowest
+        narrowest[some] = _widths(corners[index])
+    return narrowest
 
 
 def _cuts(counts: npt.NDArray[np.int64]) -> list[int]:
@@ -68,13 +73,12 @@ def _cuts(counts: npt.NDArray[np.int64]) -> list[int]:
     return [*cuts, len(counts)] if len(counts) else [0]
 
 
-def _calipers(corners: _Floats) -> tuple[_Floats, _Floats]:
-    """Calipers of polygons by their corners (N, C, 2), of which some may come twice in turn."""
+def _widths(corners: _Floats) -> _Floats:
+    """Widths of convex polygons by their corners (N, C, 2), of which some may come twice in turn."""
     apart = corners[:, :, None] - corners[:, None]
-    longest = np.sqrt((apart**2).sum(axis=-1).max(axis=(1, 2)))
     side = np.roll(corners, -1, axis=1) - corners
     length = np.hypot(side[..., 0], side[..., 1])
     # The narrowest pair of lines runs along a side.
     height = np.abs(side[:, :, None, 0] * apart[..., 1] - side[:, :, None, 1] * apart[..., 0]).max(axis=2)
-    width = np.divide(height, length, out=np.full_like(length, np.inf), where=length > 0)
-    return longest, width.min(axis=1)
+    width: _Floats = np.divide(height, length, out=np.full_like(length, np.inf), where=length > 0).min(axis=1)
+    return width

@@ -12,6 +12,7 @@ import shapely
 
 from wsipsm.cells import outlines
 from wsipsm.cells.borders import shared_outlines
+from wsipsm.cells.enclosed import enclosed_in, opened
 from wsipsm.cells.expansion import grow
 from wsipsm.cells.measurements import measurements
 from wsipsm.cells.outlines import Rings
@@ -19,7 +20,7 @@ from wsipsm.cells.regions import Components, sample_deviation
 from wsipsm.cells.shape import shape_columns
 from wsipsm.cells.table import Cells
 from wsipsm.config import Config
-from wsipsm.core.geometry import Box, Grid, Labels
+from wsipsm.core.geometry import Box, Grid, Labels, Mask
 from wsipsm.core.maps import OD_PER_STEP
 
 _STEP_L0 = 0.1
@@ -72,11 +73,8 @@ def with_whole_cells(
     """
     labels = _labels_of(cells, grown.nuclei, window, grid)
     components = _components(grown.cells, labels)
-    smooth, exact = shared_outlines(grown.cells, components.first, tolerance_px=config.cells.outline_tolerance_px)
-    smooth, exact = smooth.shifted(window.x0, window.y0), exact.shifted(window.x0, window.y0)
-    rings, _, illegal = outlines.to_legal(smooth, exact, downsample=grid.downsample, size_l0=grid.size_l0)
     nuclei = Rings(cells.vertices_l0, cells.ring_offsets)
-    rings = outlines.replace(rings, nuclei.take(illegal), illegal)
+    rings = _Outliner(grown.cells, window, grid, config.cells.outline_tolerance_px).of(components, nuclei)
     nuclei, um_per_px = _inside(nuclei, rings), grid.mpp / grid.downsample
     columns = shape_columns(nuclei, um_per_px=um_per_px)
     shapes = shape_columns(rings, um_per_px=um_per_px) | {"eccentricity": components.eccentricities()}
@@ -91,6 +89,42 @@ def with_whole_cells(
         columns={name: found[name] for name in measurements(config.recognizer.stain, whole=True)},
         whole_l0=rings,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Outliner:
+    """Outlines of whole cells of a window, level-0 px."""
+
+    cells: Labels
+    window: Box
+    grid: Grid
+    tolerance_px: float
+
+    def of(self, components: Components, nuclei: Rings) -> Rings:
+        """Legal outlines of cells; that of the nucleus where there is none, which is hardly ever."""
+        rings, exact, illegal = self._legal(components.first)
+        rings = outlines.replace(rings, nuclei.take(illegal), illegal)
+        found: dict[int, Rings] = {}
+        for number in np.flatnonzero(shapely.area(exact.polygons()) > components.area):  # those with holes
+            one = np.array([number])
+            within = self._enclosed(int(components.first[number]), exact.take(one).vertices)
+            if len(within):
+                found[int(number)] = opened(rings.take(one), self._legal(within)[0])
+        where = np.isin(np.arange(len(rings)), list(found))
+        return outlines.replace(rings, outlines.concatenate(list(found.values())), where)
+
+    def _legal(self, first: _Ints) -> tuple[Rings, Rings, Mask]:
+        """Outlines of the cells with these first pixels, those along pixel corners, and which are not legal."""
+        smooth, exact = shared_outlines(self.cells, first, tolerance_px=self.tolerance_px)
+        placed = (rings.shifted(self.window.x0, self.window.y0) for rings in (smooth, exact))
+        legal, _, illegal = outlines.to_legal(*placed, downsample=self.grid.downsample, size_l0=self.grid.size_l0)
+        return legal, exact, illegal
+
+    def _enclosed(self, first: int, corners: _Ints) -> _Ints:
+        """First pixels of the cells within the outline of one, which is given by its first pixel and its corners."""
+        (x0, y0), (x1, y1) = corners.min(axis=0), corners.max(axis=0)
+        labels = enclosed_in(self.cells, int(self.cells.ravel()[first]), (slice(y0, y1), slice(x0, x1)))
+        return np.array([np.argmax(self.cells.ravel() == label) for label in labels], np.int64)
 
 
 def _inside(nuclei: Rings, cells: Rings) -> Rings:

@@ -159,9 +159,7 @@ class Result:
 
     @property
     def cells(self) -> geopandas.GeoDataFrame:
-        """Cells as a GeoDataFrame: outlines in level-0 px (y down), measurements, class.
-
-        Whole cells (``cells.expand_um``) have a second outline, ``cell_geometry``.
+        """Cells as a GeoDataFrame: outlines in level-0 px (y down; whole cells in ``cell_geometry``), measurements, class.
 
         Raises
         ------

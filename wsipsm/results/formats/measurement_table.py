@@ -21,7 +21,7 @@ PARENT, ROI = "Root object (Image)", "Polygon"
 class MeasurementTable:
     """Comma- or tab-separated table, a row a cell.
 
-    Cells with whole outlines are written as QuPath's cells, under the names of its cell detection, others as
+    Cells with whole outlines are written as QuPath's cells, under its names for them, others as
     detections.
     Columns: Image, Object ID, Object type, Name, Classification, Parent, ROI, Centroid X µm, Centroid Y µm, then the
     measurements under QuPath's names, and Label. Centroids are in the frame that was asked for, micrometres.
