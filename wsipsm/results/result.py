@@ -159,7 +159,7 @@ class Result:
 
     @property
     def cells(self) -> geopandas.GeoDataFrame:
-        """Cells as a GeoDataFrame: outlines in level-0 px (y down; whole cells in ``cell_geometry``), measurements, class.
+        """Cells as a GeoDataFrame: outlines in level-0 px (whole cells: ``cell_geometry``), measurements, class.
 
         Raises
         ------
