@@ -19,6 +19,7 @@ from tests.helpers.results import SEGMENTER, cells_of, labels_of, run_slide
 from tests.helpers.slidegen import mosaic, read_rgb, write_slide
 from wsipsm.config import CellsConfig, Config
 from wsipsm.core.errors import ConfigError
+from wsipsm.evaluation.evaluate import evaluate
 from wsipsm.results.export import ExportOptions, export
 from wsipsm.results.result import open_result
 from wsipsm.results.validate.geojson import check_geojson
@@ -104,6 +105,15 @@ def test_growth_changes_no_nucleus_but_where_outlines_overlapped(grown: Path, nu
     assert after["confidence"].equals(before["confidence"])
     assert (before.geometry.symmetric_difference(after.geometry).area <= 0.06 * before.geometry.area).all()
     assert (before.geometry == after.geometry).mean() > 0.5
+
+
+def test_scores_are_those_of_nuclei(grown: Path, nuclei: Path) -> None:
+    truth = nuclei / "cells.geojson.gz"
+
+    scores = [evaluate(prediction, truth)[0][0].scores for prediction in (nuclei, grown, grown / "cells.geojson.gz")]
+
+    assert scores[0] == scores[1]
+    assert scores[2].aji == pytest.approx(1, abs=0.01)
 
 
 def test_qupath_gets_cells_with_both_outlines_under_its_own_names(grown: Path) -> None:
