@@ -11,6 +11,7 @@ import pytest
 
 from wsipsm.cells.measure import Measured
 from wsipsm.cells.measurements import COLUMNS
+from wsipsm.cells.outlines import Rings
 from wsipsm.cells.table import Cells
 from wsipsm.core.errors import OutputError
 from wsipsm.engine.reports import Counts
@@ -54,6 +55,22 @@ def test_a_tile_comes_back_to_the_bit(tmp_path: Path, cells: Cells) -> None:
     for name in COLUMNS:
         np.testing.assert_array_equal(tile.cells.columns[name], cells.columns[name], strict=True)
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("index", [[0], []], ids=["one", "none"])
+def test_whole_cells_of_a_tile_come_back_to_the_bit(tmp_path: Path, index: list[int]) -> None:
+    ring = Rings(np.array([[0.0, 0], [7, 0], [7, 8.5], [0, 0]]), np.array([0, 4]))
+    cells = dataclasses.replace(a_triangle(), whole_l0=ring).take(np.array(index, np.int64))
+    whole = np.array([[1, 1, 1], [2, 2, 1]], np.int32)
+
+    save_tile(tmp_path / "a.npz", Measured(cells, fills_of(cells), 0, 0), labels=LABELS, ids=IDS, whole=whole)
+
+    tile = load_tile(tmp_path / "a.npz")
+    np.testing.assert_array_equal(tile.whole, whole, strict=True)
+    assert cells.whole_l0 is not None
+    assert tile.cells.whole_l0 is not None
+    np.testing.assert_array_equal(tile.cells.whole_l0.vertices, cells.whole_l0.vertices, strict=True)
+    np.testing.assert_array_equal(tile.cells.whole_l0.offsets, cells.whole_l0.offsets, strict=True)
 
 
 def test_the_same_tile_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -13,23 +13,28 @@ import numpy as np
 import pytest
 import shapely
 
-MEASUREMENTS = {
-    "Area µm^2",
-    "Perimeter µm",
-    "Eccentricity",
-    "Solidity",
-    "Nucleus: Hematoxylin OD mean",
-    "Nucleus: Eosin OD mean",
-    "Confidence",
-    "Label",
-}
-OF_A_MARKER = MEASUREMENTS - {"Nucleus: Eosin OD mean"} | {
-    "Nucleus: DAB OD mean",
-    "Nucleus: Hematoxylin OD core",
-    "Nucleus: DAB OD core",
-    "Ring: DAB OD mean",
-}
-"""Measurements of haematoxylin and eosin, and of haematoxylin and DAB."""
+_OWN = {"Confidence", "Label"}
+_PLAIN = {"Area µm^2", "Perimeter µm", "Circularity", "Max diameter µm", "Min diameter µm", "Eccentricity", "Solidity"}
+_OF_CELLS = ("Area", "Perimeter", "Circularity", "Max diameter µm", "Min diameter µm", "Eccentricity", "Solidity")
+
+
+def _densities(part: str, *stains: str) -> set[str]:
+    return {f"{part}: {stain} OD {kind}" for stain in stains for kind in ("mean", "std dev")}
+
+
+_MARKER = {"Nucleus: Hematoxylin OD core", "Nucleus: DAB OD core", "Ring: DAB OD mean"}
+MEASUREMENTS = _PLAIN | _OWN | _densities("Nucleus", "Hematoxylin", "Eosin")
+OF_A_MARKER = _PLAIN | _OWN | _densities("Nucleus", "Hematoxylin", "DAB") | _MARKER
+"""Measurements of haematoxylin and eosin, and of haematoxylin and DAB, on detections and annotations."""
+OF_NUCLEI = {f"Nucleus: {one}" for one in _OF_CELLS} | MEASUREMENTS - _PLAIN
+OF_WHOLE_CELLS = (
+    OF_NUCLEI
+    | {f"Cell: {one}" for one in _OF_CELLS}
+    | _densities("Cell", "Hematoxylin", "Eosin")
+    | _densities("Cytoplasm", "Hematoxylin", "Eosin")
+    | {"Nucleus/Cell area ratio"}
+)
+"""Measurements of haematoxylin and eosin on cells: of nuclei alone, and of nuclei that grew to whole cells."""
 
 
 def read_as_qupath(path: Path, object_type: str = "detection", geometry_type: str = "Polygon") -> list[dict[str, Any]]:
@@ -94,7 +99,8 @@ def check_feature(feature: dict[str, Any], object_type: str, geometry_type: str)
     assert ": " not in name
     assert len(color) == 3
     assert all(type(channel) is int and 0 <= channel <= 255 for channel in color)
-    assert set(properties["measurements"]) in (MEASUREMENTS, OF_A_MARKER)
+    known = (OF_NUCLEI, OF_WHOLE_CELLS) if object_type == "cell" else (MEASUREMENTS, OF_A_MARKER)
+    assert set(properties["measurements"]) in known
     assert all(type(value) in (int, Decimal) and math.isfinite(value) for value in properties["measurements"].values())
     assert feature["geometry"]["type"] == geometry_type
     outlines = [feature[key] for key in ("geometry", "nucleusGeometry") if key in feature]

@@ -27,7 +27,7 @@ def test_the_rows_are_those_that_the_configuration_takes() -> None:
 def test_every_row_has_its_checkpoint_and_its_columns(stain: Stain) -> None:
     assert shipped_model(stain).is_file()
     columns = {one.column for one in measurements(stain).values()}
-    assert len(columns) == len(measurements(stain)) == (10 if STAINS[stain].marker else 7)
+    assert len(columns) == len(measurements(stain)) == (15 if STAINS[stain].marker else 12)
 
 
 def test_a_new_row_brings_its_vectors_and_names(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 
 from wsipsm.cells import outlines
 from wsipsm.cells.confidence import confidences
 from wsipsm.cells.measurements import measurements
-from wsipsm.cells.outlines import Rings
 from wsipsm.cells.regions import Components, largest_components
+from wsipsm.cells.shape import shape_columns
 from wsipsm.cells.smoothing import smooth
 from wsipsm.cells.surroundings import mean_around
 from wsipsm.cells.table import Cells
@@ -78,8 +77,8 @@ def measure_cells(
     Returns
     -------
     Measured
-        Area, perimeter and solidity are those of the outline as it is written, eccentricity and means those of the
-        pixels of the cell (of its largest part).
+        Shapes are those of the outline as it is written, eccentricity, means and deviations those of the pixels of the
+        cell (of its largest part).
     """
     components = largest_components(labels, keep).drop_smaller(config.cells.min_area_um2 / grid.mpp**2)
     exact = outlines.trace(components.labels, components.first).shifted(window.x0, window.y0)
@@ -90,11 +89,12 @@ def measure_cells(
     order = np.argsort(anchor)
     order = order[~illegal[order]]
     rings = legal.take(order)
-    columns = _means(components, maps) | {"eccentricity": components.eccentricities()}
+    columns = _densities(components, maps) | {"eccentricity": components.eccentricities()}
     if STAINS[config.recognizer.stain].marker:
         columns |= _marker(components, maps, radius_px=max(1, round(config.classes.ring_um / grid.mpp)))
     columns["confidence"] = confidences(components, maps["activation"], maps["evidence"], mpp=grid.mpp)
-    columns = {name: values[order] for name, values in columns.items()} | _shapes(rings, grid.mpp / grid.downsample)
+    columns = {name: values[order] for name, values in columns.items()}
+    columns |= shape_columns(rings, um_per_px=grid.mpp / grid.downsample)
     cells = Cells(
         anchor=anchor[order],
         vertices_l0=rings.vertices,
@@ -107,22 +107,13 @@ def measure_cells(
     return Measured(cells, fills, int((replaced & ~illegal).sum()), int(illegal.sum()))
 
 
-def _shapes(rings: Rings, um_per_px: float) -> dict[str, npt.NDArray[np.float64]]:
-    """Measures of outlines, as QuPath and every reader of the outlines finds them."""
-    polygons = rings.polygons()
-    area = shapely.area(polygons)
-    return {
-        "area_um2": area * um_per_px**2,
-        "perimeter_um": shapely.length(polygons) * um_per_px,
-        "solidity": area / shapely.area(shapely.convex_hull(polygons)),
-    }
-
-
-def _means(components: Components, maps: Mapping[str, npt.NDArray[np.uint8]]) -> dict[str, npt.NDArray[np.float64]]:
-    return {
-        "nuclear_od_mean": components.mean(maps["nuclear_stain"].view(np.int8)) * OD_PER_STEP,
-        "counterstain_od_mean": components.mean(maps["counterstain"].view(np.int8)) * OD_PER_STEP,
-    }
+def _densities(components: Components, maps: Mapping[str, npt.NDArray[np.uint8]]) -> dict[str, npt.NDArray[np.float64]]:
+    found = {}
+    for name, plane in (("nuclear", "nuclear_stain"), ("counterstain", "counterstain")):
+        density = maps[plane].view(np.int8)
+        found[f"{name}_od_mean"] = components.mean(density) * OD_PER_STEP
+        found[f"{name}_od_std"] = components.deviation(density) * OD_PER_STEP
+    return found
 
 
 def _marker(

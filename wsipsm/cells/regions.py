@@ -68,6 +68,11 @@ class Components:
         totals = self.total(weights)
         return np.divide(self.total(values * weights), totals, out=means, where=totals > 0)
 
+    def deviation(self, image: npt.NDArray[Any]) -> _Floats:
+        """Standard deviation of a whole-numbered (y, x) image over each component, of a sample; 0 for one pixel."""
+        values = image.ravel()[self.pixels].astype(np.int64)
+        return sample_deviation(self.area, self.total(values), self.total(values * values))
+
     def centroids(self, x0: int, y0: int) -> _Floats:
         """Centres of gravity, (N, 2) as (x, y), where ``labels`` begins at (x0, y0); a pixel's centre is at .5."""
         x, y = self._own_frame()
@@ -115,6 +120,19 @@ class Components:
         y, x = np.divmod(self.pixels, self.labels.shape[1])
         first_y, first_x = np.divmod(self.first, self.labels.shape[1])
         return x - first_x[self.owner], y - first_y[self.owner]
+
+
+def sample_deviation(count: npt.NDArray[Any], total: _Floats, squares: _Floats) -> _Floats:
+    """Standard deviation of samples by their sizes, sums and sums of squares, (N,) each; 0 for one value or none.
+
+    Examples
+    --------
+    >>> sample_deviation(np.array([3, 1]), np.array([6.0, 2.0]), np.array([14.0, 4.0])).tolist()
+    [1.0, 0.0]
+    """
+    spread = np.maximum(count * squares - total * total, 0)  # whole numbers: exact
+    variance: _Floats = np.divide(spread, count * (count - 1), out=np.zeros_like(spread), where=count > 1)
+    return np.sqrt(variance)
 
 
 def largest_components(labels: Labels, keep: Mask) -> Components:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wsipsm.cells.measurements import Measurement, measurements
 from wsipsm.cells.outlines import Rings
 from wsipsm.core.geometry import Grid
 
@@ -34,6 +35,8 @@ class Cells:
         Measurements by name, see `wsipsm.cells.measurements.measurements`; all finite.
     class_ : (N,) uint8
         Index into the names of `wsipsm.cells.classes.CLASSES`.
+    whole_l0 : Rings or None
+        Outlines of whole cells as ``vertices_l0``, where the run grew its nuclei (``cells.expand_um``).
     """
 
     anchor: npt.NDArray[np.int64]
@@ -42,6 +45,7 @@ class Cells:
     centroid_l0: npt.NDArray[np.float64]
     columns: dict[str, npt.NDArray[np.float32]]
     class_: npt.NDArray[np.uint8]
+    whole_l0: Rings | None = None
 
     def __len__(self) -> int:
         return len(self.anchor)
@@ -56,11 +60,23 @@ class Cells:
             centroid_l0=self.centroid_l0[index],
             columns={name: values[index] for name, values in self.columns.items()},
             class_=self.class_[index],
+            whole_l0=None if self.whole_l0 is None else self.whole_l0.take(index),
         )
+
+    @property
+    def outer_l0(self) -> Rings:
+        """Outlines of whole cells where there are some, else those of the nuclei."""
+        return Rings(self.vertices_l0, self.ring_offsets) if self.whole_l0 is None else self.whole_l0
 
     def polygons(self) -> npt.NDArray[np.object_]:
         """Shapely polygons in level-0 px; (N,)."""
         return Rings(self.vertices_l0, self.ring_offsets).polygons()
+
+
+def measurements_of(cells: Cells, stain: str) -> dict[str, Measurement]:
+    """How the columns of cells of a stain are written, in the order of the exports."""
+    written = measurements(stain, whole=cells.whole_l0 is not None)
+    return {key: one for key, one in written.items() if key in cells.columns}
 
 
 def cell_uuids(fingerprint: str, grid: Grid, anchors: npt.NDArray[np.int64]) -> list[str]:

@@ -49,14 +49,21 @@ def export(
     origin: Annotated[
         Origin | None, typer.Option(help="Frame; by default what the reader of the format shows.")
     ] = None,
-    objects: Annotated[Objects, typer.Option(help="Of geojson: polygons, points, or QuPath cells.")] = Objects.polygons,
+    objects: Annotated[
+        Objects | None,
+        typer.Option(
+            help="Of geojson: polygons (nuclei), points, or QuPath cells; of label images: polygons or cells. By "
+            "default whole cells where the run has them (--expand-um), else nuclei."
+        ),
+    ] = None,
     mpp: Annotated[float | None, typer.Option(help="Of png and ome-tiff: micrometres per pixel.")] = None,
     as_json: Annotated[bool, json_option("a list of the files written.")] = False,
 ) -> None:
     """Write the cells or labels of a finished slide in another format.
 
     geojson: QuPath; csv: QuPath's measurement table; annotationstore: TIAToolbox and TIAViz; png, ome-tiff: label
-    images; visium-hd: Space Ranger's --custom-segmentation-file. For example:
+    images; visium-hd: Space Ranger's --custom-segmentation-file. Of a run with --expand-um, csv, visium-hd, label
+    images and cells of geojson have the outlines of whole cells. For example:
 
       wsipsm export out/slide --to csv -o cells.csv
 
@@ -67,7 +74,7 @@ def export(
     from wsipsm.results.export import export as export_slide
     from wsipsm.results.export_source import ExportOptions
 
-    chosen: dict[str, Any] = {"origin": origin and origin.value, "objects": objects.value, "mpp": mpp}
+    chosen: dict[str, Any] = {"origin": origin and origin.value, "objects": objects and objects.value, "mpp": mpp}
     options = ExportOptions(roi=roi, where=where, min_confidence=min_confidence, **chosen)
     written = export_slide(folder, to, target, options)
     if as_json:

@@ -56,6 +56,10 @@ def run(
     keep_doubtful: Annotated[
         bool, typer.Option("--keep-doubtful", help="Write refused cells too, with the class Doubtful.")
     ] = False,
+    expand_um: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=16.0, help="Grow nuclei by this to whole cells, without overlap, micrometres."),
+    ] = None,
     objects: Annotated[str | None, typer.Option(help="GeoJSON geometry: polygons or points.")] = None,
     origin: Annotated[
         str | None, typer.Option(help="GeoJSON frame: qupath (cropped to the slide's bounds as QuPath does) or level0.")
@@ -122,6 +126,8 @@ def run(
       wsipsm run field.png -o out --slide-mpp 0.25
 
       wsipsm run slide.svs -o out --roi annotations.geojson
+
+      wsipsm run slide.svs -o out --expand-um 3
     """
     if scheduler is not None and cluster is not None:
         refuse("--scheduler joins a running cluster, --cluster starts one: give one of them")
@@ -132,6 +138,7 @@ def run(
         "grid.mpp": mpp,
         "cells.min_confidence": min_confidence,
         "cells.keep_doubtful": keep_doubtful or None,
+        "cells.expand_um": expand_um,
         "schedule.workers": workers,
         "output.objects": objects,
         "output.origin": origin,

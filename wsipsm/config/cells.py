@@ -76,6 +76,9 @@ class CellsConfig(Section):
     mask, whose cells are chosen by that share."""
     keep_doubtful: bool = False
     """Write refused cells too, with the class Doubtful."""
+    expand_um: float = Field(default=0, ge=0, le=16)
+    """Distance by which nuclei grow to whole cells, without overlap, micrometres; 0: there are nuclei only. A pixel
+    goes to the nearest nucleus of all that are found, whether its cell is written or not."""
     outline_tolerance_px: float = Field(default=0.15, ge=0, le=4)
     """Most by which smoothed outlines are simplified, grid pixels; 0 keeps every pixel corner, unsmoothed."""
 

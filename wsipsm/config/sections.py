@@ -182,15 +182,20 @@ class OutputConfig(Section):
 
     objects: Literal["polygons", "points"] = "polygons"
     """Geometry of the GeoJSON objects: polygons or points."""
-    object_type: Literal["detection", "annotation", "cell"] = "detection"
-    """QuPath object type: detection, annotation or cell."""
+    object_type: Literal["detection", "annotation", "cell"] | None = None
+    """QuPath object type: detection, annotation or cell; null: cell where nuclei grew to whole cells
+    (``cells.expand_um``), else detection. Only cells have the outlines of both."""
     origin: Literal["qupath", "level0"] = "qupath"
     """Frame of the GeoJSON. qupath: from the corner of the slide's bounds, as QuPath shows it; level0: from the corner
     of level 0."""
     max_objects_per_file: int = Field(default=250_000, ge=1)
     """Objects above which the GeoJSON is split, with an import script; QuPath needs 12 kB of heap an object."""
     arrays: tuple[Literal["instances", "pseudo_mask", "activation"], ...] = ("instances",)
-    """Arrays of labels.ome.zarr: instances, pseudo_mask, activation."""
+    """Arrays of labels.ome.zarr: instances, pseudo_mask, activation; whole cells come by themselves."""
+
+    def type_of(self, *, whole: bool) -> str:
+        """QuPath object type of cells with or without whole outlines."""
+        return self.object_type or ("cell" if whole and self.objects == "polygons" else "detection")
 
 
 class ScheduleConfig(Section):

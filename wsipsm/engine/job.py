@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import shapely
 from pydantic import PlainSerializer, PlainValidator, TypeAdapter
 
+from wsipsm.cells.expansion import context_px
 from wsipsm.cells.instances import halo_px
 from wsipsm.config import Config
 from wsipsm.core.errors import InputError, StaleError, UnreadableSlideError
@@ -128,6 +129,17 @@ class SlideTask(SlideOptions):
         )
 
 
+def halo_px_of(config: Config, mpp: float) -> int:
+    """How far from its anchor a cell depends on the maps at ``mpp`` micrometres a pixel, px."""
+    rules = config.instance_rules
+    return halo_px(rules, mpp) + max(_ring_px(config, mpp), context_px(rules, mpp, config.cells.expand_um))
+
+
+def _ring_px(config: Config, mpp: float) -> int:
+    """Width of the ring in which a marker is measured, where there is one."""
+    return math.ceil(config.classes.ring_um / mpp) if config.classes.scheme != "none" else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """A slide's request and the plan made from it, as every task on the slide reads it.
@@ -181,9 +193,12 @@ class Job:
     @property
     def halo_px(self) -> int:
         """How far from its anchor a cell depends on the maps, grid px."""
-        rules, classes = self.config.instance_rules, self.config.classes
-        ring_px = math.ceil(classes.ring_um / self.grid.mpp) if classes.scheme != "none" else 0
-        return halo_px(rules, self.grid.mpp) + ring_px
+        return halo_px_of(self.config, self.grid.mpp)
+
+    @property
+    def nucleus_halo_px(self) -> int:
+        """How far from its anchor a nucleus depends on the maps, grid px; its whole cell may depend on more."""
+        return halo_px(self.config.instance_rules, self.grid.mpp) + _ring_px(self.config, self.grid.mpp)
 
     @property
     def region_mm2(self) -> float:

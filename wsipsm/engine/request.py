@@ -9,12 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from wsipsm.cells.instances import halo_px
 from wsipsm.config import Config, RecipeConfig, RecognizerConfig, load_config
 from wsipsm.core.errors import CheckpointError, ConfigError
 from wsipsm.core.files import file_hash
 from wsipsm.core.gpus import gpu_count
-from wsipsm.engine.job import SlideOptions, SlideTask
+from wsipsm.engine.job import SlideOptions, SlideTask, halo_px_of
 from wsipsm.engine.resume import separate_folders
 from wsipsm.nuclei.models import SHIPPED_MPP, fits_resolution, shipped_model
 from wsipsm.slide import find_slides
@@ -126,7 +125,7 @@ def _task(row: Row, request: Request, config: Config, checkpoint_sha256: str | N
 
 
 def _refuse_small_cores(config: Config) -> None:
-    refuse_small_cores(config.tiles.core_px, halo_px(config.instance_rules, config.grid.mpp))
+    refuse_small_cores(config.tiles.core_px, halo_px_of(config, config.grid.mpp))
 
 
 def _rows(request: Request, check_config: Callable[[str], None], say: Callable[[str], object]) -> list[Row]:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsipsm.cells.measure import Measured
+from wsipsm.cells.outlines import Rings
 from wsipsm.cells.table import Cells
 from wsipsm.core.errors import OutputError
 from wsipsm.core.geometry import Labels
@@ -30,6 +31,8 @@ class TileResult:
     ----------
     labels : (y, x) int32
         Labels of the tile's core as its window numbered them, 0 is background.
+    whole : (y, x) int32 or None
+        The same labels of whole cells, where nuclei were grown.
     ids : (N,) int64
         Identity of each label of the window on the slide: its anchor's linear grid index; ``ids[0]`` is label 1.
     cells : Cells
@@ -39,12 +42,15 @@ class TileResult:
     """
 
     labels: npt.NDArray[np.int32]
+    whole: npt.NDArray[np.int32] | None
     ids: npt.NDArray[np.int64]
     cells: Cells
     ellipse_fills: npt.NDArray[np.float32]
 
 
-def save_tile(path: Path, measured: Measured, *, labels: Labels, ids: npt.NDArray[np.int64]) -> Counts:
+def save_tile(
+    path: Path, measured: Measured, *, labels: Labels, ids: npt.NDArray[np.int64], whole: Labels | None = None
+) -> Counts:
     """Write a tile's result; the file is there whole or not at all.
 
     Parameters
@@ -57,6 +63,8 @@ def save_tile(path: Path, measured: Measured, *, labels: Labels, ids: npt.NDArra
         Labels of the core.
     ids : (N,) int64
         Identity of each label.
+    whole : (y, x) int, optional
+        Labels of the core as whole cells; the cells then have whole outlines.
     """
     cells = measured.cells
     counts = Counts(len(cells), measured.unsimplified, measured.dropped)
@@ -73,6 +81,9 @@ def save_tile(path: Path, measured: Measured, *, labels: Labels, ids: npt.NDArra
         "class_": cells.class_,
         "ellipse_fills": measured.ellipse_fills,
     }
+    if whole is not None and cells.whole_l0 is not None:
+        arrays["whole"] = whole.astype(np.int32, copy=False)
+        arrays["whole_vertices_l0"], arrays["whole_offsets"] = cells.whole_l0.vertices, cells.whole_l0.offsets
     # Not .npz: what a killed worker leaves must not pass for a result.
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.part")
     try:
@@ -93,7 +104,8 @@ def load_tile(path: Path) -> TileResult:
         The file is absent or damaged.
     """
     with _opened(path) as arrays:
-        return TileResult(arrays["labels"], arrays["ids"], _cells(arrays), arrays["ellipse_fills"])
+        whole = arrays.get("whole")
+        return TileResult(arrays["labels"], whole, arrays["ids"], _cells(arrays), arrays["ellipse_fills"])
 
 
 def load_cells(path: Path) -> tuple[Cells, npt.NDArray[np.float32]]:
@@ -135,4 +147,5 @@ def _cells(arrays: Any) -> Cells:
         centroid_l0=arrays["centroid_l0"],
         columns=dict(zip(arrays["names"].tolist(), arrays["columns"], strict=True)),
         class_=arrays["class_"],
+        whole_l0=Rings(arrays["whole_vertices_l0"], arrays["whole_offsets"]) if "whole" in arrays else None,
     )

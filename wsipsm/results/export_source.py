@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from wsipsm.cells.measurements import Measurement, stored_measurements
 from wsipsm.cells.table import Cells
 from wsipsm.core.errors import ConfigError, StoredResultsError, short_reason
 from wsipsm.core.geometry import Box, Mask
-from wsipsm.results.formats.geoparquet import read_cells
+from wsipsm.results.formats.geoparquet import CELL_GEOMETRY, read_cells
 from wsipsm.results.result import Result
 from wsipsm.results.where import parse_where
 from wsipsm.slide.annotations import read_regions
@@ -40,8 +41,9 @@ class ExportOptions:
         Only cells of this confidence or more.
     origin : {'qupath', 'level0'} or None
         Frame of the coordinates; None: that of the format.
-    objects : {'polygons', 'points', 'cells'}
-        Geometry of GeoJSON: outlines, centroids, or QuPath cells with an outline of cell and nucleus.
+    objects : {'polygons', 'points', 'cells'} or None
+        Geometry of GeoJSON: outlines of nuclei, centroids, or QuPath cells with an outline of cell and nucleus. Of
+        label images: nuclei or whole cells. None: whole cells where the run grew them, else nuclei.
     mpp : float or None
         Micrometres per pixel of label images; None: those of ``labels.ome.zarr``.
     """
@@ -50,7 +52,7 @@ class ExportOptions:
     where: str = ""
     min_confidence: float | None = None
     origin: Literal["qupath", "level0"] | None = None
-    objects: Literal["polygons", "points", "cells"] = "polygons"
+    objects: Literal["polygons", "points", "cells"] | None = None
     mpp: float | None = None
 
 
@@ -118,6 +120,16 @@ class ExportSource:
             if len(batch[0]):
                 yield batch
 
+    @cached_property
+    def has_whole_cells(self) -> bool:
+        """Whether the run grew its nuclei to whole cells."""
+        return CELL_GEOMETRY in self._schema.names
+
+    @property
+    def measurements(self) -> dict[str, Measurement]:
+        """How the columns of the cells are written, in the order of the exports."""
+        return stored_measurements(self.stain, self._schema.names, whole=self.has_whole_cells)
+
     @property
     def is_filtered(self) -> bool:
         """Whether some cells may be left out."""
@@ -149,11 +161,15 @@ class ExportSource:
         return region_from_roi(list(np.atleast_1d(moved)), self.box_l0)
 
     @cached_property
-    def _condition(self) -> pc.Expression | None:
+    def _schema(self) -> pa.Schema:
         try:
-            schema = pq.read_schema(self.table)
+            return pq.read_schema(self.table)
         except (OSError, pa.ArrowException) as error:
             raise StoredResultsError(f"{self.table}: cells cannot be read: {short_reason(error)}") from None
+
+    @cached_property
+    def _condition(self) -> pc.Expression | None:
+        schema = self._schema
         found: pc.Expression | None = parse_where(self.options.where, schema) if self.options.where.strip() else None
         if self.options.min_confidence is not None:
             if "confidence" not in schema.names:

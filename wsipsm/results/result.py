@@ -160,7 +160,7 @@ class Result:
 
     @property
     def cells(self) -> geopandas.GeoDataFrame:
-        """Cells as a GeoDataFrame: outlines in level-0 px (y down), measurements, class.
+        """Cells as a GeoDataFrame: outlines in level-0 px (whole cells: ``cell_geometry``), measurements, class.
 
         Raises
         ------
@@ -169,15 +169,15 @@ class Result:
         OutputError
             The table is missing.
         """
-        import shapely
-
         try:
-            from geopandas import GeoDataFrame
+            from geopandas import GeoDataFrame, GeoSeries
         except ImportError:
             raise ExtraError("notebooks", "geopandas", "Result.table() gives the cells as an Arrow table") from None
         table = self.table()
-        frame = table.drop_columns(["geometry", "bbox"]).to_pandas()
-        return GeoDataFrame(frame, geometry=shapely.from_wkb(table["geometry"].to_numpy()))
+        outlines = [name for name in ("geometry", "cell_geometry") if name in table.column_names]
+        series = {name: GeoSeries.from_wkb(table[name].to_numpy()) for name in outlines}
+        frame = table.drop_columns([*outlines, "bbox"]).to_pandas()
+        return GeoDataFrame(frame.assign(**series), geometry="geometry")
 
     @property
     def labels(self) -> zarr.Array[Any]:

@@ -150,7 +150,7 @@ def refuse_small_cores(core_px: int, halo_px: int) -> None:
     if halo_px > core_px:
         raise ConfigError(
             f"tiles.core_px={core_px} is less than the halo of {halo_px} px; take larger cores, "
-            "or a smaller labels.max_diameter_um (pseudolabels.max_diameter_um with the pseudo mask)"
+            "or a smaller labels.max_diameter_um (pseudolabels.max_diameter_um with the pseudo mask) or cells.expand_um"
         )
 
 

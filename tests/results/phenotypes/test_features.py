@@ -10,10 +10,14 @@ from wsipsm.cells.measurements import measurements
 from wsipsm.results.phenotypes.features import FAR, SHAPE, Scale, features_of, scale_of, scaled, straightened
 
 
-def test_every_measurement_but_confidence_is_a_feature() -> None:
-    columns = [one.column for one in measurements("he").values()]
+@pytest.mark.parametrize("whole", [False, True])
+def test_features_are_shape_and_mean_density_of_nuclei_whatever_else_a_run_measured(whole: bool) -> None:
+    columns = [one.column for one in measurements("he", whole=whole).values()]
 
-    assert set(columns) - set(features_of(columns)) == {"confidence"}
+    assert features_of(columns) == (
+        *("area_um2", "perimeter_um", "eccentricity", "solidity"),
+        *("hematoxylin_od_mean", "eosin_od_mean"),
+    )
     assert set(SHAPE) < set(features_of(columns))
 
 

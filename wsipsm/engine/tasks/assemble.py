@@ -114,13 +114,14 @@ def _write_cells(
     job: Job, draft: Path, counters: Sequence[Callable[[Cells], None]], judge: Judge, *, fingerprint: str
 ) -> dict[str, int]:
     """Write GeoJSON, GeoParquet and labels in one walk, and show all cells to counters; returns cells by class."""
-    config, stain = job.config.output, job.config.recognizer.stain
+    config, stain, whole = job.config.output, job.config.recognizer.stain, job.config.cells.expand_um > 0
+    names = (*config.arrays, "cells") if whole else config.arrays
     classes = np.zeros(len(CLASSES.names), np.int64)
     with ExitStack() as stack:
         geojson = stack.enter_context(GeoJsonWriter(draft, config=config, offset_l0=job.origin_l0, stain=stain))
-        table = stack.enter_context(GeoParquetWriter(draft / "cells.parquet", stain=stain))
+        table = stack.enter_context(GeoParquetWriter(draft / "cells.parquet", stain=stain, whole=whole))
         arrays = stack.enter_context(
-            LabelsWriter(draft / "labels.ome.zarr", config.arrays, grid=job.grid, tiles=job.config.tiles)
+            LabelsWriter(draft / "labels.ome.zarr", names, grid=job.grid, tiles=job.config.tiles)
         )
         wanted = set(config.arrays) - {"instances"} and job.maps_folder.exists()  # no tissue, no maps
         maps = store.open_maps(job.maps_folder) if wanted else None
@@ -133,41 +134,49 @@ def _write_cells(
             table.write(cells, numbers, uuids)
             classes += np.bincount(cells.class_, minlength=len(CLASSES.names))
             core = job.lattice.core(tile)
-            arrays.write("instances", core, labels)
+            for name, plane in labels.items():
+                arrays.write(name, core, plane)
             if maps is not None:
                 _copy_maps(arrays, maps, core, config.arrays)
     return {name: int(count) for name, count in zip(CLASSES.names, classes, strict=True) if count}
 
 
-Numbered = tuple[Tile, Cells, npt.NDArray[np.int64], npt.NDArray[np.int32]]
+Numbered = tuple[Tile, Cells, npt.NDArray[np.int64], dict[str, npt.NDArray[np.int32]]]
 
 
 def _numbered(job: Job, judge: Judge) -> Iterator[Numbered]:
-    """Tiles in row-major order with all their cells, the final labels of those that are written, and of the core.
+    """Tiles in row-major order with all their cells, the final labels of those that are written, and the core's labels.
 
     A label is the rank of the cell's anchor in scan order over the slide, from 1: it does not depend on the tiles. A
-    core holds cells of its own band and ones that hang over from the band above, so two bands of anchors are enough.
+    core holds cells of its own band, ones that hang over from the band above, and whole cells that reach up from the
+    one below: three bands of anchors are enough.
     """
-    above, count = np.zeros(0, np.int64), 0
-    for _, band in groupby(done_tiles(job), key=lambda tile: tile.row):
-        tiles = list(band)
-        written = {tile: judge.written(tile) for tile in tiles}
-        anchors = np.sort(np.concatenate([scratch.load_anchors(job.tile_file(tile))[written[tile]] for tile in tiles]))
-        known, first = np.concatenate([above, anchors]), count - len(above) + 1
+    bands = [list(band) for _, band in groupby(done_tiles(job), key=lambda tile: tile.row)]
+    above, count, own = np.zeros(0, np.int64), 0, _written_anchors(job, judge, bands[0] if bands else [])
+    for row, tiles in enumerate(bands, start=1):
+        below = _written_anchors(job, judge, bands[row] if row < len(bands) else [])
+        known, first = np.concatenate([above, own, below]), count - len(above) + 1
         for tile in tiles:
             result = scratch.load_tile(job.tile_file(tile))
-            numbers = np.searchsorted(known, result.cells.anchor[written[tile]]) + first
+            numbers = np.searchsorted(known, result.cells.anchor[judge.written(tile)]) + first
             yield tile, judge.judged(tile, result.cells), numbers, _relabel(result, known, first)
-        above, count = anchors, count + len(anchors)
+        above, count, own = own, count + len(own), below
 
 
-def _relabel(result: scratch.TileResult, known: npt.NDArray[np.int64], first: int) -> npt.NDArray[np.int32]:
-    """Final labels of a core; 0 for instances that no tile kept."""
+def _written_anchors(job: Job, judge: Judge, tiles: Sequence[Tile]) -> npt.NDArray[np.int64]:
+    """Anchors of the cells of a band of tiles that are written, in scan order."""
+    found = [scratch.load_anchors(job.tile_file(tile))[judge.written(tile)] for tile in tiles]
+    return np.sort(np.concatenate([np.zeros(0, np.int64), *found]))
+
+
+def _relabel(result: scratch.TileResult, known: npt.NDArray[np.int64], first: int) -> dict[str, npt.NDArray[np.int32]]:
+    """Final labels of a core by array; 0 for instances that no tile kept."""
     table = np.zeros(len(result.ids) + 1, np.int32)
     if len(known):
         at = np.minimum(np.searchsorted(known, result.ids), len(known) - 1)
         table[1:] = np.where(known[at] == result.ids, at + first, 0)
-    return table[result.labels]
+    found = {"instances": table[result.labels]}
+    return found if result.whole is None else found | {"cells": table[result.whole]}
 
 
 def _copy_maps(arrays: LabelsWriter, maps: Any, core: Box, wanted: tuple[str, ...]) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
 from wsipsm.cells.instances import anchors, instances
 from wsipsm.cells.measure import measure_cells
+from wsipsm.cells.whole import Grown, with_whole_cells
 from wsipsm.core.errors import OutputError
 from wsipsm.core.geometry import Mask
 from wsipsm.core.maps import CHANNELS, DECISION
@@ -40,8 +43,16 @@ def find_cells(ref: JobRef, tile: Tile) -> TileReport:
     owned = _owned(anchors_xy, job, tile)
     measured = measure_cells(labels, maps, window=window, grid=job.grid, keep=owned, config=job.config)
     watch.lap("cells")
+    grown = None
+    if job.config.cells.expand_um:
+        grown = Grown.of(labels, window=window, grid=job.grid, expand_um=job.config.cells.expand_um)
+        cells = with_whole_cells(measured.cells, grown, maps, window=window, grid=job.grid, config=job.config)
+        measured = replace(measured, cells=cells)
+        watch.lap("whole cells")
     ids = anchors_xy[:, 1] * job.grid.width + anchors_xy[:, 0]
-    counts = scratch.save_tile(path, measured, labels=labels[core.relative_to(window).slices], ids=ids)
+    inside = core.relative_to(window).slices
+    whole = None if grown is None else grown.cells[inside]
+    counts = scratch.save_tile(path, measured, labels=labels[inside], ids=ids, whole=whole)
     watch.lap("store")
     return TileReport(counts, watch.seconds)
 
@@ -52,6 +63,6 @@ def _owned(anchors_xy: npt.NDArray[np.int64], job: Job, tile: Tile) -> Mask:
     for near in tile.neighbourhood():
         status = store.read_status(job.status_file(near))
         for block in status.missing if status else ():
-            owned &= ~block.expand(job.halo_px).contains_points(anchors_xy)
+            owned &= ~block.expand(job.nucleus_halo_px).contains_points(anchors_xy)
     owned[owned] = job.region.contains_l0(job.grid.to_l0(anchors_xy[owned] + 0.5))
     return owned

@@ -19,7 +19,6 @@ import orjson
 import shapely
 
 from wsipsm.cells.classes import CLASSES
-from wsipsm.cells.measurements import measurements
 from wsipsm.core.errors import OutputError
 from wsipsm.core.files import appearing
 from wsipsm.results.export_source import Batch, ExportSource
@@ -51,7 +50,7 @@ class AnnotationStoreExport:
 
     def __init__(self, target: Path, source: ExportSource) -> None:
         self._target, self._source = target, source
-        self._measurements = measurements(source.stain)
+        self._measurements = source.measurements
         self._count = 0
 
     def write(self) -> list[Path]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from itertools import pairwise, repeat
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -18,8 +18,8 @@ import numpy.typing as npt
 import orjson
 
 from wsipsm.cells.classes import CLASSES
-from wsipsm.cells.measurements import Measurement, measurements
-from wsipsm.cells.table import Cells
+from wsipsm.cells.outlines import Rings
+from wsipsm.cells.table import Cells, measurements_of
 from wsipsm.config import OutputConfig
 from wsipsm.results.formats import FORMATS
 
@@ -88,7 +88,7 @@ class GeoJsonWriter:
         self._folder = folder
         self._config = config
         self._offset_l0 = offset_l0
-        self._measurements = measurements(stain)
+        self._stain = stain
         self._parts: list[_Part] = []
 
     def __enter__(self) -> Self:
@@ -133,8 +133,8 @@ class GeoJsonWriter:
             start = stop
 
     def _features(self, cells: Cells, labels: npt.NDArray[np.integer[Any]]) -> Iterator[dict[str, Any]]:
-        rows = _measured(cells, labels, self._measurements)
-        return _features(cells, rows, self._config, self._offset_l0)
+        kind = self._config.type_of(whole=cells.whole_l0 is not None)
+        return _features(cells, _measured(cells, labels, self._stain, kind), self._config, self._offset_l0)
 
     def _begin_part(self) -> None:
         path = self._folder / f".cells-{len(self._parts) + 1:03d}.part"
@@ -175,33 +175,38 @@ def _features(
     cells: Cells, rows: Iterator[dict[str, float]], config: OutputConfig, offset_l0: tuple[int, int]
 ) -> Iterator[dict[str, Any]]:
     """Features without type and id."""
+    kind = config.type_of(whole=cells.whole_l0 is not None)
     classes = [{"name": name, "color": color} for name, color in zip(CLASSES.names, CLASSES.colors, strict=True)]
-    outlines, centres = _outlines(cells, offset_l0), np.round(cells.centroid_l0 - offset_l0, 1) + 0.0
-    for outline, centre, class_, row in zip(outlines, centres, cells.class_.tolist(), rows, strict=True):
+    nuclei = _outlines(Rings(cells.vertices_l0, cells.ring_offsets), offset_l0)
+    outlines = _outlines(cells.outer_l0, offset_l0) if kind == "cell" else repeat(None, len(cells))
+    centres = np.round(cells.centroid_l0 - offset_l0, 1) + 0.0
+    each = zip(nuclei, outlines, centres, cells.class_.tolist(), rows, strict=True)
+    for nucleus, outline, centre, class_, row in each:
         feature: dict[str, Any] = {
-            "geometry": {"type": "Point", "coordinates": centre} if config.objects == "points" else outline,
+            "geometry": {"type": "Point", "coordinates": centre} if config.objects == "points" else outline or nucleus,
             "properties": {
-                "objectType": config.object_type,
+                "objectType": kind,
                 "classification": classes[class_],
                 "measurements": row,
             },
         }
-        if config.object_type == "cell":
-            feature["nucleusGeometry"] = outline
+        if kind == "cell":
+            feature["nucleusGeometry"] = nucleus
         yield feature
 
 
-def _outlines(cells: Cells, offset_l0: tuple[int, int]) -> Iterator[dict[str, Any]]:
-    vertices = np.round(cells.vertices_l0 - offset_l0, 1) + 0.0
-    for start, stop in pairwise(cells.ring_offsets.tolist()):
+def _outlines(rings: Rings, offset_l0: tuple[int, int]) -> Iterator[dict[str, Any]]:
+    vertices = np.round(rings.vertices - offset_l0, 1) + 0.0
+    for start, stop in pairwise(rings.offsets.tolist()):
         yield {"type": "Polygon", "coordinates": [vertices[start:stop]]}
 
 
 def _measured(
-    cells: Cells, labels: npt.NDArray[np.integer[Any]], written: Mapping[str, Measurement]
+    cells: Cells, labels: npt.NDArray[np.integer[Any]], stain: str, object_type: str
 ) -> Iterator[dict[str, float]]:
+    written = measurements_of(cells, stain)
     columns = [np.round(cells.columns[name].astype(np.float64), one.decimals).tolist() for name, one in written.items()]
-    names = [*(one.title for one in written.values()), "Label"]
+    names = [*(one.name(object_type) for one in written.values()), "Label"]
     for row in zip(*columns, labels.tolist(), strict=True):
         yield dict(zip(names, row, strict=True))
 

@@ -32,7 +32,7 @@ class GeoJsonExport:
         objects = source.options.objects
         self._config = OutputConfig(
             objects="points" if objects == "points" else "polygons",
-            object_type="cell" if objects == "cells" else "detection",
+            object_type={"cells": "cell", "points": "detection", "polygons": "detection", None: None}[objects],
         )
 
     def write(self) -> list[Path]:

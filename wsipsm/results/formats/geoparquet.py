@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import shapely
 
 from wsipsm.cells.classes import CLASSES
-from wsipsm.cells.measurements import measurements
+from wsipsm.cells.measurements import measurements, stored_measurements
+from wsipsm.cells.outlines import Rings
 from wsipsm.cells.table import Cells
 from wsipsm.core.errors import StoredResultsError, short_reason
 from wsipsm.results.stored_cells import CLASS_OF_RUN
@@ -23,21 +24,25 @@ from wsipsm.results.stored_cells import CLASS_OF_RUN
 GROUP_CELLS = 20_000
 """Batches are collected into row groups of at least this many cells."""
 
+CELL_GEOMETRY = "cell_geometry"
+"""Column of the outlines of whole cells, where nuclei were grown."""
+
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 _BBOX = pa.struct([pa.field(corner, pa.float64(), nullable=False) for corner in _CORNERS])
 
 
-def _schema(stain: str) -> pa.Schema:
+def _schema(stain: str, *, whole: bool) -> pa.Schema:
     columns = {
         "label": pa.int64(),
         "uuid": pa.string(),
         "anchor": pa.int64(),
         "geometry": pa.binary(),
+        **({CELL_GEOMETRY: pa.binary()} if whole else {}),
         "bbox": _BBOX,
         "centroid_x": pa.float64(),
         "centroid_y": pa.float64(),
-        **{one.column: pa.float32() for one in measurements(stain).values()},
+        **{one.column: pa.float32() for one in measurements(stain, whole=whole).values()},
         "class": pa.string(),
     }
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns.items()])
@@ -46,8 +51,9 @@ def _schema(stain: str) -> pa.Schema:
 class GeoParquetWriter:
     """Context manager that writes cells batch by batch.
 
-    Columns: ``label`` int64, ``uuid``, ``anchor`` int64 (as `Cells.anchor`); ``geometry`` (WKB polygon), ``bbox``,
-    ``centroid_x`` and ``centroid_y``, all in level-0 px; the float32 measurements, named after the stain; ``class``.
+    Columns: ``label`` int64, ``uuid``, ``anchor`` int64 (as `Cells.anchor`); ``geometry`` (WKB polygon, of the
+    nucleus), ``cell_geometry`` of whole cells, ``bbox``, ``centroid_x`` and ``centroid_y``, all in level-0 px; the
+    float32 measurements, named after the stain; ``class``.
     Batches in tile order make row groups of neighbouring cells, so that a reader can skip those outside its window.
 
     When the block ends, the file gets its final name. If the block raises, no file is left.
@@ -58,15 +64,18 @@ class GeoParquetWriter:
         The file.
     stain : str
         ``recognizer.stain`` of the run; measurements are named after it.
+    whole : bool
+        Whether cells have whole outlines.
     """
 
-    def __init__(self, path: Path, *, stain: str) -> None:
+    def __init__(self, path: Path, *, stain: str, whole: bool = False) -> None:
         self._path = path
         self._temporary = path.with_name(f".{path.name}.part")
-        self._schema = _schema(stain)
-        self._names = {name: one.column for name, one in measurements(stain).items()}
+        self._schema = _schema(stain, whole=whole)
+        self._names = {name: one.column for name, one in measurements(stain, whole=whole).items()}
+        self._bounds_whole = self._no_bounds()
         self._waiting: list[pa.Table] = []
-        self._bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
+        self._bounds = self._no_bounds()
 
     def __enter__(self) -> Self:
         self._writer = pq.ParquetWriter(self._temporary, self._schema, compression="zstd")
@@ -99,17 +108,13 @@ class GeoParquetWriter:
             return
         polygons = cells.polygons()
         bounds = shapely.bounds(polygons)
-        self._bounds = np.concatenate(
-            [
-                np.minimum(self._bounds[:2], bounds[:, :2].min(axis=0)),
-                np.maximum(self._bounds[2:], bounds[:, 2:].max(axis=0)),
-            ]
-        )
+        self._bounds = _joint(self._bounds, bounds)
         columns = {
             "label": labels.astype(np.int64),
             "uuid": uuids,
             "anchor": cells.anchor,
             "geometry": shapely.to_wkb(polygons),
+            **self._whole(cells),
             "bbox": pa.StructArray.from_arrays(list(bounds.T.copy()), fields=list(_BBOX)),
             "centroid_x": cells.centroid_l0[:, 0],
             "centroid_y": cells.centroid_l0[:, 1],
@@ -120,22 +125,43 @@ class GeoParquetWriter:
         if sum(table.num_rows for table in self._waiting) >= GROUP_CELLS:
             self._flush()
 
+    def _whole(self, cells: Cells) -> dict[str, npt.NDArray[Any]]:
+        if CELL_GEOMETRY not in self._schema.names:
+            return {}
+        polygons = cells.outer_l0.polygons()
+        self._bounds_whole = _joint(self._bounds_whole, shapely.bounds(polygons))
+        return {CELL_GEOMETRY: shapely.to_wkb(polygons)}
+
+    @staticmethod
+    def _no_bounds() -> npt.NDArray[np.float64]:
+        return np.array([np.inf, np.inf, -np.inf, -np.inf])
+
     def _flush(self) -> None:
         if self._waiting:
             self._writer.write_table(pa.concat_tables(self._waiting).combine_chunks(), row_group_size=2 * GROUP_CELLS)
             self._waiting = []
 
     def _metadata(self) -> dict[str, Any]:
-        geometry: dict[str, Any] = {
-            "encoding": "WKB",
-            "geometry_types": ["Polygon"],
-            "crs": None,  # pixels of a slide, not a place on Earth
-            "edges": "planar",
-            "covering": {"bbox": {corner: ["bbox", corner] for corner in _CORNERS}},
-        }
-        if np.isfinite(self._bounds).all():
-            geometry["bbox"] = self._bounds.tolist()
-        return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": geometry}}
+        columns = {"geometry": _geometry(self._bounds) | {"covering": _COVERING}}
+        if CELL_GEOMETRY in self._schema.names:
+            columns[CELL_GEOMETRY] = _geometry(self._bounds_whole)
+        return {"version": "1.1.0", "primary_column": "geometry", "columns": columns}
+
+
+_COVERING = {"bbox": {corner: ["bbox", corner] for corner in _CORNERS}}
+
+
+def _geometry(bounds: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """What a column of polygons is, for readers of GeoParquet."""
+    found: dict[str, Any] = {"encoding": "WKB", "geometry_types": ["Polygon"], "edges": "planar"}
+    found["crs"] = None  # pixels of a slide, not a place on Earth
+    return found | ({"bbox": bounds.tolist()} if np.isfinite(bounds).all() else {})
+
+
+def _joint(bounds: npt.NDArray[np.float64], more: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Bounds (4,) that hold others, (N, 4), too."""
+    low, high = np.minimum(bounds[:2], more[:, :2].min(axis=0)), np.maximum(bounds[2:], more[:, 2:].max(axis=0))
+    return np.concatenate([low, high])
 
 
 def read_outlines(path: Path) -> npt.NDArray[np.object_]:
@@ -204,12 +230,20 @@ def read_cells(
 
 
 def _cells(table: pa.Table, stain: str) -> Cells:
-    polygons = shapely.from_wkb(table["geometry"].to_numpy())
+    nuclei, whole = _rings(table["geometry"]), CELL_GEOMETRY in table.column_names
+    written = stored_measurements(stain, table.column_names, whole=whole)
     return Cells(
-        anchor=table["anchor"].to_numpy() if "anchor" in table.column_names else np.full(len(polygons), -1),
-        vertices_l0=shapely.get_coordinates(polygons),
-        ring_offsets=np.concatenate([[0], np.cumsum(shapely.get_num_coordinates(polygons))]),
+        anchor=table["anchor"].to_numpy() if "anchor" in table.column_names else np.full(len(nuclei), -1),
+        vertices_l0=nuclei.vertices,
+        ring_offsets=nuclei.offsets,
         centroid_l0=np.stack([table["centroid_x"].to_numpy(), table["centroid_y"].to_numpy()], axis=1),
-        columns={name: table[one.column].to_numpy() for name, one in measurements(stain).items()},
+        columns={name: table[one.column].to_numpy() for name, one in written.items()},
         class_=np.array([CLASSES.names.index(name) for name in table["class"].to_pylist()], np.uint8),
+        whole_l0=_rings(table[CELL_GEOMETRY]) if whole else None,
     )
+
+
+def _rings(column: pa.ChunkedArray) -> Rings:
+    polygons = shapely.from_wkb(column.to_numpy())
+    offsets = np.concatenate([[0], np.cumsum(shapely.get_num_coordinates(polygons))])
+    return Rings(shapely.get_coordinates(polygons), offsets)

@@ -35,6 +35,8 @@ class LabelPlane:
 
     Attributes
     ----------
+    name : str
+        Which labels, ``instances`` (nuclei) or ``cells`` (whole ones).
     mpp : float
         Micrometres per pixel.
     shape : (int, int)
@@ -42,7 +44,9 @@ class LabelPlane:
     """
 
     def __init__(self, source: ExportSource) -> None:
-        self._levels = open_levels(source.folder / "labels.ome.zarr")
+        whole = source.has_whole_cells and source.options.objects in (None, "cells")
+        self.name = "cells" if whole else "instances"
+        self._levels = open_levels(source.folder / "labels.ome.zarr", self.name)
         self.mpp = self._levels[0][1] if source.options.mpp is None else source.options.mpp
         if not 0 < self.mpp < math.inf:
             raise ConfigError(f"mpp {self.mpp}: expected micrometres per pixel above 0")
@@ -164,7 +168,7 @@ class LabelOmeTiff:
 
     def _metadata(self) -> dict[str, Any]:
         sizes = {f"PhysicalSize{axis}": self._plane.mpp for axis in "XY"}
-        return {"axes": "YX", "Name": "instances"} | sizes | {f"PhysicalSize{axis}Unit": "µm" for axis in "XY"}
+        return {"axes": "YX", "Name": self._plane.name} | sizes | {f"PhysicalSize{axis}Unit": "µm" for axis in "XY"}
 
     def _tiles(self, shape: tuple[int, int], coarser: int) -> Iterator[Labels]:
         plane = Box(0, 0, shape[1], shape[0])

@@ -8,19 +8,21 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
+import shapely
 
 from wsipsm.cells.classes import CLASSES
-from wsipsm.cells.measurements import measurements
 from wsipsm.core.files import appearing
 from wsipsm.results.export_source import Batch, ExportSource
 
-OBJECT_TYPE, PARENT, ROI = "Detection", "Root object (Image)", "Polygon"
-"""What QuPath writes for detections that lie in no annotation."""
+PARENT, ROI = "Root object (Image)", "Polygon"
+"""What QuPath writes for detections and cells that lie in no annotation."""
 
 
 class MeasurementTable:
     """Comma- or tab-separated table, a row a cell.
 
+    Cells with whole outlines are written as QuPath's cells, under its names for them, others as
+    detections.
     Columns: Image, Object ID, Object type, Name, Classification, Parent, ROI, Centroid X µm, Centroid Y µm, then the
     measurements under QuPath's names, and Label. Centroids are in the frame that was asked for, micrometres.
 
@@ -34,12 +36,13 @@ class MeasurementTable:
 
     def __init__(self, target: Path, source: ExportSource) -> None:
         self._target, self._source = target, source
-        self._measurements = measurements(source.stain)
+        self._measurements = source.measurements
+        self._kind = "cell" if source.has_whole_cells else "detection"
         self._schema = pa.schema(
             [(name, pa.string()) for name in ("Image", "Object ID", "Object type", "Name", "Classification")]
             + [(name, pa.string()) for name in ("Parent", "ROI")]
             + [(name, pa.float64()) for name in ("Centroid X µm", "Centroid Y µm")]
-            + [(one.title, pa.float64()) for one in self._measurements.values()]
+            + [(one.name(self._kind), pa.float64()) for one in self._measurements.values()]
             + [("Label", pa.int64())]
         )
 
@@ -58,8 +61,11 @@ class MeasurementTable:
 
     def _rows(self, batch: Batch) -> pa.Table:
         cells, labels, uuids = batch
-        centroid_um = np.round((cells.centroid_l0 - self._source.offset_l0) * self._source.mpp_l0, 3)
-        same = (self._source.image, OBJECT_TYPE, "", PARENT, ROI)
+        centres = cells.centroid_l0
+        if self._kind == "cell":
+            centres = shapely.get_coordinates(shapely.centroid(cells.outer_l0.polygons()))
+        centroid_um = np.round((centres - self._source.offset_l0) * self._source.mpp_l0, 3)
+        same = (self._source.image, self._kind.capitalize(), "", PARENT, ROI)
         image, kind, name, parent, roi = (pa.array([text] * len(cells), pa.string()) for text in same)
         classes = pa.array(np.array(CLASSES.names, object)[cells.class_], pa.string())
         values = [

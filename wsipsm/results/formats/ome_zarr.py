@@ -22,12 +22,19 @@ SMALLEST_LEVEL_PX = 1024
 """The pyramid of an array ends with the first level whose longer side is at most this."""
 
 
-ARRAYS: dict[str, type[np.integer[Any]]] = {"instances": np.int32, "pseudo_mask": np.uint8, "activation": np.uint8}
-"""Arrays of labels.ome.zarr. ``activation`` is an image from 0 to 255, the other two are labels."""
+ARRAYS: dict[str, type[np.integer[Any]]] = {
+    "instances": np.int32,
+    "cells": np.int32,
+    "pseudo_mask": np.uint8,
+    "activation": np.uint8,
+}
+"""Arrays of labels.ome.zarr. ``activation`` is an image from 0 to 255, the others are labels; ``cells`` are whole cells
+under the labels of their nuclei in ``instances``."""
 
 
 _COLORS: dict[str, list[dict[str, Any]]] = {
     "instances": [{"label-value": 0, "rgba": [0, 0, 0, 0]}],
+    "cells": [{"label-value": 0, "rgba": [0, 0, 0, 0]}],
     "pseudo_mask": [{"label-value": 0, "rgba": [0, 0, 0, 0]}, {"label-value": 1, "rgba": [*CLASSES.colors[0], 255]}],
 }
 

@@ -1,4 +1,4 @@
-"""Chosen cells as the segmentation that Space Ranger takes for Visium HD.
+"""Chosen cells as the segmentation that Space Ranger takes for Visium HD: whole cells where the run grew them.
 
 The form, from the documents and the source of Space Ranger 4 (``--custom-segmentation-file``):
 
@@ -49,8 +49,9 @@ class VisiumHd:
 
     def _features(self, batch: Batch) -> list[bytes]:
         cells, labels, _ = batch
-        vertices = np.round(cells.vertices_l0 - self._source.offset_l0, 1) + 0.0
-        rings = [vertices[start:stop] for start, stop in pairwise(cells.ring_offsets.tolist())]
+        outlines = cells.outer_l0
+        vertices = np.round(outlines.vertices - self._source.offset_l0, 1) + 0.0
+        rings = [vertices[start:stop] for start, stop in pairwise(outlines.offsets.tolist())]
         return [
             orjson.dumps(
                 {

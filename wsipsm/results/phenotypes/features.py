@@ -8,6 +8,7 @@ clusters. Both are robust, and neither depends on the other slides that a model 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -21,8 +22,8 @@ Columns = Mapping[str, npt.NDArray[np.float32]]
 
 FAR = 3.0
 """Scaled features are cut off beyond this: a few odd cells make no cluster of their own."""
-LEFT_OUT = frozenset({"confidence"})
-"""Columns that say how a cell was found, not what it is."""
+LEFT_OUT = re.compile("confidence|circularity|(max|min)_diameter_um|.*_od_std|cell_.*|cytoplasm_.*|nucleus_cell_ratio")
+"""Columns that say how a cell was found, not what it is; that say again what others do; that only some runs have."""
 _SPREAD = 1.4826
 """Standard deviation of a normal distribution by its median absolute deviation."""
 
@@ -54,7 +55,7 @@ class Scale:
 
 def features_of(columns: Iterable[str]) -> tuple[str, ...]:
     """Columns among those of a table that cells are compared by, in their order."""
-    return tuple(name for name in columns if name not in LEFT_OUT)
+    return tuple(name for name in columns if not LEFT_OUT.fullmatch(name))
 
 
 def straightened(name: str, values: npt.NDArray[np.float32]) -> Floats:

@@ -31,6 +31,6 @@ LABEL_RULES = {
         Rule("label_twice", WRONG, "a label in two rows of the table", _AGAIN),
         Rule("label_without_cell", WRONG, "labels of the image without a row in the table", _AGAIN),
         Rule("cell_without_label", WRONG, "rows of the table without a label in the image", _AGAIN),
-        Rule("area", WRONG, "area_um2 of a cell is not that of its pixels", _AGAIN),
+        Rule("area", WRONG, "the area of a cell is not that of its pixels", _AGAIN),
     )
 }

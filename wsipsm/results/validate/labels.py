@@ -18,6 +18,8 @@ from wsipsm.results.validate.report import Report
 VERSION = "0.5"
 AREA_TOLERANCE = 0.3
 """Part by which the area of an outline may differ from that of its pixels: it is smooth, and its holes are filled."""
+AREAS = {"instances": "area_um2", "cells": "cell_area_um2"}
+"""Column of the area of the objects of a label image."""
 Ids = npt.NDArray[np.int64]
 
 
@@ -45,12 +47,10 @@ def check_labels(folder: Path, table: Path | None = None) -> Report:
     table = folder.parent / "cells.parquet" if table is None else table
     for name, image in _images(folder, report):
         arrays = _arrays(name, image, report)
-        if arrays and name == "instances":
+        if arrays:
             counts = _levels(name, arrays, report)
-            if table.exists():
-                _agree(counts, _scale(image), table, report)
-        elif arrays:
-            _levels(name, arrays, report)
+            if name in AREAS and table.exists():
+                _agree(counts, _scale(image), _cells(table, AREAS[name]), report)
     return report
 
 
@@ -171,9 +171,9 @@ def _scale(image: zarr.Group) -> float:
     return float(scale[-1])
 
 
-def _agree(counts: Ids, mpp: float, table: Path, report: Report) -> None:
-    """Compare the labels of an image with those of the table."""
-    labels, areas = _cells(table)
+def _agree(counts: Ids, mpp: float, cells: tuple[Ids, npt.NDArray[np.float64]], report: Report) -> None:
+    """Compare the labels of an image with labels and areas (um2) of the table."""
+    labels, areas = cells
     unique, first = np.unique(labels, return_index=True)
     if len(unique) < len(labels):
         report.add(LABEL_RULES["label_twice"], f"{len(labels) - len(unique)} rows", count=len(labels) - len(unique))
@@ -192,10 +192,10 @@ def _agree(counts: Ids, mpp: float, table: Path, report: Report) -> None:
         report.add(LABEL_RULES["area"], detail, count=int(apart.sum()))
 
 
-def _cells(table: Path) -> tuple[Ids, npt.NDArray[np.float64]]:
+def _cells(table: Path, area: str) -> tuple[Ids, npt.NDArray[np.float64]]:
     """Labels and areas (um2) of the cells of a table, (N,) each."""
     try:
-        columns = pq.read_table(table, columns=["label", "area_um2"])
-        return columns["label"].to_numpy().astype(np.int64), columns["area_um2"].to_numpy().astype(np.float64)
+        columns = pq.read_table(table, columns=["label", area])
+        return columns["label"].to_numpy().astype(np.int64), columns[area].to_numpy().astype(np.float64)
     except (OSError, LookupError, ValueError) as error:
         raise StoredResultsError(f"{table}: cells cannot be read: {short_reason(error)}") from None

@@ -1,0 +1,48 @@
+"""Shape of outlines against many directions and known figures."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import shapely
+
+from wsipsm.cells.outlines import Rings
+from wsipsm.cells.shape import shape_columns
+
+
+def test_diameters_are_the_least_width_and_that_of_the_smallest_circle_around() -> None:
+    rng = np.random.default_rng(0)
+    hulls = np.array([shapely.MultiPoint(rng.normal(size=(n, 2)) * (3, 1)).convex_hull for n in range(3, 60)])
+    corners = [shapely.get_coordinates(hull) for hull in hulls]
+    angles = np.linspace(0, np.pi, 20_001)
+    directions = np.stack([np.cos(angles), np.sin(angles)])
+    offsets = np.concatenate([[0], np.cumsum([len(one) for one in corners])])
+
+    found = shape_columns(Rings(np.concatenate(corners), offsets), um_per_px=1)
+
+    least = [np.ptp(one @ directions, axis=0).min() for one in corners]
+    assert found["min_diameter_um"] == pytest.approx(least, rel=1e-3)
+    circles = [cv2.minEnclosingCircle(one.astype(np.float32))[1] * 2 for one in corners]
+    assert found["max_diameter_um"] == pytest.approx(circles, rel=1e-3)
+
+
+def test_columns_of_a_rectangle() -> None:
+    ring = np.array([(0, 0), (8, 0), (8, 6), (0, 6), (0, 0)], float)
+
+    found = shape_columns(Rings(ring, np.array([0, 5])), um_per_px=0.5)
+
+    assert {name: values.tolist() for name, values in found.items()} == {
+        "area_um2": [12.0],
+        "perimeter_um": [14.0],
+        "circularity": [pytest.approx(4 * np.pi * 12 / 14**2)],
+        "max_diameter_um": [5.0],
+        "min_diameter_um": [3.0],
+        "solidity": [1.0],
+    }
+
+
+def test_no_outline_has_no_shape() -> None:
+    found = shape_columns(Rings(np.zeros((0, 2)), np.zeros(1, np.int64)), um_per_px=0.5)
+
+    assert {len(values) for values in found.values()} == {0}
