@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
@@ -30,6 +31,7 @@ _BAR_WIDTH, _BAR_SPACE = 22, 110
 _TITLE_HEIGHT = 34
 _INK: Color = (28, 32, 38)
 _FAINT: Color = (105, 112, 122)
+_RULE: Color = (205, 209, 214)
 _TISSUE: Color = (0, 130, 85)
 _AMBER: Color = (176, 96, 0)
 _WARNING_LETTERS, _WARNING_HEIGHT = 130, 29
@@ -83,6 +85,32 @@ def draw_overview(overview: Overview) -> Image:
     return sheet.array()
 
 
+def without_header(picture: Image) -> Image:
+    """Panels of a drawn overview, without the name and the facts above them, which pages write as text."""
+    rows = _ruled(picture)
+    return picture[max(0, rows[0] - _TITLE_HEIGHT) : 1 - _MARGIN, _MARGIN - 1 : 1 - _MARGIN] if len(rows) else picture
+
+
+def left_map(picture: Image) -> Image:
+    """The first panel of a drawn overview: the slide with the region that was searched."""
+    rows = _ruled(picture)
+    if not len(rows):
+        return picture
+    ends = np.flatnonzero(np.diff(rows) > 1)
+    bottom = rows[ends[0]] if len(ends) else rows[-1]
+    columns = np.flatnonzero((picture[rows[0], _MARGIN - 1 : _MARGIN + _PANEL] == _RULE).all(axis=1))
+    breaks = np.flatnonzero(np.diff(columns) > 1)
+    right = columns[breaks[0]] if len(breaks) else columns[-1]
+    return picture[rows[0] + 1 : bottom, _MARGIN : _MARGIN - 1 + right]
+
+
+def _ruled(picture: Image) -> npt.NDArray[np.intp]:
+    """Rows in which the frame of a panel begins at the left margin."""
+    if picture.shape[1] != _WIDTH:
+        return np.zeros(0, np.intp)
+    return np.flatnonzero((picture[:, _MARGIN - 1] == _RULE).all(axis=1))
+
+
 class _Sheet:
     """White sheet with titled panels."""
 
@@ -102,7 +130,7 @@ class _Sheet:
         self._paper.paste(PillowImage.fromarray(image), corner)
         height, width = image.shape[:2]
         box = (corner[0] - 1, corner[1] - 1, corner[0] + width, corner[1] + height)
-        self._draw.rectangle(box, outline=(205, 209, 214))
+        self._draw.rectangle(box, outline=_RULE)
 
     def scale_bar(self, at: tuple[int, int], width: int, height: int, *, um_per_px: float) -> None:
         """Scale bar of a round length, at most a third of the panel, in its lower left corner."""
