@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsipsm.cells.classes import CLASSES, DOUBTFUL
+from wsipsm.cells.marker import MARKER_COLUMNS
 from wsipsm.cells.measurements import measurements
 from wsipsm.results.stored_cells import of_class, read_column
 from wsipsm.stain.registry import STAINS
@@ -79,17 +81,18 @@ def circularity(area: _Values, perimeter: _Values) -> _Values:
     return found
 
 
-def quantities(stain: str) -> tuple[Quantity, ...]:
-    """What is shown of slides of a stain."""
+def quantities(stain: str, compartment: str = "nucleus") -> tuple[Quantity, ...]:
+    """What is shown of slides of a stain; a chromogen in the compartment where it counts, ``nucleus`` or ``ring``."""
     named, written = STAINS[stain], measurements(stain)
-    counterstain = written["counterstain_od_core" if named.marker else "counterstain_od_mean"]
-    part = "core of it" if named.marker else "nucleus"
+    counterstain = written[MARKER_COLUMNS[compartment] if named.marker else "counterstain_od_mean"]
+    place = {"nucleus": "core of the nucleus", "ring": "ring around the nucleus"}[compartment]
+    place = place if named.marker else "mean over the nucleus"
     return (
         Quantity("Area", "µm²", ("area_um2",)),
         Quantity("Circularity", "", ("area_um2", "perimeter_um"), (0.0, 1.0)),
         Quantity("Solidity", "", ("solidity",), (0.5, 1.0)),
         Quantity(f"{named.nuclear}, mean over the nucleus", "OD", (written["nuclear_od_mean"].column,)),
-        Quantity(f"{named.counterstain}, mean over the {part}", "OD", (counterstain.column,)),
+        Quantity(f"{named.counterstain}, {place}", "OD", (counterstain.column,)),
         Quantity("Confidence", "", ("confidence",), (0.0, 1.0)),
     )
 
@@ -99,8 +102,8 @@ def trusted_cells(table: Path) -> npt.NDArray[np.bool_]:
     return ~of_class(table, CLASSES.names[DOUBTFUL])
 
 
-def distributions(table: Path, stain: str) -> list[Distribution]:
-    """Distributions over the cells of a table that are not doubtful; empty without any.
+def distributions(table: Path, shown: Sequence[Quantity]) -> list[Distribution]:
+    """Distributions of quantities over the cells of a table that are not doubtful; empty without any.
 
     Two columns are in memory at a time.
 
@@ -112,10 +115,7 @@ def distributions(table: Path, stain: str) -> list[Distribution]:
     trusted = trusted_cells(table)
     if not trusted.any():
         return []
-    return [
-        _distribution(one, one.of(*(read_column(table, name)[trusted] for name in one.columns)))
-        for one in quantities(stain)
-    ]
+    return [_distribution(one, one.of(*(read_column(table, name)[trusted] for name in one.columns))) for one in shown]
 
 
 def _distribution(quantity: Quantity, values: _Values) -> Distribution:

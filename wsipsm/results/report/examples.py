@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 
 from wsipsm.cells.classes import CLASSES, DOUBTFUL
 from wsipsm.cells.measurements import measurements
@@ -83,7 +84,7 @@ def _stored(cells: Cells, row: int) -> dict[str, Any]:
     return {
         "confidence": round(float(cells.columns["confidence"][row]), 4),
         "area_um2": round(float(cells.columns["area_um2"][row]), 2),
-        "outline_l0": np.round(cells.vertices_l0[start:stop], 1).tolist(),
+        "outline_l0": shapely.to_wkt(shapely.Polygon(cells.vertices_l0[start:stop]), rounding_precision=1),
     }
 
 
@@ -92,18 +93,23 @@ def refused_examples(record: Mapping[str, Any]) -> dict[str, tuple[Example, ...]
     doubtful = CLASSES.names[DOUBTFUL]
     return {
         reason: tuple(
-            Example(np.array(one["outline_l0"], np.float64), doubtful, one["confidence"], one["area_um2"])
+            Example(_ring(shapely.from_wkt(one["outline_l0"])), doubtful, one["confidence"], one["area_um2"])
             for one in cells
         )
         for reason, cells in record.get("refused_examples", {}).items()
     }
 
 
+def _ring(polygon: shapely.Geometry) -> Points:
+    ring: Points = shapely.get_coordinates(shapely.get_exterior_ring(polygon))
+    return ring
+
+
 def chosen_examples(table: Path, stain: str) -> tuple[dict[str, tuple[Example, ...]], tuple[Example, ...]]:
     """Typical cells of each class, and the least confident cells of all; doubtful ones are left out.
 
-    Typical cells are nearest to the medians of area, solidity, nuclear stain and confidence over the cells of the
-    slide, in units of their interquartile ranges. Of equal cells the one with the lower label is taken.
+    Typical cells are nearest to the medians of area, solidity, nuclear stain and confidence over the slide's cells of
+    their class, in units of the interquartile ranges. Of equal cells the one with the lower label is taken.
 
     Raises
     ------
@@ -111,25 +117,34 @@ def chosen_examples(table: Path, stain: str) -> tuple[dict[str, tuple[Example, .
         The table cannot be read.
     """
     columns = ("area_um2", "solidity", measurements(stain)["nuclear_od_mean"].column, "confidence")
-    trusted = trusted_cells(table)
-    if not trusted.any():
-        return {}, ()
-    middles = [np.percentile(read_column(table, name)[trusted], (25, 50, 75)) for name in columns]
-    typical, least, start = dict[str, _Best](), _Best(), 0
+    trusted, class_ = trusted_cells(table), read_column(table, "class")
+    members = {str(name): trusted & (class_ == name) for name in sorted(set(class_[trusted]))}
+    quartiles = {name: _quartiles(table, columns, member) for name, member in members.items()}
+    typical, least, start = {name: _Best() for name in members}, _Best(), 0
     for group in read_groups(table, ("label", "class", *columns)):
-        known = trusted[start : (start := start + len(group["label"]))]
-        away = _away(group, dict(zip(columns, middles, strict=True)))
-        least.add(group, group["confidence"], known)
-        for name in sorted(set(group["class"][known])):
-            typical.setdefault(str(name), _Best()).add(group, away, known & (group["class"] == name))
-    wanted = [label for best in (*typical.values(), least) for label in best.labels]
-    outlines = read_outlines_of(table, wanted)
-    return {name: typical[name].examples(outlines) for name in sorted(typical)}, least.examples(outlines)
+        rows = slice(start, start := start + len(group["label"]))
+        least.add(group, group["confidence"], trusted[rows])
+        for name, best in typical.items():
+            best.add(group, _away(group, quartiles[name]), members[name][rows])
+    outlines = read_outlines_of(table, [label for best in (*typical.values(), least) for label in best.labels])
+    return {name: best.examples(outlines) for name, best in typical.items()}, least.examples(outlines)
 
 
-def _away(group: Columns, middles: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
-    """Distance of cells from the medians of some columns, interquartile ranges; quartiles by column."""
-    off = [np.abs(group[name] - median) / max(high - low, 1e-9) for name, (low, median, high) in middles.items()]
+_Quartiles = dict[str, tuple[float, float, float]]
+
+
+def _quartiles(table: Path, columns: Sequence[str], member: npt.NDArray[np.bool_]) -> _Quartiles:
+    """Quartiles of columns over some cells, one at least."""
+    found = {}
+    for name in columns:
+        low, median, high = np.percentile(read_column(table, name)[member], (25, 50, 75)).tolist()
+        found[name] = low, median, high
+    return found
+
+
+def _away(group: Columns, quartiles: _Quartiles) -> npt.NDArray[np.float64]:
+    """Distance of cells from the medians of some columns, interquartile ranges."""
+    off = [np.abs(group[name] - median) / max(high - low, 1e-9) for name, (low, median, high) in quartiles.items()]
     away: npt.NDArray[np.float64] = np.sum(off, axis=0)
     return away
 
@@ -161,6 +176,5 @@ class _Best:
 
     def examples(self, outlines: Mapping[int, Any]) -> tuple[Example, ...]:
         return tuple(
-            Example(np.asarray(outlines[label].exterior.coords), name, confidence, area)
-            for _, label, name, confidence, area in self._rows
+            Example(_ring(outlines[label]), name, confidence, area) for _, label, name, confidence, area in self._rows
         )

@@ -13,6 +13,11 @@ from wsipsm.results.report.words import number, paragraph, section
 _HEAD = ("Where", "Cells", "Positive", "Positive %", "95 % interval", "H-score", "Allred", "mm²")
 
 
+def compartment_of(record: Mapping[str, Any]) -> str:
+    """Where the chromogen counts: ``nucleus``, or ``ring``; ``nucleus`` too where cells have no classes."""
+    return str((record.get("classes") or {}).get("compartment", "nucleus"))
+
+
 def threshold_of(record: Mapping[str, Any], stain: str) -> tuple[str, float] | None:
     """Column by which cells are positive, and from which value on; None where they have no classes."""
     rule = record.get("classes")

@@ -11,6 +11,11 @@ from wsipsm.results.report.words import duration, pairs_table, paragraph
 
 _IDLE_SECTIONS = frozenset({"training", "schedule"})
 """Sections that change neither cells nor files of a run."""
+_OF_OTHER_METHOD = {
+    "segmenter": frozenset({"pseudomask", "pseudolabels"}),
+    "psm": frozenset({"segmenter", "labels"}),
+}
+"""Sections that a method does not read."""
 _STAGES = {
     "read": "reading the slide",
     "calibrate": "calibrating to the slide",
@@ -24,11 +29,14 @@ _STAGES = {
 
 
 def settings_that_differ(config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Key, value and default of each setting of a stored configuration that differs from the built-in default."""
-    usual = Config().model_dump(mode="json")
+    """Key, value and default of each setting of a stored configuration that differs from the built-in default.
+
+    Settings that the method of the run does not read are left out.
+    """
+    usual, read = Config().model_dump(mode="json"), _read_sections(config)
     found = []
     for section, keys in with_new_names(dict(config)).items():
-        if section in _IDLE_SECTIONS or not isinstance(keys, dict):
+        if section not in read or not isinstance(keys, dict):
             continue
         default = usual.get(section, {})
         found += [
@@ -37,6 +45,12 @@ def settings_that_differ(config: Mapping[str, Any]) -> list[tuple[str, str, str]
             if value != default.get(key)
         ]
     return found
+
+
+def _read_sections(config: Mapping[str, Any]) -> set[str]:
+    """Sections of the configuration that change cells or files of a run by its method."""
+    method = config.get("recognizer", {}).get("method")
+    return set(config) - _IDLE_SECTIONS - _OF_OTHER_METHOD.get(method, frozenset())
 
 
 def settings_table(config: Mapping[str, Any]) -> str:
@@ -122,7 +136,7 @@ def _of_software(record: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _text(value: Any) -> str:
-    return "none" if value is None else str(value)
+    return "automatic" if value is None else str(value)
 
 
 def _count(value: Any) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -89,10 +89,20 @@ def write_run_report(out: Path, rows: Sequence[SlideRow]) -> Path:
     OutputError
         The file cannot be written.
     """
-    entries = [_Entry(row, _record_of(row)) for row in rows[:MOST_SLIDES]]
+    entries = [_entry(row) for row in rows[:MOST_SLIDES]]
+    exact = [*(one.row for one in entries), *rows[MOST_SLIDES:]]
     path = out / REPORT_FILE
-    write_bytes(path, _page(out, rows, entries).encode())
+    write_bytes(path, _page(out, exact, entries).encode())
     return path
+
+
+def _entry(row: SlideRow) -> _Entry:
+    """A slide with its record, and with its cells and area as they stand there: the table rounds them."""
+    record = _record_of(row)
+    if record is None:
+        return _Entry(row, None)
+    counts = record["counts"]
+    return _Entry(replace(row, cells=sum(counted(counts).values()), mm2=float(counts["mm2"])), record)
 
 
 def _record_of(row: SlideRow) -> Mapping[str, Any] | None:
@@ -101,7 +111,8 @@ def _record_of(row: SlideRow) -> Mapping[str, Any] | None:
     try:
         record = Result(row.folder).record
         record["counts"]["by_class"].items(), record["config"].items(), record["versions"]["wsipsm"]
-    except (OutputError, LookupError, TypeError, AttributeError):
+        float(record["counts"]["mm2"])
+    except (OutputError, LookupError, TypeError, ValueError, AttributeError):
         return None
     return record
 

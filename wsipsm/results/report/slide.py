@@ -12,15 +12,16 @@ from wsipsm.core.errors import StoredResultsError, short_reason
 from wsipsm.core.files import write_bytes
 from wsipsm.core.geometry import Grid
 from wsipsm.results import html
-from wsipsm.results.report.distributions import Distribution, distributions
+from wsipsm.results.report.distributions import Distribution, distributions, quantities
 from wsipsm.results.report.examples import Example, Row, chosen_examples, refused_examples
-from wsipsm.results.report.marker import marker_section, threshold_of
+from wsipsm.results.report.marker import compartment_of, marker_section, threshold_of
 from wsipsm.results.report.pictures import CELL_UM, cell_pictures, open_slide_of, overview_picture
 from wsipsm.results.report.provenance import provenance
 from wsipsm.results.report.seam_words import seam_parts
 from wsipsm.results.report.seams import SeamFigures, seam_figures
 from wsipsm.results.report.words import (
     REFUSED,
+    SHORTLY,
     STATUS,
     captioned,
     class_table,
@@ -102,21 +103,27 @@ def _gather(folder: Path, record: Mapping[str, Any], slide: Slide | None) -> _Fo
     finally:
         if opened is not None and slide is None:
             opened.close()
-    return _Found(overview_picture(folder), distributions(table, stain), shown, seams_of(folder, record), unseen)
+    return _Found(
+        overview_picture(folder),
+        distributions(table, quantities(stain, compartment_of(record))),
+        shown,
+        seams_of(folder, record),
+        unseen,
+    )
 
 
 def _rows(
     typical: Mapping[str, tuple[Example, ...]], least: tuple[Example, ...], refused: Mapping[str, tuple[Example, ...]]
 ) -> list[Row]:
-    middle = "nearest to the medians of area, solidity, nuclear stain and confidence of the slide's cells"
+    middle = "nearest to the medians of area, solidity, nuclear stain and confidence of such cells on the slide"
     rows = [
         Row(f"Typical cells: {name}" if len(typical) > 1 else "Typical cells", f"Those {middle}.", cells)
         for name, cells in typical.items()
     ]
-    if least:
-        rows.append(Row("Least confident cells", "Of all cells that were kept, those of the lowest confidence.", least))
+    rows.append(Row("Least confident cells", "Of all cells that were kept, those of the lowest confidence.", least))
     for reason, cells in refused.items():
-        rows.append(Row("Refused", f"{REFUSED.get(reason, reason)}. Drawn by lot; not counted as cells.", cells))
+        words = f"{REFUSED.get(reason, reason)}. Drawn by lot; not counted as cells."
+        rows.append(Row(f"Refused: {SHORTLY.get(reason, reason)}", words, cells))
     return [row for row in rows if row.cells]
 
 
@@ -127,7 +134,7 @@ def _page(record: Mapping[str, Any], found: _Found, warnings: Sequence[str]) -> 
         f"<h1>{escape(name)}</h1>",
         f"<p class=sub>{escape(_subtitle(record))}</p>",
         fact_strip(_facts(record)),
-        warning_box(warnings, none="No warnings: nothing about the slide or the run asks for special care."),
+        warning_box(warnings, none="No warnings. That does not prove the cells right: look at the pictures below."),
         _overview(record, found.overview),
         section("Cells by class", class_table(counted(counts), counts["mm2"])),
         marker_section(record),
@@ -206,8 +213,8 @@ def _closeups(found: _Found) -> list[str]:
     if not any(parts):
         return []
     wide = f"Each picture is {CELL_UM:.0f} µm wide"
-    words = f"{wide}; below it the confidence and the area of the cell in its middle."
-    return [paragraph(words, "note"), *parts]
+    words = f"{wide}; below it stand the confidence and the area of the cell in its middle."
+    return [f"<figure class=rows>{''.join(parts)}{captioned(3, words)}</figure>"]
 
 
 def _closeup_row(row: Row, shown: Sequence[bytes | None]) -> str:
@@ -219,7 +226,8 @@ def _closeup_row(row: Row, shown: Sequence[bytes | None]) -> str:
     ]
     if not cells:
         return paragraph(f"{row.title}: the slide cannot be read there.", "note")
-    return f"<h3>{escape(row.title)}</h3>{paragraph(row.words, 'note')}<div class=cells>{''.join(cells)}</div>"
+    head = f"<h3>{escape(row.title)}</h3>{paragraph(row.words, 'note')}"
+    return f"<div class=row>{head}<div class=cells>{''.join(cells)}</div></div>"
 
 
 def _refused(record: Mapping[str, Any]) -> list[str]:

@@ -27,12 +27,13 @@ p{margin:.5em 0}.note{color:#5b6470;font-size:13.5px}
 table{border-collapse:collapse;width:100%;font-size:13.5px;margin:.5em 0 1em;font-variant-numeric:tabular-nums}
 th{font-weight:600;text-align:left;border-bottom:1.5px solid #7c8591;vertical-align:bottom;padding:4px 14px 4px 0}
 td{padding:4px 14px 4px 0;vertical-align:top;border-bottom:1px solid #e4e7eb;overflow-wrap:anywhere}
-td.n,th.n{text-align:right;white-space:nowrap;padding-right:0;padding-left:14px;overflow-wrap:normal}
+td:first-child{min-width:11em}td.n,th.n{text-align:right;white-space:nowrap;padding-right:0;padding-left:14px;overflow-wrap:normal}
 tr{break-inside:avoid}thead{display:table-header-group}
 i.dot{display:inline-block;width:11px;height:11px;border-radius:50%;margin-right:7px;vertical-align:-1px;
  border:1px solid rgba(0,0,0,.25)}
 table.pairs{table-layout:fixed}table.pairs td:first-child{width:31%;color:#444d58}
-figure{margin:0;break-inside:avoid}figure.wide{margin:10px 0 14px}figure.wide img{width:100%;display:block}
+figure{margin:0;break-inside:avoid}figure.rows{break-inside:auto}.row{break-inside:avoid}
+figure.wide{margin:10px 0 14px}figure.wide img{width:100%;display:block}
 figcaption{font-size:13px;color:#444d58;margin-top:6px}
 .grid{display:grid;grid-template-columns:repeat(3,1fr);gap:18px 16px}.grid svg{width:100%;height:auto}
 .grid h3{margin:0 0 2px}

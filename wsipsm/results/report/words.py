@@ -31,6 +31,13 @@ REFUSED = {
 }
 """Why an object was refused, in words."""
 
+SHORTLY = {
+    "low_confidence": "little like a nucleus",
+    "dye": "the colour of dye",
+    "unlike_nuclei": "in a place unlike nuclei",
+}
+"""The same for titles."""
+
 
 def document(title: str, parts: Iterable[str], *, version: str) -> str:
     """Page with head and end lines."""
