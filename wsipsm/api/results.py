@@ -104,6 +104,7 @@ def classify(
     """
     if (fit is not None) + (apply is not None) + undo != 1:
         raise ConfigError("expected one of fit=MODEL, apply=MODEL and undo=True")
+    from wsipsm.engine.pages import refresh_run_page
     from wsipsm.results.phenotypes.apply import apply as apply_model
     from wsipsm.results.phenotypes.apply import undo as take_back
     from wsipsm.results.phenotypes.fit import FitSettings
@@ -111,7 +112,9 @@ def classify(
 
     if fit is not None:
         return fit_model(Path(out), Path(fit), FitSettings(clusters, method, seed), on_event)
-    return take_back(Path(out), on_event) if apply is None else apply_model(Path(out), Path(apply), on_event)
+    found = take_back(Path(out), on_event) if apply is None else apply_model(Path(out), Path(apply), on_event)
+    refresh_run_page(Path(out))
+    return found
 
 
 def report(out: PathLike) -> list[Path]:

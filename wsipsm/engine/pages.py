@@ -12,7 +12,7 @@ from wsipsm.core.files import is_disk_full
 from wsipsm.engine.status import read_status
 from wsipsm.engine.tables import SLIDES_FILE
 from wsipsm.results.index.report import slide_folders
-from wsipsm.results.report import SlideRow, write_run_report, write_slide_report
+from wsipsm.results.report import REPORT_FILE, SlideRow, write_run_report, write_slide_report
 from wsipsm.results.result import Result
 from wsipsm.slide import Slide
 
@@ -94,6 +94,12 @@ def write_run_page(out: Path) -> Path:
     if (out / SLIDES_FILE).is_file():
         return write_run_report(out, [_of_table(out, row) for row in read_status(out).rows])
     return write_run_report(out, [_of_record(folder) for folder in slide_folders(out)])
+
+
+def refresh_run_page(out: Path) -> None:
+    """Write the report of a run again where there is one; errors as `write_run_page`."""
+    if (out / REPORT_FILE).is_file() and not (out / "run.json").exists():
+        write_run_page(out)
 
 
 def _of_table(out: Path, row: dict[str, Any]) -> SlideRow:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from wsipsm.cells.classes import CLASSES
 from wsipsm.core.geometry import Image, Mask
@@ -97,10 +99,13 @@ def write_text(
         x += draw.textlength(letters, font=font)
 
 
-def png(image: Image) -> bytes:
-    """PNG file of an RGB image (y, x, 3) uint8."""
-    content = io.BytesIO()
-    PillowImage.fromarray(image).save(content, "png", compress_level=4)  # twice as fast as 6, 1 % larger
+def png(image: Image, notes: Mapping[str, str] | None = None) -> bytes:
+    """PNG file of an RGB image (y, x, 3) uint8, with notes as text chunks."""
+    content, info = io.BytesIO(), PngInfo()
+    for name, text in (notes or {}).items():
+        info.add_text(name, text)
+    # Level 4 is twice as fast as 6, 1 % larger.
+    PillowImage.fromarray(image).save(content, "png", compress_level=4, pnginfo=info)
     return content.getvalue()
 
 

@@ -35,6 +35,22 @@ def test_undo_brings_everything_back(done: Path, out: Path, model: Path) -> None
         wsipsm.classify(out, undo=True)
 
 
+def test_reports_show_the_clusters_and_the_first_ones_come_back(out: Path, model: Path) -> None:
+    paths = [out / "a" / "report.html", out / "report.html"]
+    before = [path.read_bytes() for path in paths]
+
+    wsipsm.classify(out, apply=model)
+
+    counts = table(out / "a")["class"].value_counts()
+    page, whole = (Page(path) for path in paths)
+    assert {row[0]: row[1] for row in page.tables["Cells by class"][1:-1]} == {
+        name: f"{count:,}" for name, count in counts.items()
+    }
+    assert "Cluster 1" in {row[0] for row in whole.tables["Cells by class, all slides"]}
+    wsipsm.classify(out, undo=True)
+    assert [path.read_bytes() for path in paths] == before
+
+
 def test_a_later_run_keeps_the_clusters(slides: list[Path], out: Path, model: Path, applied: Path) -> None:
     wsipsm.classify(out, apply=model)
 

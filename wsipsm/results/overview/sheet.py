@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
-from wsipsm.core.geometry import Image, Map
+from wsipsm.core.geometry import Box, Image, Map
 from wsipsm.results.draw import CELL_COLOR, Color, fill, outline, plasma, viridis, write_text
 from wsipsm.results.overview.contents import MAP_PX, CloseUp, Overview
 from wsipsm.results.overview.maps import (
@@ -31,7 +30,6 @@ _BAR_WIDTH, _BAR_SPACE = 22, 110
 _TITLE_HEIGHT = 34
 _INK: Color = (28, 32, 38)
 _FAINT: Color = (105, 112, 122)
-_RULE: Color = (205, 209, 214)
 _TISSUE: Color = (0, 130, 85)
 _AMBER: Color = (176, 96, 0)
 _WARNING_LETTERS, _WARNING_HEIGHT = 130, 29
@@ -55,14 +53,13 @@ def draw_overview(overview: Overview) -> Image:
     columns = max(2, len(overview.closeups))
     column = (_WIDTH - 2 * _MARGIN - (columns - 1) * _GAP) // columns
     closeups = [_magnified(closeup, column) for closeup in overview.closeups]
-    warnings = [line for warning in overview.warnings for line in textwrap.wrap(warning, _WARNING_LETTERS)]
-    top = _MARGIN + 104 + _WARNING_HEIGHT * len(warnings)
+    top = _top(overview)
     below = top + _TITLE_HEIGHT + frame.height + _GAP
     height = below + (_TITLE_HEIGHT + max(image.shape[0] for image in closeups) if closeups else 0) + _MARGIN
     sheet = _Sheet(height)
     sheet.text((_MARGIN, _MARGIN - 8), _shortened(overview.name), size=40)
     sheet.text((_MARGIN, _MARGIN + 48), "  ·  ".join(overview.facts), size=23, color=_FAINT)
-    for number, line in enumerate(warnings):
+    for number, line in enumerate(_warning_lines(overview)):
         sheet.text((_MARGIN, _MARGIN + 86 + _WARNING_HEIGHT * number), line, size=21, color=_AMBER)
     left, right = _MARGIN, _MARGIN + _PANEL + _GAP
     sheet.panel((left, top), _tissue_title(overview), _tissue_panel(overview, panel, frame))
@@ -85,30 +82,25 @@ def draw_overview(overview: Overview) -> Image:
     return sheet.array()
 
 
-def without_header(picture: Image) -> Image:
-    """Panels of a drawn overview, without the name and the facts above them, which pages write as text."""
-    rows = _ruled(picture)
-    return picture[max(0, rows[0] - _TITLE_HEIGHT) : 1 - _MARGIN, _MARGIN - 1 : 1 - _MARGIN] if len(rows) else picture
+def first_panel(overview: Overview) -> Box:
+    """Where the picture shows the slide with its region, pixels of the picture, without the panel's title."""
+    _, frame = crop_panel(overview, width=_PANEL - _BAR_SPACE)
+    x0, y0 = _MARGIN, _top(overview) + _TITLE_HEIGHT
+    return Box(x0, y0, x0 + frame.width, y0 + frame.height)
 
 
-def left_map(picture: Image) -> Image:
-    """The first panel of a drawn overview: the slide with the region that was searched."""
-    rows = _ruled(picture)
-    if not len(rows):
-        return picture
-    ends = np.flatnonzero(np.diff(rows) > 1)
-    bottom = rows[ends[0]] if len(ends) else rows[-1]
-    columns = np.flatnonzero((picture[rows[0], _MARGIN - 1 : _MARGIN + _PANEL] == _RULE).all(axis=1))
-    breaks = np.flatnonzero(np.diff(columns) > 1)
-    right = columns[breaks[0]] if len(breaks) else columns[-1]
-    return picture[rows[0] + 1 : bottom, _MARGIN : _MARGIN - 1 + right]
+def panels_box(first: Box, width: int, height: int) -> Box:
+    """All panels of a picture of a size, with their titles, but without the name and the facts above them."""
+    x0, y0 = first.x0 - 1, first.y0 - _TITLE_HEIGHT
+    return Box(x0, y0, max(x0, width - x0), max(y0, height - x0))
 
 
-def _ruled(picture: Image) -> npt.NDArray[np.intp]:
-    """Rows in which the frame of a panel begins at the left margin."""
-    if picture.shape[1] != _WIDTH:
-        return np.zeros(0, np.intp)
-    return np.flatnonzero((picture[:, _MARGIN - 1] == _RULE).all(axis=1))
+def _top(overview: Overview) -> int:
+    return _MARGIN + 104 + _WARNING_HEIGHT * len(_warning_lines(overview))
+
+
+def _warning_lines(overview: Overview) -> list[str]:
+    return [line for warning in overview.warnings for line in textwrap.wrap(warning, _WARNING_LETTERS)]
 
 
 class _Sheet:
@@ -130,7 +122,7 @@ class _Sheet:
         self._paper.paste(PillowImage.fromarray(image), corner)
         height, width = image.shape[:2]
         box = (corner[0] - 1, corner[1] - 1, corner[0] + width, corner[1] + height)
-        self._draw.rectangle(box, outline=_RULE)
+        self._draw.rectangle(box, outline=(205, 209, 214))
 
     def scale_bar(self, at: tuple[int, int], width: int, height: int, *, um_per_px: float) -> None:
         """Scale bar of a round length, at most a third of the panel, in its lower left corner."""

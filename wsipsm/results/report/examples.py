@@ -17,7 +17,7 @@ from wsipsm.cells.refusal import REASONS
 from wsipsm.cells.table import Cells
 from wsipsm.results.draw import Points
 from wsipsm.results.report.distributions import trusted_cells
-from wsipsm.results.stored_cells import Columns, read_column, read_groups, read_outlines_of
+from wsipsm.results.stored_cells import Columns, read_classes, read_column, read_groups, read_outlines_of
 
 SHOWN = 8
 """Most cells of a row."""
@@ -117,8 +117,8 @@ def chosen_examples(table: Path, stain: str) -> tuple[dict[str, tuple[Example, .
         The table cannot be read.
     """
     columns = ("area_um2", "solidity", measurements(stain)["nuclear_od_mean"].column, "confidence")
-    trusted, class_ = trusted_cells(table), read_column(table, "class")
-    members = {str(name): trusted & (class_ == name) for name in sorted(set(class_[trusted]))}
+    trusted, class_ = trusted_cells(table), read_classes(table)
+    members = {CLASSES.names[code]: trusted & (class_ == code) for code in np.unique(class_[trusted]).tolist()}
     quartiles = {name: _quartiles(table, columns, member) for name, member in members.items()}
     typical, least, start = {name: _Best() for name in members}, _Best(), 0
     for group in read_groups(table, ("label", "class", *columns)):

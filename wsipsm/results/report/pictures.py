@@ -12,7 +12,8 @@ from PIL import Image as PillowImage
 from wsipsm.core.errors import InputError, OutputError, SlideError, UnreadableSlideError
 from wsipsm.core.geometry import Box, Grid, Image
 from wsipsm.results.draw import color_of, jpeg, outline
-from wsipsm.results.overview.sheet import left_map, without_header
+from wsipsm.results.overview.gather import PANEL_NOTE
+from wsipsm.results.overview.sheet import panels_box
 from wsipsm.results.report.examples import Example
 from wsipsm.results.result import Result
 from wsipsm.slide import Slide
@@ -29,16 +30,23 @@ _LARGEST_PX = 40_000_000
 
 def overview_picture(folder: Path) -> bytes | None:
     """JPEG of the stored overview without its header; None where it cannot be read."""
-    sheet = _stored_overview(folder)
-    if sheet is None:
+    found = _stored_overview(folder)
+    if found is None:
         return None
-    return jpeg(_shrunk(without_header(sheet), _SHEET_PX), quality=80)
+    sheet, panel = found
+    whole = _whole(sheet)
+    shown = panels_box(panel, whole.width, whole.height).intersect(whole) if panel else whole
+    shown = whole if shown.empty else shown
+    return jpeg(_shrunk(sheet[shown.slices], _SHEET_PX), quality=80)
 
 
 def thumbnail(folder: Path) -> bytes | None:
     """Small JPEG of the slide, from the stored overview; None where it cannot be read."""
-    sheet = _stored_overview(folder)
-    return None if sheet is None else jpeg(_shrunk(left_map(sheet), THUMBNAIL_PX), quality=75)
+    found = _stored_overview(folder)
+    if found is None:
+        return None
+    sheet, panel = found
+    return jpeg(_shrunk(sheet[(panel or _whole(sheet)).slices], THUMBNAIL_PX), quality=75)
 
 
 def open_slide_of(folder: Path) -> tuple[Slide | None, str]:
@@ -74,14 +82,28 @@ def _cell_picture(slide: Slide, grid: Grid, cell: Example) -> bytes | None:
     return jpeg(drawn, quality=80)
 
 
-def _stored_overview(folder: Path) -> Image | None:
+def _stored_overview(folder: Path) -> tuple[Image, Box | None] | None:
+    """The picture and its first panel, where it says which that is; None where it cannot be read."""
     try:
         with PillowImage.open(folder / "overview.png") as picture:
             if picture.width * picture.height > _LARGEST_PX:
                 raise OutputError(f"{folder}: overview.png is too large")
-            return np.asarray(picture.convert("RGB"))
+            sheet = np.asarray(picture.convert("RGB"))
+            return sheet, _noted_panel(picture.info.get(PANEL_NOTE, ""), _whole(sheet))
     except (OSError, OutputError, ValueError, SyntaxError, PillowImage.DecompressionBombError):
         return None  # damaged, or not ours: the report says that it is missing
+
+
+def _noted_panel(note: str, whole: Box) -> Box | None:
+    try:
+        panel = Box(*map(int, note.split()))
+    except (TypeError, ValueError, AttributeError):
+        return None
+    return panel if not panel.empty and panel.intersect(whole) == panel else None
+
+
+def _whole(image: Image) -> Box:
+    return Box(0, 0, image.shape[1], image.shape[0])
 
 
 def _shrunk(image: Image, most_px: int) -> Image:
