@@ -96,8 +96,8 @@ def _write_page(out: Path, on_event: Observer) -> None:
     """Write the report of the run; that it cannot be written ends no run."""
     try:
         write_run_page(out)
-    except WsipsmError as error:
-        on_event(Event("message", text=f"report.html of the run was not written: {error}"))
+    except Exception as error:  # whatever it is, the slides are done
+        on_event(Event("message", text=f"report.html of the run was not written: {describe_error(error)}"))
 
 
 def _folders(request: Request, tasks: Sequence[SlideTask]) -> set[Path]:

@@ -14,6 +14,7 @@ import pytest
 
 import wsipsm
 from tests.helpers.classified import QUICK, classes, contents, features, record, table
+from tests.helpers.pages import Page
 from wsipsm.core.errors import CheckpointError, LockedError, OutputError
 from wsipsm.core.lock import locked_trees
 from wsipsm.slide.sample import HE_FIELD_MPP
