@@ -63,7 +63,7 @@ def open_slide_of(folder: Path) -> tuple[Slide | None, str]:
 
 
 def cell_pictures(slide: Slide, cells: Sequence[Example]) -> list[bytes | None]:
-    """JPEG of each cell in the middle of its surroundings; None for one where the slide cannot be read."""
+    """JPEG of each cell, outlined, in the middle of its surroundings; None for one where the slide cannot be read."""
     grid = slide.grid(max(_FINEST_MPP, slide.mpp_l0))
     return [_cell_picture(slide, grid, cell) for cell in cells]
 
@@ -71,7 +71,12 @@ def cell_pictures(slide: Slide, cells: Sequence[Example]) -> list[bytes | None]:
 def _cell_picture(slide: Slide, grid: Grid, cell: Example) -> bytes | None:
     ring = cell.ring_l0 / grid.downsample
     side = max(1, round(CELL_UM / grid.mpp))
-    x0, y0 = (round(float(at)) for at in (ring.min(axis=0) + ring.max(axis=0)) / 2 - side / 2)
+    middle = (ring.min(axis=0) + ring.max(axis=0)) / 2
+    # Moved inwards at the edge of the slide, beyond which there is nothing to see.
+    x0, y0 = (
+        max(0, min(round(float(at) - side / 2), size - side))
+        for at, size in zip(middle, (grid.width, grid.height), strict=True)
+    )
     try:
         image = slide.read(Box(x0, y0, x0 + side, y0 + side), grid)
     except UnreadableSlideError:

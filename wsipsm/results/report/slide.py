@@ -213,7 +213,7 @@ def _closeups(found: _Found) -> list[str]:
     if not any(parts):
         return []
     wide = f"Each picture is {CELL_UM:.0f} µm wide"
-    words = f"{wide}; below it stand the confidence and the area of the cell in its middle."
+    words = f"{wide}; below it stand the confidence and the area of the cell with the outline."
     return [f"<figure class=rows>{''.join(parts)}{captioned(3, words)}</figure>"]
 
 
