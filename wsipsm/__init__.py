@@ -1,8 +1,7 @@
 """Annotation-free cell recognition in whole-slide images with prior self-activation maps.
 
-``wsipsm.run``, ``train``, ``evaluate``, ``classify``, ``index``, ``open_result`` and ``open_slide`` do what the command
-line does;
-importing the package alone loads nothing of what they need.
+``wsipsm.run``, ``train``, ``evaluate``, ``classify``, ``index``, ``report``, ``open_result`` and ``open_slide`` do what
+the command line does; importing the package alone loads nothing of what they need.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
         load_config,
         open_result,
         open_slide,
+        report,
         run,
         sample_field,
         train,
@@ -49,6 +49,7 @@ __all__ = [
     "load_config",
     "open_result",
     "open_slide",
+    "report",
     "run",
     "sample_field",
     "train",

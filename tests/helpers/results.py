@@ -28,9 +28,11 @@ def run_slide(
 ) -> Path:
     """Results folder of a slide run with settings; the run must end well.
 
-    Workers are threads unless the settings say otherwise: that spares each run the start of new processes.
+    Workers are threads unless the settings say otherwise: that spares each run the start of new processes. Reports are
+    left out likewise.
     """
-    config = load_config("he", (PSM, "schedule.workers=2", "schedule.processes=false", *settings))
+    usual = (PSM, "schedule.workers=2", "schedule.processes=false", "output.report=false")
+    config = load_config("he", (*usual, *settings))
     (state,) = run(Request([str(slide)], out, config, checkpoint=encoder, roi=roi, fresh=fresh))
     assert state.status == "done", state.error
     return out / state.slide_id

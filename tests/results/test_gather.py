@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import shapely
 from PIL import Image
 
@@ -13,7 +14,7 @@ from wsipsm.cells.measurements import COLUMNS
 from wsipsm.cells.table import Cells
 from wsipsm.core.geometry import Box, Grid
 from wsipsm.results.draw import CELL_COLOR
-from wsipsm.results.overview.gather import Density, save_overview
+from wsipsm.results.overview.gather import PANEL_NOTE, Density, save_overview
 from wsipsm.slide import open_slide
 from wsipsm.tissue.region import Region
 
@@ -62,6 +63,18 @@ def test_close_ups_show_the_cells_that_they_hold_and_no_others(tmp_path: Path) -
     shown = (both == CELL_COLOR).all(axis=2).sum() / (alone == CELL_COLOR).all(axis=2).sum()
     assert (alone == CELL_COLOR).all(axis=2).sum() > 300
     assert 1 <= shown < 3
+
+
+def test_the_picture_says_where_its_first_panel_is(tmp_path: Path) -> None:
+    picture, _ = picture_of(tmp_path, squares((10, 10), (900, 700)))
+    with Image.open(tmp_path / "overview.png") as stored:
+        x0, y0, x1, y1 = map(int, stored.info[PANEL_NOTE].split())
+
+    framed = (picture == (205, 209, 214)).all(axis=2)
+    around = framed[y0:y1, x0 - 1], framed[y0:y1, x1], framed[y0 - 1, x0:x1], framed[y1, x0:x1]
+    assert min(edge.mean() for edge in around) > 0.2, "the frame of the panel, but for marks, runs along it"
+    assert framed[y0:y1, x0:x1].mean() < 0.01
+    assert (x1 - x0) / (y1 - y0) == pytest.approx(1000 / 800, rel=0.02)
 
 
 def test_doubtful_cells_are_drawn_in_their_colour_in_a_close_up_of_their_own(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ Nothing here prints, installs signal handlers or exits. Progress goes to ``on_ev
 
 from __future__ import annotations
 
-from wsipsm.api.results import classify, evaluate
+from wsipsm.api.results import classify, evaluate, report
 from wsipsm.api.runs import request_of, run
 from wsipsm.api.training import train
 from wsipsm.config import Config, load_config
@@ -34,6 +34,7 @@ __all__ = [
     "load_config",
     "open_result",
     "open_slide",
+    "report",
     "request_of",
     "run",
     "sample_field",

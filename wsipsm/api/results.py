@@ -1,4 +1,4 @@
-"""What is done with results: scores and phenotype clusters."""
+"""What is done with results: scores, phenotype clusters, reports."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wsipsm.api.inputs import PathLike, as_path
-from wsipsm.core.errors import ConfigError
+from wsipsm.core.errors import ConfigError, OutputError
 from wsipsm.core.events import Observer, ignore
 from wsipsm.core.words import python_words
 
@@ -107,6 +107,7 @@ def classify(
     """
     if (fit is not None) + (apply is not None) + undo != 1:
         raise ConfigError("expected one of fit=MODEL, apply=MODEL and undo=True")
+    from wsipsm.engine.pages import refresh_run_page
     from wsipsm.results.phenotypes.apply import apply as apply_model
     from wsipsm.results.phenotypes.apply import undo as take_back
     from wsipsm.results.phenotypes.fit import FitSettings
@@ -114,4 +115,32 @@ def classify(
 
     if fit is not None:
         return fit_model(Path(out), Path(fit), FitSettings(clusters, method, seed), on_event)
-    return take_back(Path(out), on_event) if apply is None else apply_model(Path(out), Path(apply), on_event)
+    found = take_back(Path(out), on_event) if apply is None else apply_model(Path(out), Path(apply), on_event)
+    refresh_run_page(Path(out))
+    return found
+
+
+def report(out: PathLike) -> list[Path]:
+    """Write ``report.html`` of each finished slide and of the run, as ``wsipsm report`` does.
+
+    Parameters
+    ----------
+    out : path
+        Output folder of a run, or of one slide.
+
+    Returns
+    -------
+    list of Path
+        The files, that of the run last.
+
+    Raises
+    ------
+    OutputError
+        There are no results, or a report could not be written; the others are.
+    """
+    from wsipsm.engine.pages import write_pages
+
+    pages = list(write_pages(Path(out)))
+    if failed := [page for page in pages if page.path is None]:
+        raise OutputError("; ".join(f"{page.folder}: no report: {page.error}" for page in failed))
+    return [page.path for page in pages if page.path is not None]

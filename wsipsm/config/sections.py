@@ -192,6 +192,8 @@ class OutputConfig(Section):
     """Objects above which the GeoJSON is split, with an import script; QuPath needs 12 kB of heap an object."""
     arrays: tuple[Literal["instances", "pseudo_mask", "activation"], ...] = ("instances",)
     """Arrays of labels.ome.zarr: instances, pseudo_mask, activation; whole cells come by themselves."""
+    report: bool = True
+    """Write report.html, a page to read, for each slide and for the run; wsipsm report makes it later too."""
 
     def type_of(self, *, whole: bool) -> str:
         """QuPath object type of cells with or without whole outlines."""

@@ -31,6 +31,7 @@ from wsipsm.engine.archive import Archive
 from wsipsm.engine.cluster import Machine, Stop, connect, run_stream
 from wsipsm.engine.estimate import tiles_at_most
 from wsipsm.engine.job import SlideTask
+from wsipsm.engine.pages import write_run_page
 from wsipsm.engine.request import Request, slide_tasks
 from wsipsm.engine.resume import EarlierWork, Finished, look_up
 from wsipsm.engine.tables import TableWriter
@@ -87,8 +88,18 @@ def run(request: Request, on_event: Observer = ignore, stop: Stop | None = None)
                 _work(request, left, observer, stop, on_poll=tables.write_if_due)
         finally:
             tables.write(ended=True)
+        if request.config.output.report:
+            _write_page(request.out, on_event)
     _raise_if_stopped(stop, how_to_go_on(fresh=request.fresh))
     return states
+
+
+def _write_page(out: Path, on_event: Observer) -> None:
+    """Write the report of the run; that it cannot be written ends no run."""
+    try:
+        write_run_page(out)
+    except Exception as error:  # whatever it is, the slides are done
+        on_event(Event("message", text=f"report.html of the run was not written: {describe_error(error)}"))
 
 
 def _folders(request: Request, tasks: Sequence[SlideTask]) -> set[Path]:

@@ -229,7 +229,8 @@ def _lacking(record: dict[str, Any], task: SlideTask) -> str:
 def _to_make_again(record: dict[str, Any], task: SlideTask) -> list[str]:
     """Output options that changed since a finished slide's files were made, or the file that is missing."""
     mine, made = task.config.output.keys_for({"export"}), _output(record)
-    changed = [f"output.{key}" for key in mine if key != "arrays" and made.get(key) != mine[key]]
+    kept = {"arrays", "report"}  # neither is made from the stored cells by an export
+    changed = [f"output.{key}" for key in mine if key not in kept and made.get(key) != mine[key]]
     return changed or [name for name in missing_outputs(task.out) if name == "cells.geojson.gz"]
 
 

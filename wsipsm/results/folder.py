@@ -18,6 +18,7 @@ OUTPUTS = (
     "hotspots.geojson",  # where cells have classes, and a field has enough of them
     "fit.pt",  # as calibration.pt was called at first
     "calibration.pt",
+    "report.html",  # where it is asked for
     "run.json",
 )
 """All files of a finished slide's folder, as glob patterns in the order in which they appear, ``run.json`` last."""

@@ -1,4 +1,4 @@
-"""Parts of HTML pages that need no network: style, tables, figures with embedded PNG, SVG curves."""
+"""Parts of HTML pages that need no network: style, tables, figures with embedded pictures, SVG curves and bars."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 from PIL import Image as PillowImage
 
+from wsipsm.results.overview.maps import nice_number
+
 _SMALL_PX = 1200
 """Longer side of a reduced picture, pixels."""
+_POLICY = "\"default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\""
 _WIDTH, _HEIGHT, _MARGIN = 280, 150, 34
 _STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:1500px;padding:0 1em;color:#222}
@@ -25,14 +28,24 @@ svg text{font:11px system-ui,sans-serif;fill:#555}pre{font-size:12px}
 """
 
 
-def page(title: str, parts: Iterable[str]) -> str:
-    """Complete page of parts that are HTML."""
-    head = f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(title)}</title><style>{_STYLE}</style>"
+def page(title: str, parts: Iterable[str], *, style: str = _STYLE) -> str:
+    """Complete page of parts that are HTML; a browser takes nothing into it from elsewhere, and runs no script."""
+    head = (
+        f"<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=Content-Security-Policy content={_POLICY}>"
+        "<meta name=viewport content='width=device-width,initial-scale=1'>"
+        f"<title>{escape(title)}</title><style>{style}</style>"
+    )
     return "\n".join([head, *parts, "</html>"])
 
 
+class Raw(str):
+    """HTML that stands in a cell of a table as it is; a plain text is escaped."""
+
+    __slots__ = ()
+
+
 def table(head: Sequence[str], lines: Sequence[Sequence[str]], *, numbers: bool = True) -> str:
-    """Table of text cells; with ``numbers`` all columns but the first are aligned to the right.
+    """Table of cells, texts or `Raw`; with ``numbers`` all columns but the first are aligned to the right.
 
     Parameters
     ----------
@@ -46,10 +59,15 @@ def table(head: Sequence[str], lines: Sequence[Sequence[str]], *, numbers: bool 
     kinds = ["", *(" class=n" if numbers else "" for _ in head[1:])]
     cells = "".join(f"<th{kind}>{escape(name)}</th>" for kind, name in zip(kinds, head, strict=True))
     body = "".join(
-        "<tr>" + "".join(f"<td{k}>{escape(value)}</td>" for k, value in zip(kinds, line, strict=True)) + "</tr>"
+        "<tr>" + "".join(f"<td{k}>{escaped(value)}</td>" for k, value in zip(kinds, line, strict=True)) + "</tr>"
         for line in lines
     )
     return f"<table><tr>{cells}</tr>{body}</table>"
+
+
+def escaped(text: str) -> str:
+    """Text as HTML; `Raw` as it is."""
+    return text if isinstance(text, Raw) else escape(text)
 
 
 def figure(caption: str, png: bytes) -> str:
@@ -74,6 +92,76 @@ def small_picture(picture: PillowImage.Image, *, caption: str) -> str:
     small.thumbnail((_SMALL_PX, _SMALL_PX))
     small.save(buffer, "JPEG", quality=85)
     return f"<img alt='{escape(caption)}' src='{data_uri(buffer.getvalue(), 'image/jpeg')}'>"
+
+
+def image(content: bytes, kind: str, alt: str) -> Raw:
+    """Embedded picture of a media type."""
+    return Raw(f"<img alt='{escape(alt)}' src='{data_uri(content, kind)}'>")
+
+
+def bars(
+    counts: Sequence[int], limits: tuple[float, float], *, axis: str, mark: tuple[float, str] | None = None
+) -> str:
+    """Histogram as SVG.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        Heights of N bars of equal width; N is at least 1.
+    limits : (float, float)
+        Where the first bar begins and the last one ends.
+    axis : str
+        Written below.
+    mark : (float, str), optional
+        A line across the bars and what it is.
+    """
+    low, high = limits
+    top, across, down = max(1, *counts), _WIDTH - _MARGIN - 12, _HEIGHT - 46
+    step = across / len(counts)
+    drawn = "".join(
+        f"<rect x={_MARGIN + i * step:.2f} y={8 + down * (1 - count / top):.2f} width={max(0.5, step - 1):.2f} "
+        f"height={down * count / top:.2f} />"
+        for i, count in enumerate(counts)
+        if count
+    )
+    ticks = "".join(
+        f"<path class=axis d='M{x:.1f} {down + 8}v4' />"
+        f"<text x={x:.1f} y={down + 23} text-anchor=middle>{value:.6g}</text>"
+        for value in round_numbers(low, high)
+        for x in [_MARGIN + across * (value - low) / (high - low)]
+    )
+    return (
+        f"<svg width={_WIDTH} height={_HEIGHT} viewBox='0 0 {_WIDTH} {_HEIGHT}' role=img aria-label='{escape(axis)}'>"
+        f"<g class=bars>{drawn}</g><path class=axis d='M{_MARGIN} {down + 8}h{across}' />"
+        f"{_marked(mark, limits, across, down)}{ticks}"
+        f"<text x={_MARGIN - 4} y=14 text-anchor=end>{top:,}</text>"
+        f"<text x={_MARGIN - 4} y={down + 9} text-anchor=end>0</text>"
+        f"<text class=name x={_MARGIN + across / 2:.1f} y={_HEIGHT - 6} text-anchor=middle>{escape(axis)}</text></svg>"
+    )
+
+
+def round_numbers(low: float, high: float) -> list[float]:
+    """Three to six round numbers between two others, for an axis.
+
+    Examples
+    --------
+    >>> round_numbers(0, 61.4), round_numbers(-0.05, 0.36)
+    ([0.0, 20.0, 40.0, 60.0], [0.0, 0.1, 0.2, 0.3])
+    """
+    step = nice_number((high - low) / 5, up=True)
+    first, last = np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9)
+    return [round(float(number * step), 9) + 0.0 for number in np.arange(first, last + 1)]
+
+
+def _marked(mark: tuple[float, str] | None, limits: tuple[float, float], across: int, down: int) -> str:
+    if mark is None or not limits[0] <= mark[0] <= limits[1]:
+        return ""
+    x = _MARGIN + (mark[0] - limits[0]) / (limits[1] - limits[0]) * across
+    side, shift = ("end", -4) if x > _MARGIN + across / 2 else ("start", 4)
+    return (
+        f"<path class=mark d='M{x:.2f} 4v{down + 4}' />"
+        f"<text class=mark x={x + shift:.2f} y=16 text-anchor={side}>{escape(mark[1])}</text>"
+    )
 
 
 def data_uri(content: bytes, kind: str) -> str:

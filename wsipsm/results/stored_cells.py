@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
 
+from wsipsm.cells.classes import CLASSES
 from wsipsm.core.errors import StoredResultsError, short_reason
 from wsipsm.core.geometry import Mask
 
@@ -47,6 +48,14 @@ def of_class(path: Path, name: str) -> Mask:
     column = CLASS_OF_RUN if is_reclassified(path) else "class"
     parts = [pc.equal(table[column], name).to_numpy() for table in _tables(path, [column])]
     return np.concatenate(parts) if parts else np.zeros(0, bool)
+
+
+def read_classes(path: Path) -> npt.NDArray[np.uint8]:
+    """Class that each cell has now, an index into the names of `CLASSES`; (N,); errors as `measured_columns`."""
+    names = pa.array(CLASSES.names)
+    parts = [pc.index_in(table["class"], value_set=names) for table in _tables(path, ["class"])]
+    codes = [part.fill_null(0).cast(pa.uint8()).to_numpy() for part in parts]
+    return np.concatenate(codes) if codes else np.zeros(0, np.uint8)
 
 
 def is_reclassified(path: Path) -> bool:

@@ -14,6 +14,7 @@ import pytest
 
 import wsipsm
 from tests.helpers.classified import QUICK, classes, contents, features, record, table
+from tests.helpers.pages import Page
 from wsipsm.core.errors import CheckpointError, LockedError, OutputError
 from wsipsm.core.lock import locked_trees
 from wsipsm.slide.sample import HE_FIELD_MPP
@@ -33,6 +34,22 @@ def test_undo_brings_everything_back(done: Path, out: Path, model: Path) -> None
     assert [one["by_class"] for one in report["slides"]] == [record(done / name)["counts"]["by_class"] for name in "ab"]
     with pytest.raises(OutputError, match="no slide has clusters"):
         wsipsm.classify(out, undo=True)
+
+
+def test_reports_show_the_clusters_and_the_first_ones_come_back(out: Path, model: Path) -> None:
+    paths = [out / "a" / "report.html", out / "report.html"]
+    before = [path.read_bytes() for path in paths]
+
+    wsipsm.classify(out, apply=model)
+
+    counts = table(out / "a")["class"].value_counts()
+    page, whole = (Page(path) for path in paths)
+    assert {row[0]: row[1] for row in page.tables["Cells by class"][1:-1]} == {
+        name: f"{count:,}" for name, count in counts.items()
+    }
+    assert "Cluster 1" in {row[0] for row in whole.tables["Cells by class, all slides"]}
+    wsipsm.classify(out, undo=True)
+    assert [path.read_bytes() for path in paths] == before
 
 
 def test_a_later_run_keeps_the_clusters(slides: list[Path], out: Path, model: Path, applied: Path) -> None:

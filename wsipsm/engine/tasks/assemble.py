@@ -35,6 +35,7 @@ from wsipsm.engine import scratch
 from wsipsm.engine.doubts import doubts
 from wsipsm.engine.job import Job, JobRef
 from wsipsm.engine.no_cells import why_no_cells
+from wsipsm.engine.pages import report_or_why
 from wsipsm.engine.reports import OutputReport, Tally
 from wsipsm.engine.resume import index_of
 from wsipsm.engine.tasks.judge import Judge, done_tiles
@@ -84,15 +85,28 @@ def assemble(ref: JobRef, tally: Tally) -> OutputReport:
             seconds = time.perf_counter() - start
             record = _record(job, slide, tally, classes=classes, own_seconds=seconds)
             record["counts"]["refused"] = judge.refused
-            record["classes"] = judge.rule.to_dict() if judge.rule else None
-            record["index"] = index.record(map_um=density.bin_um)
-            record["calibration"] = calibration
-            record["warnings"] = list(warnings)
-        write_json(draft / "run.json", record)
+            record |= {
+                "classes": judge.rule.to_dict() if judge.rule else None,
+                "index": index.record(map_um=density.bin_um),
+                "calibration": calibration,
+                "refused_examples": judge.sample.record(),
+            }
+            warnings = _write_record(job, draft, record, warnings, slide)
         _publish(draft, ref)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return OutputReport(sum(classes.values()), seconds, warnings, index_of(record))
+
+
+def _write_record(
+    job: Job, draft: Path, record: dict[str, Any], warnings: tuple[str, ...], slide: Slide
+) -> tuple[str, ...]:
+    """Write ``run.json``, and from it and the other files the report; returns all warnings."""
+    write_json(draft / "run.json", record | {"warnings": list(warnings)})
+    if job.config.output.report and (unwritten := report_or_why(draft, slide)):
+        warnings = (*warnings, unwritten)
+        write_json(draft / "run.json", record | {"warnings": list(warnings)})
+    return warnings
 
 
 def _cells_in(job: Job, judge: Judge, box: Box) -> Iterator[Cells]:
@@ -126,6 +140,7 @@ def _write_cells(
         wanted = set(config.arrays) - {"instances"} and job.maps_folder.exists()  # no tissue, no maps
         maps = store.open_maps(job.maps_folder) if wanted else None
         for tile, found, numbers, labels in _numbered(job, judge):
+            judge.sample_refused(tile, found)
             for count in counters:
                 count(found)
             cells = found.take(judge.written(tile))

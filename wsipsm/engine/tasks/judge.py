@@ -13,6 +13,7 @@ from wsipsm.cells.table import Cells
 from wsipsm.core.geometry import Mask
 from wsipsm.engine import scratch
 from wsipsm.engine.job import Job
+from wsipsm.results.report.examples import RefusedSample
 from wsipsm.tissue.tiles import Tile
 
 
@@ -35,6 +36,8 @@ class Judge:
         By which cells are positive; none where they get no classes.
     refused : dict
         Refused cells by reason.
+    sample : RefusedSample
+        Some of the refused cells, once all tiles were shown to `sample_refused`.
     """
 
     def __init__(self, job: Job) -> None:
@@ -46,6 +49,11 @@ class Judge:
             self._marker.add(cells)
         self.rule = self._marker.rule()
         self.refused = self._refusals.counts()
+        self.sample = RefusedSample()
+
+    def sample_refused(self, tile: Tile, cells: Cells) -> None:
+        """Take some of the refused cells of a tile into the sample; of each tile once, with all its cells."""
+        self.sample.add(cells, self._refusals.of(tile))
 
     def written(self, tile: Tile) -> Mask:
         """Which cells of a tile are written: all, or those that are not refused."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,19 +10,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
-import shapely
-import shapely.affinity
 
 from wsipsm.cells.classes import CLASSES, DOUBTFUL
 from wsipsm.cells.marker import MARKER_COLUMNS, MarkerRule
 from wsipsm.cells.measurements import measurements
 from wsipsm.core.errors import OutputError, RegionError, StoredResultsError, short_reason
 from wsipsm.core.geometry import Box, Grid
-from wsipsm.results.index.fields import Field, hot_spot_fields, multi_polygon, tile_fields
+from wsipsm.results.index.fields import Field, hot_spot_fields, tile_fields
 from wsipsm.results.index.hot_spots import FieldRule
 from wsipsm.results.index.lattice import GradeLattice
 from wsipsm.results.index.scores import GRADES, scores
 from wsipsm.results.result import Result
+from wsipsm.results.searched import placed, qupath_origin_of, searched_region
 from wsipsm.slide.annotations import read_regions
 from wsipsm.tissue.region import Region, region_from_roi
 
@@ -124,31 +123,21 @@ class _Stored:
         try:
             self._rule = MarkerRule(**record["classes"] | {"grades_od": tuple(record["classes"]["grades_od"])})
             self.grid, self.mm2 = Grid(**record["grid"]), float(record["counts"]["mm2"])
-            x, y = record["origin_l0"]["qupath"]
+            self.origin_l0 = qupath_origin_of(record)
             self._slide_l0 = Box(0, 0, record["slide"]["width_l0"], record["slide"]["height_l0"])
             written = measurements(record["config"]["recognizer"]["stain"])
             self._measured = written[MARKER_COLUMNS[self._rule.compartment]].column
         except (LookupError, TypeError, ValueError) as error:
             raise OutputError(f"{folder / 'run.json'}: cannot be read: {short_reason(error)}; run again") from None
-        self.origin_l0, self._failed = (int(x), int(y)), len(record.get("failed_tiles") or ())
-        self.searched = self._searched()
-
-    def _searched(self) -> Region:
-        if not self.mm2:
-            return Region(shapely.MultiPolygon())
-        parts = self._placed(read_regions(self._folder / "tissue.geojson").areas)
-        return Region(multi_polygon(shapely.union_all(parts)))
-
-    def _placed(self, polygons: Sequence[shapely.Geometry]) -> list[shapely.Geometry]:
-        """Polygons of QuPath's frame in level-0 px."""
-        return [shapely.affinity.translate(polygon, *self.origin_l0) for polygon in polygons]
+        self._failed = len(record.get("failed_tiles") or ())
+        self.searched = searched_region(folder, record)
 
     def drawn(self, roi: Path) -> list[tuple[str, Region]]:
         """Regions of a file by name, cut at the edge of the slide."""
         found = []
         for number, (name, polygons) in enumerate(read_regions(roi).named, 1):
             try:
-                region = region_from_roi(self._placed(polygons), self._slide_l0)
+                region = region_from_roi(placed(polygons, self.origin_l0), self._slide_l0)
             except RegionError as error:
                 raise RegionError(f"{roi}: {name or f'region {number}'}: {error}") from None
             found.append((name or f"Region {number}", region))
@@ -156,7 +145,7 @@ class _Stored:
 
     def union(self, roi: Path) -> Region:
         """All regions of a file as a run takes them."""
-        return region_from_roi(self._placed(read_regions(roi).areas), self._slide_l0)
+        return region_from_roi(placed(read_regions(roi).areas, self.origin_l0), self._slide_l0)
 
     def centres(self, anchors: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Centres of the pixels of (N,) anchors, (N, 2) level-0 px."""

@@ -23,7 +23,7 @@ from wsipsm.results.index.slide import SlideIndex
 from wsipsm.results.overview.closeups import Bins, pick_closeups
 from wsipsm.results.overview.contents import CloseUp, Overview, thumbnail_mpp
 from wsipsm.results.overview.maps import coverage, shown_of
-from wsipsm.results.overview.sheet import draw_overview
+from wsipsm.results.overview.sheet import draw_overview, first_panel
 from wsipsm.slide import Slide, Thumbnail
 from wsipsm.tissue.region import Region
 
@@ -33,6 +33,9 @@ MAX_BINS = 1024
 """Largest number of bins along a side of the slide."""
 CLOSEUP_PX = 280
 """Side of a close-up, grid px."""
+
+PANEL_NOTE = "wsipsm-panel"
+"""Text in overview.png: bounds x0 y0 x1 y1 of its first panel, pixels."""
 
 CellsIn = Callable[[Box], Iterable[Cells]]
 """Gives, in batches, at least all cells that meet a box of grid px."""
@@ -126,23 +129,22 @@ def save_overview(  # noqa: PLR0913
     whole = Box(0, 0, slide.width_l0, slide.height_l0)
     found = index.scores() if index else None
     small, warning = _thumbnail(slide, thumbnail_mpp(region.bounds_l0, whole, slide.mpp_l0), region)
-    picture = draw_overview(
-        Overview(
-            name=slide.path.name,
-            facts=_facts(int(density.counts.sum()), grid.area_mm2(region.area_l0), grid.mpp) + _index_facts(found),
-            thumbnail=small.image,
-            downsample_l0=small.downsample_l0,
-            mpp_l0=slide.mpp_l0,
-            region=region.polygons,
-            counts=density.counts,
-            positive=density.positive if found else None,
-            bin_l0=density.bin_l0,
-            closeups=_closeups(slide, grid, region, density, cells_in),
-            warnings=warnings,
-            hot_spots=tuple(spot.polygons.bounds for spot in index.hot_spots) if index else (),
-        )
+    shown = Overview(
+        name=slide.path.name,
+        facts=_facts(int(density.counts.sum()), grid.area_mm2(region.area_l0), grid.mpp) + _index_facts(found),
+        thumbnail=small.image,
+        downsample_l0=small.downsample_l0,
+        mpp_l0=slide.mpp_l0,
+        region=region.polygons,
+        counts=density.counts,
+        positive=density.positive if found else None,
+        bin_l0=density.bin_l0,
+        closeups=_closeups(slide, grid, region, density, cells_in),
+        warnings=warnings,
+        hot_spots=tuple(spot.polygons.bounds for spot in index.hot_spots) if index else (),
     )
-    write_bytes(path, png(picture))
+    panel = first_panel(shown)
+    write_bytes(path, png(draw_overview(shown), {PANEL_NOTE: f"{panel.x0} {panel.y0} {panel.x1} {panel.y1}"}))
     return warning
 
 

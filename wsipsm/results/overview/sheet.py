@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
-from wsipsm.core.geometry import Image, Map
+from wsipsm.core.geometry import Box, Image, Map
 from wsipsm.results.draw import CELL_COLOR, Color, fill, outline, plasma, viridis, write_text
 from wsipsm.results.overview.contents import MAP_PX, CloseUp, Overview
 from wsipsm.results.overview.maps import (
@@ -53,14 +53,13 @@ def draw_overview(overview: Overview) -> Image:
     columns = max(2, len(overview.closeups))
     column = (_WIDTH - 2 * _MARGIN - (columns - 1) * _GAP) // columns
     closeups = [_magnified(closeup, column) for closeup in overview.closeups]
-    warnings = [line for warning in overview.warnings for line in textwrap.wrap(warning, _WARNING_LETTERS)]
-    top = _MARGIN + 104 + _WARNING_HEIGHT * len(warnings)
+    top = _top(overview)
     below = top + _TITLE_HEIGHT + frame.height + _GAP
     height = below + (_TITLE_HEIGHT + max(image.shape[0] for image in closeups) if closeups else 0) + _MARGIN
     sheet = _Sheet(height)
     sheet.text((_MARGIN, _MARGIN - 8), _shortened(overview.name), size=40)
     sheet.text((_MARGIN, _MARGIN + 48), "  ·  ".join(overview.facts), size=23, color=_FAINT)
-    for number, line in enumerate(warnings):
+    for number, line in enumerate(_warning_lines(overview)):
         sheet.text((_MARGIN, _MARGIN + 86 + _WARNING_HEIGHT * number), line, size=21, color=_AMBER)
     left, right = _MARGIN, _MARGIN + _PANEL + _GAP
     sheet.panel((left, top), _tissue_title(overview), _tissue_panel(overview, panel, frame))
@@ -81,6 +80,27 @@ def draw_overview(overview: Overview) -> Image:
         for map_x in (left, right):
             sheet.mark((map_x, top), frame, closeup.box_l0, letter)
     return sheet.array()
+
+
+def first_panel(overview: Overview) -> Box:
+    """Where the picture shows the slide with its region, pixels of the picture, without the panel's title."""
+    _, frame = crop_panel(overview, width=_PANEL - _BAR_SPACE)
+    x0, y0 = _MARGIN, _top(overview) + _TITLE_HEIGHT
+    return Box(x0, y0, x0 + frame.width, y0 + frame.height)
+
+
+def panels_box(first: Box, width: int, height: int) -> Box:
+    """All panels of a picture of a size, with their titles, but without the name and the facts above them."""
+    x0, y0 = first.x0 - 1, first.y0 - _TITLE_HEIGHT
+    return Box(x0, y0, max(x0, width - x0), max(y0, height - x0))
+
+
+def _top(overview: Overview) -> int:
+    return _MARGIN + 104 + _WARNING_HEIGHT * len(_warning_lines(overview))
+
+
+def _warning_lines(overview: Overview) -> list[str]:
+    return [line for warning in overview.warnings for line in textwrap.wrap(warning, _WARNING_LETTERS)]
 
 
 class _Sheet:

@@ -19,6 +19,7 @@ from wsipsm.results.folder import replace_outputs
 from wsipsm.results.formats import FORMATS
 from wsipsm.results.formats.geojson import GeoJsonWriter
 from wsipsm.results.phenotypes.slides import StoredSlide
+from wsipsm.results.report import REPORT_FILE, write_slide_report
 
 DRAFT = ".draft-classify-"
 """Beginning of the name of a draft folder; the next run removes it too."""
@@ -67,6 +68,8 @@ def replace_classes(
         _move(slide, draft, output, _record(slide, counts, output, entry))
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+    if (slide.folder / REPORT_FILE).is_file():
+        write_slide_report(slide.folder)  # it shows the classes
     return counts
 
 
