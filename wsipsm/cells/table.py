@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +59,19 @@ class Cells:
             class_=self.class_[index],
         )
 
+    def part(self, where: slice) -> Cells:
+        """Cells of a slice without a step; the arrays are views."""
+        start, stop, _ = where.indices(len(self))
+        offsets = self.ring_offsets[start : max(start, stop) + 1]
+        return Cells(
+            anchor=self.anchor[where],
+            vertices_l0=self.vertices_l0[offsets[0] : offsets[-1]],
+            ring_offsets=offsets - offsets[0],
+            centroid_l0=self.centroid_l0[where],
+            columns={name: values[where] for name, values in self.columns.items()},
+            class_=self.class_[where],
+        )
+
     def polygons(self) -> npt.NDArray[np.object_]:
         """Shapely polygons in level-0 px; (N,)."""
         return Rings(self.vertices_l0, self.ring_offsets).polygons()
@@ -88,6 +102,17 @@ def cell_uuids(fingerprint: str, grid: Grid, anchors: npt.NDArray[np.int64]) -> 
     """
     plane = uuid.uuid5(_UUID_ROOT, f"{fingerprint}/{grid.downsample}")
     rows, columns = np.divmod(anchors, grid.width)
-    return [
-        str(uuid.uuid5(plane, f"{column}/{row}")) for column, row in zip(columns.tolist(), rows.tolist(), strict=True)
-    ]
+    names = [b"%d/%d" % place for place in zip(columns.tolist(), rows.tolist(), strict=True)]
+    hashes = b"".join([hashlib.sha1(plane.bytes + name, usedforsecurity=False).digest()[:16] for name in names])
+    return _uuid_texts(np.frombuffer(hashes, np.uint8).reshape(-1, 16).copy())
+
+
+def _uuid_texts(hashes: npt.NDArray[np.uint8]) -> list[str]:
+    """UUIDs of version 5 of (N, 16) hashes, which are changed; as ``uuid.UUID`` writes them, but all at once."""
+    hashes[:, 6] = hashes[:, 6] & 0x0F | 0x50
+    hashes[:, 8] = hashes[:, 8] & 0x3F | 0x80
+    digits = np.frombuffer(hashes.tobytes().hex().encode(), np.uint8).reshape(-1, 32)
+    text = np.full((len(hashes), 36), ord("-"), np.uint8)
+    text[:, [i for i in range(36) if i not in (8, 13, 18, 23)]] = digits
+    joined = text.tobytes().decode("ascii")
+    return [joined[start : start + 36] for start in range(0, len(joined), 36)]

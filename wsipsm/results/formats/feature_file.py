@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import uuid
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -54,8 +53,9 @@ class FeatureFile:
         finally:
             self._temporary.unlink(missing_ok=True)
 
-    def add(self, features: Sequence[bytes]) -> None:
-        """Append serialised features."""
+    def add(self, features: bytes) -> None:
+        """Append the text of features."""
         if features:
-            self._out.write(self._comma + b",".join(features))
+            self._out.write(self._comma)
+            self._out.write(features)
             self._comma = b","

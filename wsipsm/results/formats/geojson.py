@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
-from wsipsm.cells.classes import CLASSES
-from wsipsm.cells.measurements import Measurement, measurements
 from wsipsm.cells.table import Cells
 from wsipsm.config import OutputConfig
 from wsipsm.results.formats import FORMATS
+from wsipsm.results.formats.features import CellFeatures
 
 IMPORT_SCRIPT = "import.groovy"
 
@@ -87,8 +84,7 @@ class GeoJsonWriter:
         self.files: list[Path] = []
         self._folder = folder
         self._config = config
-        self._offset_l0 = offset_l0
-        self._measurements = measurements(stain)
+        self._features = CellFeatures(config, offset_l0, stain)
         self._parts: list[_Part] = []
 
     def __enter__(self) -> Self:
@@ -112,19 +108,9 @@ class GeoJsonWriter:
                 self._parts[-1].close()
                 self._begin_part()
             stop = min(start + self._parts[-1].room, len(cells))
-            chosen = np.arange(start, stop)
-            features = self._features(cells.take(chosen), labels[chosen])
-            self._parts[-1].add(
-                [
-                    orjson.dumps({"type": "Feature", "id": uuid} | feature, option=orjson.OPT_SERIALIZE_NUMPY)
-                    for uuid, feature in zip(uuids[start:stop], features, strict=True)
-                ]
-            )
+            some = slice(start, stop)
+            self._parts[-1].add(self._features.text(cells.part(some), labels[some], uuids[some]), stop - start)
             start = stop
-
-    def _features(self, cells: Cells, labels: npt.NDArray[np.integer[Any]]) -> Iterator[dict[str, Any]]:
-        rows = _measured(cells, labels, self._measurements)
-        return _features(cells, rows, self._config, self._offset_l0)
 
     def _begin_part(self) -> None:
         path = self._folder / f".cells-{len(self._parts) + 1:03d}.part"
@@ -143,11 +129,12 @@ class _Part:
         self._gzip.write(_HEAD)
         self._comma = b""
 
-    def add(self, features: list[bytes]) -> None:
-        """Append serialised features."""
-        self._gzip.write(self._comma + b",".join(features))
+    def add(self, features: bytes, count: int) -> None:
+        """Append the text of features."""
+        self._gzip.write(self._comma)
+        self._gzip.write(features)
         self._comma = b","
-        self.room -= len(features)
+        self.room -= count
 
     def close(self) -> None:
         """Complete the file."""
@@ -159,41 +146,6 @@ class _Part:
         """Close the file, and remove it unless it has its final name."""
         self._file.close()
         self.path.unlink(missing_ok=True)
-
-
-def _features(
-    cells: Cells, rows: Iterator[dict[str, float]], config: OutputConfig, offset_l0: tuple[int, int]
-) -> Iterator[dict[str, Any]]:
-    """Features without type and id."""
-    classes = [{"name": name, "color": color} for name, color in zip(CLASSES.names, CLASSES.colors, strict=True)]
-    outlines, centres = _outlines(cells, offset_l0), np.round(cells.centroid_l0 - offset_l0, 1) + 0.0
-    for outline, centre, class_, row in zip(outlines, centres, cells.class_.tolist(), rows, strict=True):
-        feature: dict[str, Any] = {
-            "geometry": {"type": "Point", "coordinates": centre} if config.objects == "points" else outline,
-            "properties": {
-                "objectType": config.object_type,
-                "classification": classes[class_],
-                "measurements": row,
-            },
-        }
-        if config.object_type == "cell":
-            feature["nucleusGeometry"] = outline
-        yield feature
-
-
-def _outlines(cells: Cells, offset_l0: tuple[int, int]) -> Iterator[dict[str, Any]]:
-    vertices = np.round(cells.vertices_l0 - offset_l0, 1) + 0.0
-    for start, stop in pairwise(cells.ring_offsets.tolist()):
-        yield {"type": "Polygon", "coordinates": [vertices[start:stop]]}
-
-
-def _measured(
-    cells: Cells, labels: npt.NDArray[np.integer[Any]], written: Mapping[str, Measurement]
-) -> Iterator[dict[str, float]]:
-    columns = [np.round(cells.columns[name].astype(np.float64), one.decimals).tolist() for name, one in written.items()]
-    names = [*(one.title for one in written.values()), "Label"]
-    for row in zip(*columns, labels.tolist(), strict=True):
-        yield dict(zip(names, row, strict=True))
 
 
 def _publish(temporary: list[Path], folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
 
@@ -18,6 +19,7 @@ from wsipsm.cells.classes import CLASSES
 from wsipsm.cells.measurements import measurements
 from wsipsm.cells.table import Cells
 from wsipsm.core.errors import StoredResultsError, short_reason
+from wsipsm.results.formats.wkb import from_wkb, ring_bounds, to_wkb
 from wsipsm.results.stored_cells import CLASS_OF_RUN
 
 GROUP_CELLS = 20_000
@@ -26,6 +28,9 @@ GROUP_CELLS = 20_000
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 _BBOX = pa.struct([pa.field(corner, pa.float64(), nullable=False) for corner in _CORNERS])
+
+
+_NAMES = pa.array(CLASSES.names)
 
 
 def _schema(stain: str) -> pa.Schema:
@@ -69,7 +74,7 @@ class GeoParquetWriter:
         self._bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
 
     def __enter__(self) -> Self:
-        self._writer = pq.ParquetWriter(self._temporary, self._schema, compression="zstd")
+        self._writer = pq.ParquetWriter(self._temporary, self._schema, compression="zstd", use_dictionary=["class"])
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -87,8 +92,7 @@ class GeoParquetWriter:
         """Add N cells, their (N,) labels and their N UUIDs."""
         if len(cells) == 0:
             return
-        polygons = cells.polygons()
-        bounds = shapely.bounds(polygons)
+        bounds = ring_bounds(cells.vertices_l0, cells.ring_offsets)
         self._bounds = np.concatenate(
             [
                 np.minimum(self._bounds[:2], bounds[:, :2].min(axis=0)),
@@ -99,12 +103,12 @@ class GeoParquetWriter:
             "label": labels.astype(np.int64),
             "uuid": uuids,
             "anchor": cells.anchor,
-            "geometry": shapely.to_wkb(polygons),
+            "geometry": to_wkb(cells.vertices_l0, cells.ring_offsets),
             "bbox": pa.StructArray.from_arrays(list(bounds.T.copy()), fields=list(_BBOX)),
             "centroid_x": cells.centroid_l0[:, 0],
             "centroid_y": cells.centroid_l0[:, 1],
             **{title: cells.columns[name] for name, title in self._names.items()},
-            "class": np.array(CLASSES.names, object)[cells.class_],
+            "class": _NAMES.take(pa.array(cells.class_)),
         }
         self._waiting.append(pa.table(columns, schema=self._schema))
         if sum(table.num_rows for table in self._waiting) >= GROUP_CELLS:
@@ -185,12 +189,20 @@ def read_cells(
 
 
 def _cells(table: pa.Table, stain: str) -> Cells:
-    polygons = shapely.from_wkb(table["geometry"].to_numpy())
+    vertices, offsets = from_wkb(table["geometry"])
     return Cells(
-        anchor=table["anchor"].to_numpy() if "anchor" in table.column_names else np.full(len(polygons), -1),
-        vertices_l0=shapely.get_coordinates(polygons),
-        ring_offsets=np.concatenate([[0], np.cumsum(shapely.get_num_coordinates(polygons))]),
+        anchor=table["anchor"].to_numpy() if "anchor" in table.column_names else np.full(len(table), -1),
+        vertices_l0=vertices,
+        ring_offsets=offsets,
         centroid_l0=np.stack([table["centroid_x"].to_numpy(), table["centroid_y"].to_numpy()], axis=1),
         columns={name: table[one.column].to_numpy() for name, one in measurements(stain).items()},
-        class_=np.array([CLASSES.names.index(name) for name in table["class"].to_pylist()], np.uint8),
+        class_=_class_numbers(table["class"]),
     )
+
+
+def _class_numbers(names: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
+    numbers = pc.index_in(names, _NAMES)
+    if numbers.null_count:
+        raise ValueError(f"class {names.filter(numbers.is_null())[0].as_py()!r} is none of wsipsm")
+    found: npt.NDArray[np.uint8] = numbers.to_numpy().astype(np.uint8)
+    return found
