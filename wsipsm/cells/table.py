@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,10 @@ class Cells:
             columns={name: values[where] for name, values in self.columns.items()},
             class_=self.class_[where],
         )
+
+    def moved(self, origin_l0: tuple[int, int]) -> Cells:
+        """Cells in a frame whose origin (x, y) is there."""
+        return replace(self, vertices_l0=self.vertices_l0 - origin_l0, centroid_l0=self.centroid_l0 - origin_l0)
 
     def polygons(self) -> npt.NDArray[np.object_]:
         """Shapely polygons in level-0 px; (N,)."""
