@@ -222,6 +222,14 @@ def test_the_command_writes_and_tells_where(results: Path, cells: geopandas.GeoD
         assert expected in refused.stderr
 
 
+def test_the_help_tells_every_format_and_its_files() -> None:
+    lines = wsipsm("export", "--help").stdout.splitlines()
+
+    for name, row in EXPORTS.items():
+        (line,) = [line for line in lines if line.split()[:1] == [name]]
+        assert row.suffixes[0] in line
+
+
 def test_what_cannot_be_exported_leaves_no_file(results: Path, tmp_path: Path) -> None:
     outside = roi_of(tmp_path / "roi.geojson", shapely.box(5000, 5000, 5100, 5100))
     for to in EXPORTS:
