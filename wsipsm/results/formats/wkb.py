@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,27 +10,26 @@ import pyarrow as pa
 import shapely
 
 _HEADER = np.dtype([("order", "u1"), ("kind", "<u4"), ("rings", "<u4"), ("vertices", "<u4")])
-_VERTEX_BYTES = 16
+_VERTEX = np.dtype("V16")
 _POLYGON = 3
 
-Rings = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
+_Offsets = npt.NDArray[np.int64]
+Rings = tuple[npt.NDArray[np.float64], _Offsets]
 """Vertices (V, 2) and N + 1 offsets of rings in them."""
 
 
-def to_wkb(vertices: npt.NDArray[np.float64], offsets: npt.NDArray[np.int64]) -> pa.Array:
-    """WKB of N closed rings, binary; errors where all together exceed 2 GB, as Arrow does."""
+def to_wkb(vertices: npt.NDArray[np.float64], offsets: _Offsets) -> pa.Array:
+    """WKB of N closed rings; together they take less than 2 GB, the limit of the Arrow type."""
     headers = np.zeros(len(offsets) - 1, _HEADER)
     headers["order"], headers["kind"], headers["rings"], headers["vertices"] = 1, _POLYGON, 1, np.diff(offsets)
-    heads, raw = headers.tobytes(), np.ascontiguousarray(vertices, "<f8").tobytes()
-    side, cuts = _HEADER.itemsize, (offsets * _VERTEX_BYTES).tolist()
-    parts = [
-        part
-        for i, (start, stop) in enumerate(pairwise(cuts))
-        for part in (heads[i * side : (i + 1) * side], raw[start:stop])
-    ]
-    ends = offsets * _VERTEX_BYTES + np.arange(len(offsets)) * side
-    buffers = [None, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(b"".join(parts))]
-    return pa.Array.from_buffers(pa.binary(), len(headers), buffers)
+    ends = offsets * _VERTEX.itemsize + np.arange(len(offsets)) * _HEADER.itemsize
+    raw = np.empty(ends[-1], np.uint8)
+    if len(headers):
+        _at_any_byte(raw, _HEADER)[ends[:-1]] = headers
+        _at_any_byte(raw, _VERTEX)[_places(ends, offsets)] = np.ascontiguousarray(vertices, "<f8").view(_VERTEX)[:, 0]
+    return pa.Array.from_buffers(
+        pa.binary(), len(headers), [None, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(raw)]
+    )
 
 
 def from_wkb(column: pa.ChunkedArray) -> Rings:
@@ -50,7 +48,7 @@ def from_wkb(column: pa.ChunkedArray) -> Rings:
     return np.concatenate(vertices), np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
 
 
-def ring_bounds(vertices: npt.NDArray[np.float64], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def ring_bounds(vertices: npt.NDArray[np.float64], offsets: _Offsets) -> npt.NDArray[np.float64]:
     """Smallest x and y, largest x and y of each of N rings that have vertices; (N, 4)."""
     x, y = np.ascontiguousarray(vertices.T)
     starts = offsets[:-1]
@@ -61,18 +59,30 @@ def _plain_rings(chunk: pa.Array) -> Rings | None:
     """Vertices and the number of those of each ring; None: not all are little-endian polygons of one ring."""
     _, ends, data = chunk.buffers()
     ends = np.frombuffer(ends, np.int32)[chunk.offset : chunk.offset + len(chunk) + 1].astype(np.int64)
-    raw: npt.NDArray[Any] = np.frombuffer(data, np.uint8)
-    lengths, side = np.diff(ends), _HEADER.itemsize
-    if lengths.min() < side:
+    lengths = np.diff(ends)
+    if lengths.min() < _HEADER.itemsize + _VERTEX.itemsize:
         return None
-    headers = np.lib.stride_tricks.sliding_window_view(raw, side)[ends[:-1]].copy().view(_HEADER)[:, 0]
+    headers = _at_any_byte(data, _HEADER)[ends[:-1]]
     count = headers["vertices"].astype(np.int64)
     usual = (headers["order"] == 1) & (headers["kind"] == _POLYGON) & (headers["rings"] == 1)
-    if not (usual & (lengths == side + count * _VERTEX_BYTES)).all():
+    if not (usual & (lengths == _HEADER.itemsize + count * _VERTEX.itemsize)).all():
         return None
-    whole, starts = data.to_pybytes(), (ends[:-1] + side).tolist()
-    rings = b"".join([whole[start:stop] for start, stop in zip(starts, ends[1:].tolist(), strict=True)])
-    return np.frombuffer(rings, "<f8").reshape(-1, 2), count
+    places = _places(ends, np.concatenate([[0], np.cumsum(count)]))
+    return _at_any_byte(data, _VERTEX)[places].view("<f8").reshape(-1, 2), count
+
+
+def _places(ends: _Offsets, offsets: _Offsets) -> _Offsets:
+    """Byte at which each vertex stands; polygon ``i`` is ``ends[i]:ends[i + 1]``."""
+    side = _VERTEX.itemsize
+    first = ends[:-1] + _HEADER.itemsize - offsets[:-1] * side
+    places: _Offsets = np.repeat(first, np.diff(offsets)) + np.arange(offsets[-1]) * side
+    return places
+
+
+def _at_any_byte(raw: Any, kind: np.dtype[Any]) -> npt.NDArray[Any]:
+    """The value that begins at each byte of a buffer: WKB is not aligned."""
+    size = memoryview(raw).nbytes - kind.itemsize + 1
+    return np.ndarray(size, kind, raw, strides=(1,))
 
 
 def _any_rings(column: pa.ChunkedArray) -> Rings:
