@@ -167,8 +167,8 @@ def steps(slide: Path, folder: Path) -> None:
     batches, packer = read_cells(slide / "cells.parquet", stain="he"), zlib.compressobj(5, wbits=31)
     with GeoParquetWriter(path, stain="he") as table:
         while (batch := spend(spent, "read Parquet", lambda: next(batches, None))) is not None:
-            text = spend(spent, "text of GeoJSON", partial(features.text, *batch))
-            spend(spent, "gzip, level 5", partial(packer.compress, text))
+            text = spend(spent, "text of GeoJSON", lambda: list(features.texts(*batch)))
+            spend(spent, "gzip, level 5", lambda: [packer.compress(one) for one in text])  # noqa: B023
             spend(spent, "write Parquet", partial(table.write, *batch))
             count += len(batch[0])
         spend(spent, "write Parquet", table._flush)

@@ -46,9 +46,10 @@ class CellFeatures:
         classes = zip(CLASSES.names, CLASSES.colors, strict=True)
         self._classes = text_word([orjson.dumps({"name": name, "color": rgb}).decode() for name, rgb in classes])
 
-    def text(self, cells: Cells, labels: _Array, uuids: Sequence[str]) -> bytes:
-        """Features of N cells, their (N,) labels and their N UUIDs, with commas between them."""
-        return b"".join(self._chunk(cells.part(one), labels[one], uuids[one]) for one in _chunks(len(cells)))[1:]
+    def texts(self, cells: Cells, labels: _Array, uuids: Sequence[str]) -> Iterator[bytes]:
+        """Features of N cells, their (N,) labels and their N UUIDs: some at a time, each with a comma before it."""
+        for one in _chunks(len(cells)):
+            yield self._chunk(cells.part(one), labels[one], uuids[one])
 
     def _chunk(self, cells: Cells, labels: _Array, uuids: Sequence[str]) -> bytes:
         ids = np.frombuffer("".join(uuids).encode("ascii"), f"S{_UUID_CHARACTERS}")
@@ -67,15 +68,13 @@ class CellFeatures:
         return [*parts, b'"Label":', *number_words(labels.astype(np.float64)), b"}}"]
 
 
-def polygon_features(cells: Cells, labels: _Array, offset_l0: _Offset) -> bytes:
-    """Features of N cells with commas between them: a polygon, and as ``cell_id`` the (N,) labels."""
-    text = []
+def polygon_features(cells: Cells, labels: _Array, offset_l0: _Offset) -> Iterator[bytes]:
+    """Features of N cells, a polygon and as ``cell_id`` the (N,) labels; otherwise as `CellFeatures.texts`."""
     for one in _chunks(len(cells)):
         part = cells.part(one)
         outline = _polygon(part.vertices_l0, part.ring_offsets, offset_l0)
         cell_id: list[Part] = [b',"properties":{"cell_id":', *number_words(labels[one].astype(np.float64)), b"}}"]
-        text.append(rows(len(part), b',{"type":"Feature","geometry":', *outline, *cell_id))
-    return b"".join(text)[1:]
+        yield rows(len(part), b',{"type":"Feature","geometry":', *outline, *cell_id)
 
 
 def _chunks(count: int) -> Iterator[slice]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -109,7 +109,7 @@ class GeoJsonWriter:
                 self._begin_part()
             stop = min(start + self._parts[-1].room, len(cells))
             some = slice(start, stop)
-            self._parts[-1].add(self._features.text(cells.part(some), labels[some], uuids[some]), stop - start)
+            self._parts[-1].add(self._features.texts(cells.part(some), labels[some], uuids[some]), stop - start)
             start = stop
 
     def _begin_part(self) -> None:
@@ -127,13 +127,13 @@ class _Part:
         # Without name and time in the header, the same cells give the same bytes.
         self._gzip = gzip.GzipFile(filename="", mode="wb", compresslevel=5, fileobj=self._file, mtime=0)
         self._gzip.write(_HEAD)
-        self._comma = b""
+        self._skip = 1  # the comma of the first feature
 
-    def add(self, features: bytes, count: int) -> None:
-        """Append the text of features."""
-        self._gzip.write(self._comma)
-        self._gzip.write(features)
-        self._comma = b","
+    def add(self, features: Iterable[bytes], count: int) -> None:
+        """Append the text of so many features, each with a comma before it."""
+        for text in features:
+            self._gzip.write(memoryview(text)[self._skip :])
+            self._skip = 0
         self.room -= count
 
     def close(self) -> None:

@@ -20,6 +20,9 @@ from wsipsm.core.errors import OutputError
 _GROUP = 10_000
 """Numbers are cut into groups of four digits."""
 
+_LIMIT = 10**15
+"""So many digits any float keeps."""
+
 Word = npt.NDArray[Any]
 
 
@@ -46,7 +49,7 @@ def number_words(scaled: npt.NDArray[np.floating[Any]], decimals: int = 0) -> li
     Raises
     ------
     OutputError
-        A number is not finite, or has more digits than a float holds.
+        A number is not finite, or has more than 15 digits.
 
     Examples
     --------
@@ -55,7 +58,7 @@ def number_words(scaled: npt.NDArray[np.floating[Any]], decimals: int = 0) -> li
     """
     size = np.abs(scaled)
     largest = size.max(initial=0)
-    if not largest < 2**53:
+    if not largest < _LIMIT:
         raise OutputError(f"a measurement or coordinate is {largest}: expected finite numbers; run the slide again")
     rest = size.astype(np.int64 if largest >= 2**31 else np.int32)
     higher = rest // _GROUP

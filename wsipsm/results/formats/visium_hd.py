@@ -41,5 +41,6 @@ class VisiumHd:
         """Write the file; errors as `export`."""
         with FeatureFile(self._target) as file:
             for cells, labels, _ in self._source.cells():
-                file.add(polygon_features(cells, labels, self._source.offset_l0))
+                for text in polygon_features(cells, labels, self._source.offset_l0):
+                    file.add(text)
         return [self._target]
