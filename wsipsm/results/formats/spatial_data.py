@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -51,19 +52,14 @@ class SpatialDataExport:
     """
 
     def __init__(self, target: Path, source: ExportSource) -> None:
-        with _without_its_warnings():
-            try:
-                import spatialdata
-            except ImportError:
-                raise ExtraError("spatialdata", "spatialdata") from None
-            self._spatialdata = spatialdata
+        self._libraries = _libraries()
         self._target, self._source, self._plane = target, source, LabelPlane(source)
 
     def write(self) -> list[Path]:
         """Write the folder; errors as `export`."""
         with appearing_folder(self._target) as folder, _without_its_warnings():
             shapes, table = self._shapes_and_table()
-            store = self._spatialdata.SpatialData.init_from_elements({SHAPES: shapes, TABLE: table})
+            store = self._libraries.spatialdata.SpatialData.init_from_elements({SHAPES: shapes, TABLE: table})
             store.write(folder / "store", consolidate_metadata=False)
             self._write_labels(folder / "store")
             store.write_consolidated_metadata()
@@ -71,17 +67,13 @@ class SpatialDataExport:
         return [self._target]
 
     def _shapes_and_table(self) -> tuple[Any, Any]:
-        import anndata
-        import geopandas
-        import pandas as pd
-        from spatialdata.models import ShapesModel, TableModel
-        from spatialdata.transformations import Identity, Scale
-
-        cells = _gathered(self._source)
+        cells, pd = _gathered(self._source), self._libraries.pandas
+        models, transformations = self._libraries.models, self._libraries.transformations
         index = pd.Index(cells.labels, name="label")
-        frame = geopandas.GeoDataFrame({"geometry": cells.outlines}, index=index)
-        in_um = Scale([self._source.mpp_l0] * 2, axes=("x", "y"))
-        shapes = ShapesModel.parse(frame, transformations={PIXELS: Identity(), MICROMETRES: in_um})
+        frame = self._libraries.geopandas.GeoDataFrame({"geometry": cells.outlines}, index=index)
+        in_um = transformations.Scale([self._source.mpp_l0] * 2, axes=("x", "y"))
+        systems = {PIXELS: transformations.Identity(), MICROMETRES: in_um}
+        shapes = models.ShapesModel.parse(frame, transformations=systems)
         # anndata does not write the strings of pandas 3, so text is of type object.
         kinds, regions = (pd.Index(names, dtype=object) for names in (CLASSES.names, [SHAPES]))
         columns = {
@@ -91,9 +83,11 @@ class SpatialDataExport:
         }
         obs = pd.DataFrame(columns, index=pd.Index(cells.uuids, dtype=object))
         names = [one.column for one in measurements(self._source.stain).values()]
-        table = anndata.AnnData(cells.values, obs=obs, var=pd.DataFrame(index=pd.Index(names, dtype=object)))
+        table = self._libraries.anndata.AnnData(
+            cells.values, obs=obs, var=pd.DataFrame(index=pd.Index(names, dtype=object))
+        )
         table.obsm["spatial"] = cells.centres
-        return shapes, TableModel.parse(table, region=SHAPES, region_key="region", instance_key="label")
+        return shapes, models.TableModel.parse(table, region=SHAPES, region_key="region", instance_key="label")
 
     def _write_labels(self, store: Path) -> None:
         """Write the labels, chunk by chunk; spatialdata 0.7 itself writes none with some versions of ome-zarr."""
@@ -122,6 +116,21 @@ def _placed(system: str, scale: float, start: Sequence[float]) -> dict[str, Any]
     scaled = {"type": "scale", "scale": [scale, scale]} | ends
     moved = {"type": "translation", "translation": list(start)} | ends
     return {"type": "sequence", "transformations": [scaled, moved]} | ends
+
+
+def _libraries() -> SimpleNamespace:
+    """Modules of the extra."""
+    with _without_its_warnings():
+        try:
+            import anndata
+            import geopandas
+            import pandas
+            import spatialdata
+            from spatialdata import models, transformations
+        except ImportError:
+            raise ExtraError("spatialdata", "spatialdata") from None
+    modules = {"anndata": anndata, "geopandas": geopandas, "pandas": pandas, "spatialdata": spatialdata}
+    return SimpleNamespace(**modules, models=models, transformations=transformations)
 
 
 @dataclass(frozen=True, slots=True)
