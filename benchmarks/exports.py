@@ -115,15 +115,15 @@ def write_record(slide: Path, grid: Grid, count: int) -> None:
 
 def taken_over(slide: Path, source: Path) -> int:
     """Table, labels and record of the polygons of a GeoParquet file, core by core."""
-    vertices, offsets = from_wkb(pq.read_table(source, columns=["geometry"])["geometry"])
-    rings = Rings(np.round(np.maximum(vertices, 0), 1), offsets)
+    rings = from_wkb(pq.read_table(source, columns=["geometry"])["geometry"])
+    rings = Rings(np.round(np.maximum(rings.vertices, 0), 1), rings.offsets)
     parts = [np.arange(start, min(start + 1_000, len(rings))) for start in range(0, len(rings), 1_000)]
     rings = rings.take(np.concatenate([are_legal(rings.take(part)) for part in parts]))
-    bounds = ring_bounds(rings.vertices, rings.offsets) / 2
+    bounds = ring_bounds(rings) / 2
     grid = Grid(*np.ceil(bounds[:, 2:].max(axis=0)).astype(int).tolist(), 2.0, 0.5)
     column, row = ((bounds[:, i] + bounds[:, i + 2]) // (2 * CORE_PX) for i in (0, 1))
     rings = rings.take(np.lexsort((column, row)))
-    bounds = ring_bounds(rings.vertices, rings.offsets) / 2
+    bounds = ring_bounds(rings) / 2
     with (
         GeoParquetWriter(slide / "cells.parquet", stain="he") as table,
         LabelsWriter(slide / "labels.ome.zarr", ["instances"], grid=grid, tiles=TilesConfig(core_px=CORE_PX)) as store,

@@ -49,7 +49,7 @@ class Cells:
 
     def take(self, index: npt.NDArray[Any]) -> Cells:
         """Cells of an integer or boolean index, in its order."""
-        rings = Rings(self.vertices_l0, self.ring_offsets).take(index)
+        rings = self.outlines_l0.take(index)
         return Cells(
             anchor=self.anchor[index],
             vertices_l0=rings.vertices,
@@ -76,9 +76,14 @@ class Cells:
         """Cells in a frame whose origin (x, y) is there."""
         return replace(self, vertices_l0=self.vertices_l0 - origin_l0, centroid_l0=self.centroid_l0 - origin_l0)
 
+    @property
+    def outlines_l0(self) -> Rings:
+        """Outlines of the nuclei."""
+        return Rings(self.vertices_l0, self.ring_offsets)
+
     def polygons(self) -> npt.NDArray[np.object_]:
         """Shapely polygons in level-0 px; (N,)."""
-        return Rings(self.vertices_l0, self.ring_offsets).polygons()
+        return self.outlines_l0.polygons()
 
 
 def cell_uuids(fingerprint: str, grid: Grid, anchors: npt.NDArray[np.int64]) -> list[str]:

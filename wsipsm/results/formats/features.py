@@ -15,6 +15,7 @@ import orjson
 
 from wsipsm.cells.classes import CLASSES
 from wsipsm.cells.measurements import measurements
+from wsipsm.cells.outlines import Rings
 from wsipsm.cells.table import Cells
 from wsipsm.config import OutputConfig
 from wsipsm.results.formats.text import Part, Word, blocks, number_words, rows, text_word
@@ -53,7 +54,7 @@ class CellFeatures:
 
     def _chunk(self, cells: Cells, labels: _Array, uuids: Sequence[str]) -> bytes:
         ids = np.frombuffer("".join(uuids).encode("ascii"), f"S{_UUID_CHARACTERS}")
-        outline = _polygon(cells.vertices_l0, cells.ring_offsets, self._offset_l0)
+        outline = _polygon(cells.outlines_l0, self._offset_l0)
         shown = _point(cells.centroid_l0, self._offset_l0) if self._config.objects == "points" else outline
         nucleus = [b',"nucleusGeometry":', *outline] if self._config.object_type == "cell" else []
         head: list[Part] = [b',{"type":"Feature","id":"', ids, b'","geometry":', *shown]
@@ -72,7 +73,7 @@ def polygon_features(cells: Cells, labels: _Array, offset_l0: _Offset) -> Iterat
     """Features of N cells, a polygon and as ``cell_id`` the (N,) labels; otherwise as `CellFeatures.texts`."""
     for one in _chunks(len(cells)):
         part = cells.part(one)
-        outline = _polygon(part.vertices_l0, part.ring_offsets, offset_l0)
+        outline = _polygon(part.outlines_l0, offset_l0)
         cell_id: list[Part] = [b',"properties":{"cell_id":', *number_words(labels[one].astype(np.float64)), b"}}"]
         yield rows(len(part), b',{"type":"Feature","geometry":', *outline, *cell_id)
 
@@ -81,9 +82,9 @@ def _chunks(count: int) -> Iterator[slice]:
     return (slice(start, start + CHUNK_CELLS) for start in range(0, count, CHUNK_CELLS))
 
 
-def _polygon(vertices_l0: _Array, offsets: npt.NDArray[np.int64], offset_l0: _Offset) -> list[Part]:
+def _polygon(rings: Rings, offset_l0: _Offset) -> list[Part]:
     """Polygons of one ring each."""
-    ring = blocks(offsets, b"[", *_pair(vertices_l0, offset_l0), b"],")
+    ring = blocks(rings.offsets, b"[", *_pair(rings.vertices, offset_l0), b"],")
     return [b'{"type":"Polygon","coordinates":[[', ring, b"]]}"]
 
 

@@ -92,7 +92,7 @@ class GeoParquetWriter:
         """Add N cells, their (N,) labels and their N UUIDs."""
         if len(cells) == 0:
             return
-        bounds = ring_bounds(cells.vertices_l0, cells.ring_offsets)
+        bounds = ring_bounds(cells.outlines_l0)
         self._bounds = np.concatenate(
             [
                 np.minimum(self._bounds[:2], bounds[:, :2].min(axis=0)),
@@ -103,7 +103,7 @@ class GeoParquetWriter:
             "label": labels.astype(np.int64),
             "uuid": uuids,
             "anchor": cells.anchor,
-            "geometry": to_wkb(cells.vertices_l0, cells.ring_offsets),
+            "geometry": to_wkb(cells.outlines_l0),
             "bbox": pa.StructArray.from_arrays(list(bounds.T.copy()), fields=list(_BBOX)),
             "centroid_x": cells.centroid_l0[:, 0],
             "centroid_y": cells.centroid_l0[:, 1],
@@ -189,11 +189,11 @@ def read_cells(
 
 
 def _cells(table: pa.Table, stain: str) -> Cells:
-    vertices, offsets = from_wkb(table["geometry"])
+    nuclei = from_wkb(table["geometry"])
     return Cells(
         anchor=table["anchor"].to_numpy() if "anchor" in table.column_names else np.full(len(table), -1),
-        vertices_l0=vertices,
-        ring_offsets=offsets,
+        vertices_l0=nuclei.vertices,
+        ring_offsets=nuclei.offsets,
         centroid_l0=np.stack([table["centroid_x"].to_numpy(), table["centroid_y"].to_numpy()], axis=1),
         columns={name: table[one.column].to_numpy() for name, one in measurements(stain).items()},
         class_=_class_numbers(table["class"]),

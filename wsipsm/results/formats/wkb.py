@@ -9,24 +9,26 @@ import numpy.typing as npt
 import pyarrow as pa
 import shapely
 
+from wsipsm.cells.outlines import Rings
+
 _HEADER = np.dtype([("order", "u1"), ("kind", "<u4"), ("rings", "<u4"), ("vertices", "<u4")])
 _VERTEX = np.dtype("V16")
 _POLYGON = 3
 
 _Offsets = npt.NDArray[np.int64]
-Rings = tuple[npt.NDArray[np.float64], _Offsets]
-"""Vertices (V, 2) and N + 1 offsets of rings in them."""
 
 
-def to_wkb(vertices: npt.NDArray[np.float64], offsets: _Offsets) -> pa.Array:
+def to_wkb(rings: Rings) -> pa.Array:
     """WKB of N closed rings; together they take less than 2 GB, the limit of the Arrow type."""
-    headers = np.zeros(len(offsets) - 1, _HEADER)
-    headers["order"], headers["kind"], headers["rings"], headers["vertices"] = 1, _POLYGON, 1, np.diff(offsets)
+    headers, offsets = np.zeros(len(rings), _HEADER), rings.offsets
+    headers["order"], headers["kind"], headers["rings"], headers["vertices"] = 1, _POLYGON, 1, rings.lengths
     ends = offsets * _VERTEX.itemsize + np.arange(len(offsets)) * _HEADER.itemsize
     raw = np.empty(ends[-1], np.uint8)
     if len(headers):
         _at_any_byte(raw, _HEADER)[ends[:-1]] = headers
-        _at_any_byte(raw, _VERTEX)[_places(ends, offsets)] = np.ascontiguousarray(vertices, "<f8").view(_VERTEX)[:, 0]
+        _at_any_byte(raw, _VERTEX)[_places(ends, offsets)] = np.ascontiguousarray(rings.vertices, "<f8").view(_VERTEX)[
+            :, 0
+        ]
     return pa.Array.from_buffers(
         pa.binary(), len(headers), [None, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(raw)]
     )
@@ -45,17 +47,17 @@ def from_wkb(column: pa.ChunkedArray) -> Rings:
     if not found or any(one is None for one in found):
         return _any_rings(column)
     vertices, lengths = zip(*(one for one in found if one is not None), strict=True)
-    return np.concatenate(vertices), np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
+    return Rings(np.concatenate(vertices), np.concatenate([[0], np.cumsum(np.concatenate(lengths))]))
 
 
-def ring_bounds(vertices: npt.NDArray[np.float64], offsets: _Offsets) -> npt.NDArray[np.float64]:
+def ring_bounds(rings: Rings) -> npt.NDArray[np.float64]:
     """Smallest x and y, largest x and y of each of N rings that have vertices; (N, 4)."""
-    x, y = np.ascontiguousarray(vertices.T)
-    starts = offsets[:-1]
+    x, y = np.ascontiguousarray(rings.vertices.T)
+    starts = rings.offsets[:-1]
     return np.stack([extreme.reduceat(one, starts) for extreme in (np.minimum, np.maximum) for one in (x, y)], axis=1)
 
 
-def _plain_rings(chunk: pa.Array) -> Rings | None:
+def _plain_rings(chunk: pa.Array) -> tuple[npt.NDArray[np.float64], _Offsets] | None:
     """Vertices and the number of those of each ring; None: not all are little-endian polygons of one ring."""
     _, ends, data = chunk.buffers()
     ends = np.frombuffer(ends, np.int32)[chunk.offset : chunk.offset + len(chunk) + 1].astype(np.int64)
@@ -88,4 +90,4 @@ def _at_any_byte(raw: Any, kind: np.dtype[Any]) -> npt.NDArray[Any]:
 def _any_rings(column: pa.ChunkedArray) -> Rings:
     outer = shapely.get_exterior_ring(shapely.from_wkb(column.to_numpy()))
     offsets = np.concatenate([[0], np.cumsum(shapely.get_num_coordinates(outer))])
-    return shapely.get_coordinates(outer), offsets
+    return Rings(shapely.get_coordinates(outer), offsets)
