@@ -37,12 +37,15 @@ HOMES = {
     "torch": {"core/gpus", "nuclei", "training"},
     "timm": {"training/paper"},
     "pyarrow": {"results", "slide/manifest"},
-    "geopandas": {"results/result"},
+    "geopandas": {"results/result", "results/formats/spatial_data"},
     "pydantic": {"config", "engine/job", "results/phenotypes", "training/paper"},
     "yaml": {"config"},
     "typer": {"cli"},
     "rich": {"cli"},
     "filelock": {"core/lock"},
+    "spatialdata": {"results/formats/spatial_data"},
+    "anndata": {"results/formats/spatial_data"},
+    "highdicom": {"results/formats/dicom_annotations"},
     "h5py": {"evaluation/point_files"},
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import numpy as np
@@ -46,3 +47,13 @@ def cells_of(results: Path) -> geopandas.GeoDataFrame:
 def labels_of(results: Path) -> npt.NDArray[np.int32]:
     """Finest level of the instances, as zarr reads it."""
     return np.asarray(zarr.open_group(results / "labels.ome.zarr", mode="r")["instances/0"])
+
+
+def nearest(labels: npt.NDArray[Any], ratio: float, x0: int, y0: int, shape: tuple[int, int]) -> npt.NDArray[Any]:
+    """Labels under the centres of pixels ``ratio`` times as large, by brute force."""
+    out = np.zeros(shape, np.uint32)
+    for y in range(shape[0]):
+        for x in range(shape[1]):
+            row = min(int((y0 + y + 0.5) * ratio), labels.shape[0] - 1)
+            out[y, x] = labels[row, min(int((x0 + x + 0.5) * ratio), labels.shape[1] - 1)]
+    return out

@@ -10,7 +10,6 @@ from typing import Any
 
 import geopandas
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pytest
 import shapely
@@ -19,30 +18,11 @@ from PIL import Image
 
 from tests.helpers.command import wsipsm
 from tests.helpers.qupath import MEASUREMENTS
-from tests.helpers.results import SEGMENTER, cells_of, labels_of, run_slide
-from tests.helpers.slidegen import read_rgb, write_slide
+from tests.helpers.results import cells_of, labels_of, nearest
 from wsipsm.core.errors import ConfigError, OutputError, RegionError
 from wsipsm.results.export import ExportOptions, export
 from wsipsm.results.formats import EXPORTS
 from wsipsm.results.validate.geojson import check_geojson
-from wsipsm.slide.sample import HE_FIELD_MPP, he_field
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results of a part of the H&E field, as if its slide had bounds from (40, 60) on."""
-    folder = tmp_path_factory.mktemp("field")
-    slide = write_slide(folder / "field.tiff", read_rgb(he_field())[:600, :640], mpp=HE_FIELD_MPP)
-    found = run_slide(slide, folder / "out", SEGMENTER, "schedule.workers=1")
-    record = json.loads((found / "run.json").read_text())
-    record["origin_l0"]["qupath"] = [40, 60]
-    (found / "run.json").write_text(json.dumps(record))
-    return found
-
-
-@pytest.fixture(scope="module")
-def cells(results: Path) -> geopandas.GeoDataFrame:
-    return cells_of(results)
 
 
 def roi_of(path: Path, polygon: shapely.Polygon) -> Path:
@@ -145,16 +125,6 @@ def test_tiatoolbox_opens_the_annotation_store(
         connection.close()
 
 
-def nearest(labels: npt.NDArray[Any], ratio: float, x0: int, y0: int, shape: tuple[int, int]) -> npt.NDArray[Any]:
-    """Labels under the centres of pixels ``ratio`` times as large, by brute force."""
-    out = np.zeros(shape, np.uint32)
-    for y in range(shape[0]):
-        for x in range(shape[1]):
-            row = min(int((y0 + y + 0.5) * ratio), labels.shape[0] - 1)
-            out[y, x] = labels[row, min(int((x0 + x + 0.5) * ratio), labels.shape[1] - 1)]
-    return out
-
-
 @pytest.mark.parametrize(("mpp", "shape"), [(None, (300, 320)), (0.25, (600, 640)), (0.7, (215, 229))])
 def test_label_images_are_those_of_the_store(
     results: Path, tmp_path: Path, mpp: float | None, shape: tuple[int, int]
@@ -250,6 +220,14 @@ def test_the_command_writes_and_tells_where(results: Path, cells: geopandas.GeoD
         refused = wsipsm("export", results, *arguments)
         assert refused.returncode == 1
         assert expected in refused.stderr
+
+
+def test_the_help_tells_every_format_and_its_files() -> None:
+    lines = wsipsm("export", "--help").stdout.splitlines()
+
+    for name, row in EXPORTS.items():
+        (line,) = [line for line in lines if line.split()[:1] == [name]]
+        assert row.suffixes[0] in line
 
 
 def test_what_cannot_be_exported_leaves_no_file(results: Path, tmp_path: Path) -> None:

@@ -56,6 +56,12 @@ class Rings:
         """Rings moved by whole pixels."""
         return Rings(self.vertices + np.array([dx, dy]), self.offsets)
 
+    def part(self, where: slice) -> Rings:
+        """Rings of a slice without a step; the vertices are a view."""
+        start, stop, _ = where.indices(len(self))
+        offsets = self.offsets[start : max(start, stop) + 1]
+        return Rings(self.vertices[offsets[0] : offsets[-1]], offsets - offsets[0])
+
     def take(self, index: _Array) -> Rings:
         """Rings of an integer or boolean index, in its order."""
         index = np.arange(len(self))[index]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ class Cells:
 
     def take(self, index: npt.NDArray[Any]) -> Cells:
         """Cells of an integer or boolean index, in its order."""
-        rings = Rings(self.vertices_l0, self.ring_offsets).take(index)
+        rings = self.outlines_l0.take(index)
         return Cells(
             anchor=self.anchor[index],
             vertices_l0=rings.vertices,
@@ -63,14 +64,41 @@ class Cells:
             whole_l0=None if self.whole_l0 is None else self.whole_l0.take(index),
         )
 
+    def part(self, where: slice) -> Cells:
+        """Cells of a slice without a step; the arrays are views."""
+        rings = self.outlines_l0.part(where)
+        return Cells(
+            anchor=self.anchor[where],
+            vertices_l0=rings.vertices,
+            ring_offsets=rings.offsets,
+            centroid_l0=self.centroid_l0[where],
+            columns={name: values[where] for name, values in self.columns.items()},
+            class_=self.class_[where],
+            whole_l0=None if self.whole_l0 is None else self.whole_l0.part(where),
+        )
+
+    def moved(self, origin_l0: tuple[int, int]) -> Cells:
+        """Cells in a frame whose origin (x, y) is there."""
+        return replace(
+            self,
+            vertices_l0=self.vertices_l0 - origin_l0,
+            centroid_l0=self.centroid_l0 - origin_l0,
+            whole_l0=None if self.whole_l0 is None else self.whole_l0.shifted(-origin_l0[0], -origin_l0[1]),
+        )
+
+    @property
+    def outlines_l0(self) -> Rings:
+        """Outlines of the nuclei."""
+        return Rings(self.vertices_l0, self.ring_offsets)
+
     @property
     def outer_l0(self) -> Rings:
         """Outlines of whole cells where there are some, else those of the nuclei."""
-        return Rings(self.vertices_l0, self.ring_offsets) if self.whole_l0 is None else self.whole_l0
+        return self.outlines_l0 if self.whole_l0 is None else self.whole_l0
 
     def polygons(self) -> npt.NDArray[np.object_]:
         """Shapely polygons in level-0 px; (N,)."""
-        return Rings(self.vertices_l0, self.ring_offsets).polygons()
+        return self.outlines_l0.polygons()
 
 
 def measurements_of(cells: Cells, stain: str) -> dict[str, Measurement]:
@@ -104,6 +132,17 @@ def cell_uuids(fingerprint: str, grid: Grid, anchors: npt.NDArray[np.int64]) -> 
     """
     plane = uuid.uuid5(_UUID_ROOT, f"{fingerprint}/{grid.downsample}")
     rows, columns = np.divmod(anchors, grid.width)
-    return [
-        str(uuid.uuid5(plane, f"{column}/{row}")) for column, row in zip(columns.tolist(), rows.tolist(), strict=True)
-    ]
+    names = [b"%d/%d" % place for place in zip(columns.tolist(), rows.tolist(), strict=True)]
+    hashes = b"".join([hashlib.sha1(plane.bytes + name, usedforsecurity=False).digest()[:16] for name in names])
+    return _uuid_texts(np.frombuffer(hashes, np.uint8).reshape(-1, 16).copy())
+
+
+def _uuid_texts(hashes: npt.NDArray[np.uint8]) -> list[str]:
+    """UUIDs of version 5 of (N, 16) hashes, which are changed; as ``uuid.UUID`` writes them, but all at once."""
+    hashes[:, 6] = hashes[:, 6] & 0x0F | 0x50
+    hashes[:, 8] = hashes[:, 8] & 0x3F | 0x80
+    digits = np.frombuffer(hashes.tobytes().hex().encode(), np.uint8).reshape(-1, 32)
+    text = np.full((len(hashes), 36), ord("-"), np.uint8)
+    text[:, [i for i in range(36) if i not in (8, 13, 18, 23)]] = digits
+    joined = text.tobytes().decode("ascii")
+    return [joined[start : start + 36] for start in range(0, len(joined), 36)]

@@ -34,10 +34,8 @@ def register(app: typer.Typer) -> None:
 
 def export(
     folder: Annotated[Path, typer.Argument(metavar="OUT/SLIDE", help="Output folder of one slide.")],
-    to: Annotated[
-        str, typer.Option("--to", metavar="FORMAT", help="geojson, csv, annotationstore, png, ome-tiff or visium-hd.")
-    ],
-    target: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="The file; geojson takes a folder too.")],
+    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="One of those above.")],
+    target: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="The file or folder; its end must fit.")],
     roi: Annotated[
         Path | None,
         typer.Option(help="GeoJSON polygons; only cells with their centroid inside."),
@@ -61,9 +59,20 @@ def export(
 ) -> None:
     """Write the cells or labels of a finished slide in another format.
 
-    geojson: QuPath; csv: QuPath's measurement table; annotationstore: TIAToolbox and TIAViz; png, ome-tiff: label
-    images; visium-hd: Space Ranger's --custom-segmentation-file. Of a run with --expand-um, csv, visium-hd, label
-    images and cells of geojson have the outlines of whole cells. For example:
+    FORMAT, ends of FILE, and who reads it:
+
+      geojson          .geojson.gz, .geojson, a folder: QuPath, GIS programs
+      csv              .csv, .tsv, .csv.gz: spreadsheets, R
+      annotationstore  .db: TIAToolbox, TIAViz
+      spatialdata      .zarr: squidpy, napari-spatialdata (extra spatialdata)
+      dicom-ann        .dcm: DICOM viewers and archives (extra dicom)
+      visium-hd        .geojson: --custom-segmentation-file of Space Ranger
+      ngff-0.4         .ome.zarr: labels, for viewers without Zarr v3
+      ome-tiff         .ome.tiff: labels, a pyramid
+      png              .png: labels of a region or small slide
+
+    cells.parquet (geopandas, DuckDB) and labels.ome.zarr (OME-Zarr 0.5) of OUT/SLIDE need no export. Of a run with
+    --expand-um, csv, visium-hd, label images and cells of geojson have the outlines of whole cells. For example:
 
       wsipsm export out/slide --to csv -o cells.csv
 

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import io
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -87,6 +88,31 @@ def appearing(path: Path) -> Iterator[Path]:
         raise kind(f"{path}: cannot be written: {error.strerror or error}") from None
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def appearing_folder(path: Path) -> Iterator[Path]:
+    """New folder to write to; it gets its own name when the block ends, and is removed if the block raises.
+
+    Raises
+    ------
+    DiskFullError
+        No space is left.
+    OutputError
+        Something has that name already, or it cannot be written.
+    """
+    if path.exists():
+        raise OutputError(f"{path}: exists already; remove it, or choose another name")
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        draft.mkdir()
+        yield draft
+        draft.rename(path)
+    except OSError as error:
+        kind = DiskFullError if is_disk_full(error) else OutputError
+        raise kind(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def write_once(path: Path, write: Callable[[Path], None]) -> None:

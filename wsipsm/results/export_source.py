@@ -70,8 +70,10 @@ class ExportSource:
 
     Attributes
     ----------
-    stain, image : str
-        Stain of the run, and name of the slide's file.
+    stain : str
+        Of the run.
+    path : Path
+        The slide's file, which may be elsewhere by now.
     mpp_l0 : float
         Micrometres per level-0 pixel.
     offset_l0 : (int, int)
@@ -91,17 +93,37 @@ class ExportSource:
 
     def __init__(self, result: Result, options: ExportOptions, origin: str) -> None:
         self.folder, self.options, record = result.folder, options, result.record
+        self._record = record
         try:
             slide = record["slide"]
             x, y = record["origin_l0"][origin]
             self.stain = str(record["config"]["recognizer"]["stain"])
-            self.image, self.mpp_l0 = Path(slide["path"]).name, float(slide["mpp_l0"])
+            self.path, self.mpp_l0 = Path(slide["path"]), float(slide["mpp_l0"])
             self.box_l0 = Box(0, 0, int(slide["width_l0"]), int(slide["height_l0"]))
         except (LookupError, TypeError, ValueError) as error:
             raise StoredResultsError(f"{self.folder / 'run.json'}: not the record of a run: {error!r}") from None
         self.offset_l0 = (int(x), int(y))
         self._condition  # noqa: B018 - a mistake shows before anything is written
         self.region  # noqa: B018
+
+    @property
+    def image(self) -> str:
+        """Name of the slide's file."""
+        return self.path.name
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the slide's content.
+
+        Raises
+        ------
+        StoredResultsError
+            It was not recorded.
+        """
+        try:
+            return str(self._record["slide"]["fingerprint"])
+        except LookupError:
+            raise StoredResultsError(f"{self.folder / 'run.json'}: lacks the fingerprint of the slide") from None
 
     @property
     def table(self) -> Path:

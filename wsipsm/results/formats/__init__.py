@@ -69,6 +69,9 @@ EXPORTS = {
     "annotationstore": Export("annotationstore:AnnotationStoreExport", (".db",)),
     "png": Export("label_image:LabelPng", (".png",)),
     "ome-tiff": Export("label_image:LabelOmeTiff", (".ome.tiff", ".ome.tif")),
+    "ngff-0.4": Export("ngff:NgffLabels", (".zarr",)),
+    "spatialdata": Export("spatial_data:SpatialDataExport", (".zarr",)),
+    "dicom-ann": Export("dicom_annotations:DicomAnnotations", (".dcm",)),
     "visium-hd": Export("visium_hd:VisiumHd", (".geojson",)),
 }
 """What ``wsipsm export --to`` takes. A new format is a module here and a row."""

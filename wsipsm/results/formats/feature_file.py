@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import uuid
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -30,7 +29,7 @@ class FeatureFile:
         if not path.name.endswith((".geojson", ".geojson.gz")):
             raise OutputError(f"{path}: expected a name that ends with .geojson or .geojson.gz")
         self._path, self._temporary = path, path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-        self._comma = b""
+        self._skip = 1  # the comma of the first feature
 
     def __enter__(self) -> Self:
         try:
@@ -54,8 +53,8 @@ class FeatureFile:
         finally:
             self._temporary.unlink(missing_ok=True)
 
-    def add(self, features: Sequence[bytes]) -> None:
-        """Append serialised features."""
+    def add(self, features: bytes) -> None:
+        """Append the text of features, each with a comma before it."""
         if features:
-            self._out.write(self._comma + b",".join(features))
-            self._comma = b","
+            self._out.write(memoryview(features)[self._skip :])
+            self._skip = 0

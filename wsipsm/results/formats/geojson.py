@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Iterator, Sequence
-from itertools import pairwise, repeat
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
-from wsipsm.cells.classes import CLASSES
-from wsipsm.cells.outlines import Rings
-from wsipsm.cells.table import Cells, measurements_of
+from wsipsm.cells.table import Cells
 from wsipsm.config import OutputConfig
 from wsipsm.results.formats import FORMATS
+from wsipsm.results.formats.features import CellFeatures
 
 IMPORT_SCRIPT = "import.groovy"
 
@@ -87,8 +84,7 @@ class GeoJsonWriter:
         self.files: list[Path] = []
         self._folder = folder
         self._config = config
-        self._offset_l0 = offset_l0
-        self._stain = stain
+        self._features = CellFeatures(config, offset_l0, stain)
         self._parts: list[_Part] = []
 
     def __enter__(self) -> Self:
@@ -122,19 +118,9 @@ class GeoJsonWriter:
                 self._parts[-1].close()
                 self._begin_part()
             stop = min(start + self._parts[-1].room, len(cells))
-            chosen = np.arange(start, stop)
-            features = self._features(cells.take(chosen), labels[chosen])
-            self._parts[-1].add(
-                [
-                    orjson.dumps({"type": "Feature", "id": uuid} | feature, option=orjson.OPT_SERIALIZE_NUMPY)
-                    for uuid, feature in zip(uuids[start:stop], features, strict=True)
-                ]
-            )
+            some = slice(start, stop)
+            self._parts[-1].add(self._features.texts(cells.part(some), labels[some], uuids[some]), stop - start)
             start = stop
-
-    def _features(self, cells: Cells, labels: npt.NDArray[np.integer[Any]]) -> Iterator[dict[str, Any]]:
-        kind = self._config.type_of(whole=cells.whole_l0 is not None)
-        return _features(cells, _measured(cells, labels, self._stain, kind), self._config, self._offset_l0)
 
     def _begin_part(self) -> None:
         path = self._folder / f".cells-{len(self._parts) + 1:03d}.part"
@@ -151,13 +137,14 @@ class _Part:
         # Without name and time in the header, the same cells give the same bytes.
         self._gzip = gzip.GzipFile(filename="", mode="wb", compresslevel=5, fileobj=self._file, mtime=0)
         self._gzip.write(_HEAD)
-        self._comma = b""
+        self._skip = 1  # the comma of the first feature
 
-    def add(self, features: list[bytes]) -> None:
-        """Append serialised features."""
-        self._gzip.write(self._comma + b",".join(features))
-        self._comma = b","
-        self.room -= len(features)
+    def add(self, features: Iterable[bytes], count: int) -> None:
+        """Append the text of so many features, each with a comma before it."""
+        for text in features:
+            self._gzip.write(memoryview(text)[self._skip :])
+            self._skip = 0
+        self.room -= count
 
     def close(self) -> None:
         """Complete the file."""
@@ -169,46 +156,6 @@ class _Part:
         """Close the file, and remove it unless it has its final name."""
         self._file.close()
         self.path.unlink(missing_ok=True)
-
-
-def _features(
-    cells: Cells, rows: Iterator[dict[str, float]], config: OutputConfig, offset_l0: tuple[int, int]
-) -> Iterator[dict[str, Any]]:
-    """Features without type and id."""
-    kind = config.type_of(whole=cells.whole_l0 is not None)
-    classes = [{"name": name, "color": color} for name, color in zip(CLASSES.names, CLASSES.colors, strict=True)]
-    nuclei = _outlines(Rings(cells.vertices_l0, cells.ring_offsets), offset_l0)
-    outlines = _outlines(cells.outer_l0, offset_l0) if kind == "cell" else repeat(None, len(cells))
-    centres = np.round(cells.centroid_l0 - offset_l0, 1) + 0.0
-    each = zip(nuclei, outlines, centres, cells.class_.tolist(), rows, strict=True)
-    for nucleus, outline, centre, class_, row in each:
-        feature: dict[str, Any] = {
-            "geometry": {"type": "Point", "coordinates": centre} if config.objects == "points" else outline or nucleus,
-            "properties": {
-                "objectType": kind,
-                "classification": classes[class_],
-                "measurements": row,
-            },
-        }
-        if kind == "cell":
-            feature["nucleusGeometry"] = nucleus
-        yield feature
-
-
-def _outlines(rings: Rings, offset_l0: tuple[int, int]) -> Iterator[dict[str, Any]]:
-    vertices = np.round(rings.vertices - offset_l0, 1) + 0.0
-    for start, stop in pairwise(rings.offsets.tolist()):
-        yield {"type": "Polygon", "coordinates": [vertices[start:stop]]}
-
-
-def _measured(
-    cells: Cells, labels: npt.NDArray[np.integer[Any]], stain: str, object_type: str
-) -> Iterator[dict[str, float]]:
-    written = measurements_of(cells, stain)
-    columns = [np.round(cells.columns[name].astype(np.float64), one.decimals).tolist() for name, one in written.items()]
-    names = [*(one.name(object_type) for one in written.values()), "Label"]
-    for row in zip(*columns, labels.tolist(), strict=True):
-        yield dict(zip(names, row, strict=True))
 
 
 def _publish(temporary: list[Path], folder: Path) -> list[Path]:

@@ -11,14 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
 
 from wsipsm.cells.classes import CLASSES
 from wsipsm.cells.measurements import measurements, stored_measurements
-from wsipsm.cells.outlines import Rings
 from wsipsm.cells.table import Cells
 from wsipsm.core.errors import StoredResultsError, short_reason
+from wsipsm.results.formats.wkb import from_wkb, ring_bounds, to_wkb
 from wsipsm.results.stored_cells import CLASS_OF_RUN
 
 GROUP_CELLS = 20_000
@@ -30,6 +31,9 @@ CELL_GEOMETRY = "cell_geometry"
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 _BBOX = pa.struct([pa.field(corner, pa.float64(), nullable=False) for corner in _CORNERS])
+
+
+_NAMES = pa.array(CLASSES.names)
 
 
 def _schema(stain: str, *, whole: bool) -> pa.Schema:
@@ -78,7 +82,7 @@ class GeoParquetWriter:
         self._bounds = self._no_bounds()
 
     def __enter__(self) -> Self:
-        self._writer = pq.ParquetWriter(self._temporary, self._schema, compression="zstd")
+        self._writer = pq.ParquetWriter(self._temporary, self._schema, compression="zstd", use_dictionary=["class"])
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -106,31 +110,29 @@ class GeoParquetWriter:
         """
         if len(cells) == 0:
             return
-        polygons = cells.polygons()
-        bounds = shapely.bounds(polygons)
+        bounds = ring_bounds(cells.outlines_l0)
         self._bounds = _joint(self._bounds, bounds)
         columns = {
             "label": labels.astype(np.int64),
             "uuid": uuids,
             "anchor": cells.anchor,
-            "geometry": shapely.to_wkb(polygons),
+            "geometry": to_wkb(cells.outlines_l0),
             **self._whole(cells),
             "bbox": pa.StructArray.from_arrays(list(bounds.T.copy()), fields=list(_BBOX)),
             "centroid_x": cells.centroid_l0[:, 0],
             "centroid_y": cells.centroid_l0[:, 1],
             **{title: cells.columns[name] for name, title in self._names.items()},
-            "class": np.array(CLASSES.names, object)[cells.class_],
+            "class": _NAMES.take(pa.array(cells.class_)),
         }
         self._waiting.append(pa.table(columns, schema=self._schema))
         if sum(table.num_rows for table in self._waiting) >= GROUP_CELLS:
             self._flush()
 
-    def _whole(self, cells: Cells) -> dict[str, npt.NDArray[Any]]:
+    def _whole(self, cells: Cells) -> dict[str, pa.Array]:
         if CELL_GEOMETRY not in self._schema.names:
             return {}
-        polygons = cells.outer_l0.polygons()
-        self._bounds_whole = _joint(self._bounds_whole, shapely.bounds(polygons))
-        return {CELL_GEOMETRY: shapely.to_wkb(polygons)}
+        self._bounds_whole = _joint(self._bounds_whole, ring_bounds(cells.outer_l0))
+        return {CELL_GEOMETRY: to_wkb(cells.outer_l0)}
 
     @staticmethod
     def _no_bounds() -> npt.NDArray[np.float64]:
@@ -230,7 +232,7 @@ def read_cells(
 
 
 def _cells(table: pa.Table, stain: str) -> Cells:
-    nuclei, whole = _rings(table["geometry"]), CELL_GEOMETRY in table.column_names
+    nuclei, whole = from_wkb(table["geometry"]), CELL_GEOMETRY in table.column_names
     written = stored_measurements(stain, table.column_names, whole=whole)
     return Cells(
         anchor=table["anchor"].to_numpy() if "anchor" in table.column_names else np.full(len(nuclei), -1),
@@ -238,12 +240,14 @@ def _cells(table: pa.Table, stain: str) -> Cells:
         ring_offsets=nuclei.offsets,
         centroid_l0=np.stack([table["centroid_x"].to_numpy(), table["centroid_y"].to_numpy()], axis=1),
         columns={name: table[one.column].to_numpy() for name, one in written.items()},
-        class_=np.array([CLASSES.names.index(name) for name in table["class"].to_pylist()], np.uint8),
-        whole_l0=_rings(table[CELL_GEOMETRY]) if whole else None,
+        class_=_class_numbers(table["class"]),
+        whole_l0=from_wkb(table[CELL_GEOMETRY]) if whole else None,
     )
 
 
-def _rings(column: pa.ChunkedArray) -> Rings:
-    polygons = shapely.from_wkb(column.to_numpy())
-    offsets = np.concatenate([[0], np.cumsum(shapely.get_num_coordinates(polygons))])
-    return Rings(shapely.get_coordinates(polygons), offsets)
+def _class_numbers(names: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
+    numbers = pc.index_in(names, _NAMES)
+    if numbers.null_count:
+        raise ValueError(f"class {names.filter(numbers.is_null())[0].as_py()!r} is none of wsipsm")
+    found: npt.NDArray[np.uint8] = numbers.to_numpy().astype(np.uint8)
+    return found

@@ -39,8 +39,12 @@ class LabelPlane:
         Which labels, ``instances`` (nuclei) or ``cells`` (whole ones).
     mpp : float
         Micrometres per pixel.
+    box : Box
+        What is covered, in such pixels from the corner of level 0 on.
     shape : (int, int)
         Size, (y, x).
+    shapes : list of (int, int)
+        Sizes of the levels of a pyramid.
     """
 
     def __init__(self, source: ExportSource) -> None:
@@ -50,8 +54,11 @@ class LabelPlane:
         self.mpp = self._levels[0][1] if source.options.mpp is None else source.options.mpp
         if not 0 < self.mpp < math.inf:
             raise ConfigError(f"mpp {self.mpp}: expected micrometres per pixel above 0")
-        self._box = _box(source, self.mpp)
-        self.shape = self._box.shape
+        self.box = _box(source, self.mpp)
+        self.shape = self.box.shape
+        self.shapes = [self.shape]
+        while max(self.shapes[-1]) > SMALLEST_LEVEL_PX:
+            self.shapes.append((-(-self.shapes[-1][0] // 2), -(-self.shapes[-1][1] // 2)))
         self._chosen = source.chosen_labels()
 
     def read(self, box: Box, coarser: int = 1) -> Labels:
@@ -59,11 +66,19 @@ class LabelPlane:
         mpp = self.mpp * coarser
         fine_enough = [level for level in self._levels if level[1] <= mpp * (1 + 1e-9)]
         array, scale = (fine_enough or self._levels[:1])[-1]
-        rows = _nearest(self._box.y0 * self.mpp, box.y0, box.y1, mpp, scale, array.shape[0])
-        cols = _nearest(self._box.x0 * self.mpp, box.x0, box.x1, mpp, scale, array.shape[1])
+        rows = _nearest(self.box.y0 * self.mpp, box.y0, box.y1, mpp, scale, array.shape[0])
+        cols = _nearest(self.box.x0 * self.mpp, box.x0, box.x1, mpp, scale, array.shape[1])
         block = np.asarray(array[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1])
         labels = block[np.ix_(rows - rows[0], cols - cols[0])].astype(np.uint32)
         return labels if self._chosen is None else _only(labels, self._chosen)
+
+
+def boxes_of(shape: tuple[int, int], side: int) -> Iterator[Box]:
+    """Squares of a plane (y, x) in row-major order, cut off at its end."""
+    plane = Box(0, 0, shape[1], shape[0])
+    for y in range(0, shape[0], side):
+        for x in range(0, shape[1], side):
+            yield Box(x, y, x + side, y + side).intersect(plane)
 
 
 def _nearest(start_um: float, first: int, stop: int, mpp: float, scale: float, size: int) -> npt.NDArray[np.intp]:
@@ -149,9 +164,7 @@ class LabelOmeTiff:
         """Write the file; errors as `export`."""
         import tifffile
 
-        shapes = [self._plane.shape]
-        while max(shapes[-1]) > SMALLEST_LEVEL_PX:
-            shapes.append((-(-shapes[-1][0] // 2), -(-shapes[-1][1] // 2)))
+        shapes = self._plane.shapes
         with appearing(self._target) as path, tifffile.TiffWriter(path, bigtiff=True, ome=True) as tiff:
             for level, shape in enumerate(shapes):
                 first: dict[str, Any] = {"subifds": len(shapes) - 1, "metadata": self._metadata()}
@@ -171,10 +184,7 @@ class LabelOmeTiff:
         return {"axes": "YX", "Name": self._plane.name} | sizes | {f"PhysicalSize{axis}Unit": "µm" for axis in "XY"}
 
     def _tiles(self, shape: tuple[int, int], coarser: int) -> Iterator[Labels]:
-        plane = Box(0, 0, shape[1], shape[0])
-        for y in range(0, shape[0], TILE_PX):
-            for x in range(0, shape[1], TILE_PX):
-                box = Box(x, y, x + TILE_PX, y + TILE_PX).intersect(plane)
-                tile = np.zeros((TILE_PX, TILE_PX), np.uint32)
-                tile[: box.height, : box.width] = self._plane.read(box, coarser)
-                yield tile
+        for box in boxes_of(shape, TILE_PX):
+            tile = np.zeros((TILE_PX, TILE_PX), np.uint32)
+            tile[: box.height, : box.width] = self._plane.read(box, coarser)
+            yield tile

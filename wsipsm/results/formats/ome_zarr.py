@@ -32,7 +32,7 @@ ARRAYS: dict[str, type[np.integer[Any]]] = {
 under the labels of their nuclei in ``instances``."""
 
 
-_COLORS: dict[str, list[dict[str, Any]]] = {
+LABEL_COLORS: dict[str, list[dict[str, Any]]] = {
     "instances": [{"label-value": 0, "rgba": [0, 0, 0, 0]}],
     "cells": [{"label-value": 0, "rgba": [0, 0, 0, 0]}],
     "pseudo_mask": [{"label-value": 0, "rgba": [0, 0, 0, 0]}, {"label-value": 1, "rgba": [*CLASSES.colors[0], 255]}],
@@ -69,7 +69,7 @@ class LabelsWriter:
 
     def __enter__(self) -> Self:
         shutil.rmtree(self._temporary, ignore_errors=True)
-        listed = [name for name in self._names if name in _COLORS]
+        listed = [name for name in self._names if name in LABEL_COLORS]
         root = zarr.create_group(
             str(self._temporary), zarr_format=3, attributes={"ome": {"version": "0.5", "labels": listed}}
         )
@@ -140,19 +140,22 @@ class LabelsWriter:
         shutil.rmtree(earlier, ignore_errors=True)
 
 
-def _image_metadata(name: str, mpp: float, levels: int) -> dict[str, Any]:
-    """NGFF metadata of one multiscale image."""
+def multiscale(name: str, mpp: float, levels: int, offset_um: Sequence[float] = (0.0, 0.0)) -> dict[str, Any]:
+    """NGFF metadata of a pyramid, the same in 0.4 and 0.5; ``offset_um``: place (y, x) of its upper left corner."""
+    moved = [{"type": "translation", "translation": list(offset_um)}] if any(offset_um) else []
     datasets = [
-        {"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": [mpp * 2**level] * 2}]}
+        {"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": [mpp * 2**level] * 2}, *moved]}
         for level in range(levels)
     ]
     axes = [{"name": axis, "type": "space", "unit": "micrometer"} for axis in ("y", "x")]
-    metadata: dict[str, Any] = {
-        "version": "0.5",
-        "multiscales": [{"name": name, "axes": axes, "datasets": datasets, "type": "nearest"}],
-    }
-    if name in _COLORS:
-        metadata["image-label"] = {"colors": _COLORS[name]}
+    return {"name": name, "axes": axes, "datasets": datasets, "type": "nearest"}
+
+
+def _image_metadata(name: str, mpp: float, levels: int) -> dict[str, Any]:
+    """NGFF metadata of one multiscale image."""
+    metadata: dict[str, Any] = {"version": "0.5", "multiscales": [multiscale(name, mpp, levels)]}
+    if name in LABEL_COLORS:
+        metadata["image-label"] = {"colors": LABEL_COLORS[name]}
     return metadata
 
 

@@ -16,14 +16,11 @@ it as ``scipy.sparse.csr_matrix`` for ``bin2cell.insert_labels``. What Space Ran
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
-import orjson
-
-from wsipsm.results.export_source import Batch, ExportSource
+from wsipsm.results.export_source import ExportSource
 from wsipsm.results.formats.feature_file import FeatureFile
+from wsipsm.results.formats.features import polygon_features
 
 
 class VisiumHd:
@@ -43,23 +40,7 @@ class VisiumHd:
     def write(self) -> list[Path]:
         """Write the file; errors as `export`."""
         with FeatureFile(self._target) as file:
-            for batch in self._source.cells():
-                file.add(self._features(batch))
+            for cells, labels, _ in self._source.cells():
+                for text in polygon_features(cells, labels, self._source.offset_l0):
+                    file.add(text)
         return [self._target]
-
-    def _features(self, batch: Batch) -> list[bytes]:
-        cells, labels, _ = batch
-        outlines = cells.outer_l0
-        vertices = np.round(outlines.vertices - self._source.offset_l0, 1) + 0.0
-        rings = [vertices[start:stop] for start, stop in pairwise(outlines.offsets.tolist())]
-        return [
-            orjson.dumps(
-                {
-                    "type": "Feature",
-                    "geometry": {"type": "Polygon", "coordinates": [ring]},
-                    "properties": {"cell_id": label},
-                },
-                option=orjson.OPT_SERIALIZE_NUMPY,
-            )
-            for ring, label in zip(rings, labels.tolist(), strict=True)
-        ]

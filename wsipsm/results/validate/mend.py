@@ -44,7 +44,7 @@ class Mender:
         """Append the next features; those that break no rule stay as they are, byte for byte."""
         kept = [self._mended(text, flags) for text, flags in zip(texts, flagged, strict=True)]
         self._report.dropped += kept.count(b"")
-        self._target.add([text for text in kept if text])
+        self._target.add(b"".join(b"," + text for text in kept if text))
 
     def _mended(self, text: bytes, flags: set[str]) -> bytes:
         """Feature as it is written; nothing if it is dropped."""
