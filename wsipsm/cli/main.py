@@ -9,7 +9,7 @@ import click
 import typer
 
 from wsipsm import __version__
-from wsipsm.cli import archive, classify, config, evaluate, export, index, run, train, validate
+from wsipsm.cli import archive, classify, config, evaluate, export, index, run, train, validate, view
 from wsipsm.cli.common import EXIT_SIGNAL, EXIT_STOPPED, refuse
 from wsipsm.core.errors import StoppedError, WsipsmError, how_to_go_on
 
@@ -36,7 +36,7 @@ def _root(
         print(context.get_help())
 
 
-for commands in (run, evaluate, index, train, classify, export, validate, archive, config):
+for commands in (run, evaluate, index, train, classify, export, validate, view, archive, config):
     commands.register(app)
 
 
