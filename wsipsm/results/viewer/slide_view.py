@@ -18,7 +18,7 @@ from wsipsm.results.viewer.regions import as_geojson, load_regions, save_regions
 from wsipsm.results.viewer.tiles import LARGEST_ID, TILE_PX, ids_as_png, label_tile, level_count, tile_box
 
 _NO_COLOR = (200, 200, 200)
-_KEEP = "run it again with --set cells.keep_doubtful=true to see them"
+_KEEP = "wsipsm run --set cells.keep_doubtful=true keeps them"
 
 
 class SlideView:

@@ -141,7 +141,7 @@ function regionItem(regions, region, i) {
   name.onchange = () => regions.rename(i, name.value);
   const go = element("button", { type: "button", textContent: "Show", onclick: () => regions.show(i) });
   const remove = element("button", { type: "button", textContent: "×", ariaLabel: `Remove ${region.name}`, onclick: () => regions.remove(i) });
-  const figures = `${cells.toLocaleString("en")} cells, ${mm2.toPrecision(3)} mm², ${Math.round(cells / mm2).toLocaleString("en")} per mm²`;
+  const figures = `${cells.toLocaleString("en")} cells, ${mm2.toPrecision(3)} mm², ${Math.round(cells / mm2).toLocaleString("en")}/mm²`;
   const some = visible === cells ? [] : [element("div", { className: "dim", textContent: `${visible.toLocaleString("en")} shown` })];
   return element("li", {}, element("div", { className: "head" }, name, go, remove), element("div", { className: "figures", textContent: figures }), ...some);
 }

@@ -137,6 +137,7 @@ export class Panel {
     byId("classes").replaceChildren(...classes.map((one, i) => {
       const swatch = element("span", { className: "swatch" });
       swatch.style.background = unpacked(style.classColours[i]);
+      swatch.hidden = style.colour !== "class";
       const box = element("input", { type: "checkbox", checked: !style.hidden.has(one.name) });
       box.onchange = () => this.setClassShown(one.name, box.checked);
       const title = one.name === doubtful ? "Refused (Doubtful)" : one.name;
@@ -188,6 +189,9 @@ function fill(select, options) {
 
 function histogram(values, [low, high]) {
   const counts = new Array(BINS).fill(0), scale = BINS / (high - low);
-  for (const value of values) if (value >= low && value <= high) counts[Math.min(BINS - 1, Math.floor((value - low) * scale))]++;
+  for (let i = 0; i < values.length; i++) {
+    const bin = Math.floor((values[i] - low) * scale);
+    if (bin >= 0 && bin < BINS) counts[bin]++;
+  }
   return counts;
 }

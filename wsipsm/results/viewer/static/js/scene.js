@@ -9,6 +9,11 @@ export const DENSITY_MPP = 4; // from this resolution of the screen on, um/px, c
 const OUTLINE_MPP = 0.45; // up to this one they have smooth outlines
 const MOST_MAGNIFIED = 16; // screen pixels per pixel of the slide
 
+// OpenSeadragon adds rules to the page unless it finds them there; our policy forbids them, so it finds an empty stand-in.
+const standIn = document.createElementNS("urn:wsipsm:none", "style");
+standIn.setAttribute("data-openseadragon-mobile-css", "");
+document.head.append(standIn);
+
 export class Scene extends EventTarget {
   constructor(picture, overlay, facts, source, style, ramp) {
     super();
@@ -127,6 +132,7 @@ export class Scene extends EventTarget {
   #draw() {
     const view = this.#view();
     view.context.clearRect(0, 0, this.overlay.width, this.overlay.height);
+    this.labels.waiting = []; // of an earlier view
     if (this.mode !== "hidden") this.#drawCells(view);
     if (this.seams) drawSeams(view, this.facts);
     if (this.selected) this.#drawSelected(view);

@@ -1,6 +1,7 @@
 // Which cells are shown, and in which colour: one table of colours by label, from columns of measurements.
 
 const NO_CLASS = 255;
+const SAMPLED = 50000;
 
 export const packed = ([r, g, b]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
 export const unpacked = (c) => `rgb(${c & 255} ${(c >> 8) & 255} ${(c >> 16) & 255})`;
@@ -35,10 +36,11 @@ export class CellStyle extends EventTarget {
     this.#paint();
   }
 
-  // Range that holds all but the outermost two thousandths of a column; null without a value.
+  // Range that holds all but about the outermost two thousandths of a column; null without a value.
   domain(name) {
     if (!this.domains.has(name)) {
-      const values = this.columns.get(name).filter((value) => value === value).sort();
+      const column = this.columns.get(name), step = Math.ceil(column.length / SAMPLED);
+      const values = column.filter((value, i) => i % step === 0 && value === value).sort();
       const last = values.length - 1;
       const [low, high] = [values[Math.floor(last * 0.002)], values[Math.ceil(last * 0.998)]];
       this.domains.set(name, last < 0 ? null : [low, high > low ? high : low + 1]);
