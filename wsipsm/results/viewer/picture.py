@@ -7,10 +7,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+
 from wsipsm.core.errors import WsipsmError
 from wsipsm.core.geometry import Box, Image
 from wsipsm.results.result import Result
-from wsipsm.results.viewer.tiles import as_jpeg, level_count, picture_tile
+from wsipsm.results.viewer.tiles import as_jpeg, level_count, picture_box, picture_tile
 from wsipsm.slide import Slide
 
 THUMBNAIL_PX = 320
@@ -46,7 +48,7 @@ class Picture:
         return ""
 
     def tile(self, level: int, col: int, row: int) -> bytes | None:
-        """Tile as JPEG; None where there is none.
+        """Tile as JPEG, white where the slide cannot be opened; None where there is no such tile.
 
         Parameters
         ----------
@@ -54,24 +56,19 @@ class Picture:
             0 is the coarsest.
         col, row : int
             Place among the tiles of the level.
-
-        Raises
-        ------
-        SlideError
-            The slide cannot be opened.
         """
         halvings = level_count(*self._size_l0) - 1 - level
         if halvings < 0 or min(level, col, row) < 0:
             return None
-        image = self._read(lambda slide: picture_tile(slide, halvings, col, row))
-        return as_jpeg(image) if image.size else None
+        box = picture_box(self._size_l0, halvings, col, row)
+        return None if box.empty else as_jpeg(self._read(box, lambda slide: picture_tile(slide, halvings, col, row)))
 
     def thumbnail(self) -> bytes:
-        """Whole slide, small, as JPEG; errors as `tile`."""
+        """Whole slide, small, as JPEG; white where it cannot be opened."""
         width, height = self._size_l0
         downsample = max(1.0, max(width, height) / THUMBNAIL_PX)
         box = Box(0, 0, max(1, round(width / downsample)), max(1, round(height / downsample)))
-        return as_jpeg(self._read(lambda slide: slide.read_reduced(box, downsample)[0]))
+        return as_jpeg(self._read(box, lambda slide: slide.read_reduced(box, downsample)[0]))
 
     def close(self) -> None:
         """Release the file; it is opened again when it is needed."""
@@ -80,13 +77,13 @@ class Picture:
                 self._slide.close()
             self._slide = None
 
-    def _read(self, read: Callable[[Slide], Image]) -> Image:
+    def _read(self, box: Box, read: Callable[[Slide], Image]) -> Image:
         with self._lock:  # not every reader takes several threads
             try:
                 return read(self._opened())
-            except WsipsmError:
+            except (WsipsmError, OSError):
                 self._slide = None  # after a failed read a handle may be dead
-                raise
+                return np.full((*box.shape, 3), 255, np.uint8)
 
     def _opened(self) -> Slide:
         if self._slide is None:

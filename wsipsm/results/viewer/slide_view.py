@@ -97,7 +97,7 @@ class SlideView:
         doubtful = CLASSES.names[DOUBTFUL]
         refused = sum((self._record["counts"].get("refused") or {}).values())
         kept = doubtful in counts
-        lost = f"{refused:,} refused cells were not stored; {_KEEP}" if refused else "No cell was refused."
+        lost = f"{refused:,} refused cells were not stored; {_KEEP}" if refused else ""
         return {
             "largest": self.cells.largest_label,
             "count": sum(counts.values()),

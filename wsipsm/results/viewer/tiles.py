@@ -47,13 +47,17 @@ def picture_tile(slide: Slide, halvings: int, col: int, row: int) -> Image:
     (h, w, 3) uint8
         At most `TILE_PX` a side, less at the slide's edge.
     """
-    step = 1 << halvings
-    plane = Box(0, 0, -(-slide.width_l0 // step), -(-slide.height_l0 // step))
-    box = tile_box(col, row).intersect(plane)
+    box = picture_box((slide.width_l0, slide.height_l0), halvings, col, row)
     try:
-        return slide.read_reduced(box, float(step))[0]
+        return slide.read_reduced(box, float(1 << halvings))[0]
     except UnreadableSlideError:
         return np.full((*box.shape, 3), _DAMAGED, np.uint8)
+
+
+def picture_box(size_l0: tuple[int, int], halvings: int, col: int, row: int) -> Box:
+    """Pixels of a tile of a slide of some width and height; empty beyond its edge."""
+    width, height = (-(-size // (1 << halvings)) for size in size_l0)
+    return tile_box(col, row).intersect(Box(0, 0, width, height))
 
 
 def tile_box(col: int, row: int) -> Box:

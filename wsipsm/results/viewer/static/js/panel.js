@@ -90,7 +90,7 @@ export class Panel {
 
   // A slider at its end is no bound: the few values beyond the histogram stay.
   #slid(id) {
-    const [low, high] = this.style.domain(this.measure);
+    const [low, high] = this.style.domain(this.measure) ?? [0, 1];
     const [from, to] = [byId("low"), byId("high")].map((input) => Number(input.value));
     if (from > to) byId(id).value = id === "low" ? to : from;
     const at = (step) => Number((low + ((high - low) * step) / STEPS).toPrecision(4));

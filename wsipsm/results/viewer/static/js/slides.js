@@ -91,7 +91,7 @@ export class SlideList extends EventTarget {
 
 export function stateOf(slide) {
   const cells = `${slide.cells.toLocaleString("en")} cells`;
-  if (slide.status === "done") return `${cells}, ${slide.mm2.toFixed(1)} mm²`;
+  if (slide.status === "done") return cells;
   if (slide.status === "running") return `running: ${slide.tiles_done} of ${slide.tiles_total || "?"} tiles`;
   if (slide.status === "partial") return `partial: ${cells}`;
   return slide.status;
