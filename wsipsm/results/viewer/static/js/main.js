@@ -13,6 +13,7 @@ import { CellStyle } from "./style.js";
 
 const byId = (id) => document.getElementById(id);
 const PAN = 0.2; // of the view's width, a press of an arrow key
+const MOST_AHEAD = 2_000_000; // cells of a slide whose columns are all fetched ahead, so that a colour waits for nothing
 const NEAR_MPP = 0.25; // resolution of the screen at which a cell is shown that was asked for
 
 let shown = null; // the slide that is open, with its parts
@@ -40,7 +41,7 @@ async function open(id, wanted = link.read("")) {
     const style = new CellStyle(source, facts, ramp);
     await style.load("class", "centroid_x", "centroid_y", ...facts.cells.measured.slice(0, 1).map(({ column }) => column));
     if (turn !== opening) return undefined; // another slide was chosen meanwhile
-    return await show(source, facts, style, wanted);
+    return show(source, facts, style, wanted).catch((error) => notice(`${id}: ${error.message}`));
   } catch (error) {
     return notice(`${id}: ${error.message}`);
   }
@@ -71,6 +72,14 @@ async function show(source, facts, style, wanted) {
   await apply(wanted);
   notice("");
   document.body.dataset.ready = facts.id;
+  return fetchAhead(style);
+}
+
+async function fetchAhead(style) {
+  if (style.cells.largest > MOST_AHEAD) return;
+  for (const { column } of style.cells.measured) {
+    if (shown.style === style) await style.load(column).catch(() => {});
+  }
 }
 
 // Makes the slide that is open look as a link says.

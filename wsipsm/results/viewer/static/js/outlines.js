@@ -3,6 +3,7 @@
 import { unpacked } from "./style.js";
 
 const KEPT = 60;
+const REACH_UM = 50; // no cell hangs over further from its centroid
 
 export class OutlineLayer {
   constructor(source, labels, redraw) {
@@ -14,11 +15,11 @@ export class OutlineLayer {
     this.tiles.clear();
   }
 
-  // Draws all tiles of a view and those around it, whose cells may hang over; false while one in the view is missing.
+  // Draws all tiles of a view and those near it, whose cells may hang over; false while one in the view is missing.
   draw(view, style, filled) {
-    const side = this.labels.side(0);
+    const reach = (REACH_UM / this.labels.mpp) * this.labels.downsample;
     const [x0, y0, x1, y1] = view.box;
-    const tiles = [...this.labels.over(0, [x0 - side, y0 - side, x1 + side, y1 + side])].map(([col, row]) => this.#tile(col, row));
+    const tiles = [...this.labels.over(0, [x0 - reach, y0 - reach, x1 + reach, y1 + reach])].map(([col, row]) => this.#tile(col, row));
     const inside = new Set([...this.labels.over(0, view.box)].map(([col, row]) => `${col}_${row}`));
     if (tiles.some((tile) => inside.has(tile.key) && !tile.rings)) return false;
     view.inLevel0((context, pixel) => {
