@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
+import pandas as pd
+from PIL import Image
 from playwright.sync_api import Browser, Page
 from starlette.testclient import TestClient
 
@@ -21,6 +25,8 @@ from wsipsm.results.viewer.server import make_app
 TOKEN = "a-secret"
 HERE = "http://127.0.0.1:8000"
 CHROMIUM = shutil.which("chromium")
+REFUSED = 200
+"""Cells of the second slide that are refused."""
 SIZE = {"width": 1280, "height": 800}
 
 
@@ -86,3 +92,24 @@ def admitted(out: Path, **options: Any) -> TestClient:
     client = client_of(out, **options)
     assert client.get(f"/?token={TOKEN}").status_code == 200
     return client
+
+
+def picture_of(page: Page) -> np.ndarray:
+    """Pixels of the slide's part of the window, (y, x, 3)."""
+    box = page.locator("#stage").bounding_box()
+    assert box is not None
+    shot = Image.open(io.BytesIO(page.screenshot(clip=box)))
+    return np.asarray(shot.convert("RGB")).astype(int)
+
+
+def middle(page: Page) -> np.ndarray:
+    """Middle of the slide's part of the window, its pixels (x, y)."""
+    box = page.locator("#stage").bounding_box()
+    assert box is not None
+    return np.array([box["width"], box["height"]]) / 2
+
+
+def lone_cell(cells: pd.DataFrame, low: float, high: float) -> pd.Series:
+    """Cell well inside the slide whose area no other one has."""
+    inside = cells[(cells.centroid_x.between(low, high)) & (cells.centroid_y.between(low, high))]
+    return inside[~inside.area_um2.duplicated(keep=False) & (inside.area_um2 > 30)].iloc[0]

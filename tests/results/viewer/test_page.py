@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import json
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,68 +10,15 @@ import numpy as np
 import openslide
 import pandas as pd
 import pytest
-import shapely
-from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
-from starlette.testclient import TestClient
+from playwright.sync_api import Browser, Page
 
 from tests.helpers.results import cells_of, run_slide
-from tests.helpers.viewed import CHROMIUM, at, served, watched
+from tests.helpers.viewed import CHROMIUM, at, lone_cell, middle, picture_of, served, watched
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
 
 ZOOMS = (0.2, 0.8, 1.6)
 """Micrometres per pixel of the screen: outlines, labels, and coarser labels."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as play:
-        started = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-@pytest.fixture(scope="module")
-def folder(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Output folder with two slides, so that there is a next one."""
-    out = shutil.copytree(whole.parent, tmp_path_factory.mktemp("viewed") / "out")
-    (out / "slides.csv").unlink()
-    shutil.copytree(out / whole.name, out / "second")
-    return out
-
-
-@pytest.fixture(scope="module")
-def link(folder: Path) -> Iterator[str]:
-    with served(folder) as (link, _):
-        yield link
-
-
-@pytest.fixture
-def page(browser: Browser, link: str) -> Iterator[Page]:
-    with watched(browser, link) as page:
-        yield page
-
-
-def picture_of(page: Page) -> np.ndarray:
-    """Pixels of the slide's part of the window, (y, x, 3)."""
-    box = page.locator("#stage").bounding_box()
-    assert box is not None
-    shot = Image.open(io.BytesIO(page.screenshot(clip=box)))
-    return np.asarray(shot.convert("RGB")).astype(int)
-
-
-def middle(page: Page) -> np.ndarray:
-    """Middle of the slide's part of the window, its pixels (x, y)."""
-    box = page.locator("#stage").bounding_box()
-    assert box is not None
-    return np.array([box["width"], box["height"]]) / 2
-
-
-def lone_cell(cells: pd.DataFrame, low: float, high: float) -> pd.Series:
-    """Cell well inside the slide whose area no other one has."""
-    inside = cells[(cells.centroid_x.between(low, high)) & (cells.centroid_y.between(low, high))]
-    return inside[~inside.area_um2.duplicated(keep=False) & (inside.area_um2 > 30)].iloc[0]
 
 
 def refuses_to_be_elsewhere(page: Page, link: str, slide: str, cell: pd.Series, mpp_l0: float) -> None:
@@ -262,55 +205,3 @@ def test_the_cell_in_the_middle_is_picked_by_enter(page: Page, link: str, whole:
     assert f"Label\n{cell.label}\n" in page.inner_text("#cell")
     page.keyboard.press("Escape")
     page.wait_for_selector("#cell", state="hidden")
-
-
-def test_a_region_that_is_drawn_is_counted_saved_and_there_again(page: Page, link: str, folder: Path) -> None:
-    at(page, link, "slide=second&x=1250&y=1250&mpp=0.5")
-    corners = middle(page) + np.array([[-200, -150], [180, -120], [150, 200], [-100, 170]])
-
-    page.focus("#stage")
-    page.keyboard.press("d")
-    for x, y in corners:
-        page.locator("#stage").click(position={"x": x, "y": y})
-    page.keyboard.press("Enter")
-    page.wait_for_function("() => document.querySelector('#saved').textContent.startsWith('Saved')")
-
-    drawn = shapely.Polygon((corners - middle(page)) * 2 + 1250)
-    (feature,) = json.loads((folder / "second" / "regions.geojson").read_bytes())["features"]
-    assert shapely.geometry.shape(feature["geometry"]).symmetric_difference(drawn).area < 0.01 * drawn.area
-    cells = cells_of(folder / "second")
-    inside = shapely.contains_xy(drawn, cells.centroid_x, cells.centroid_y).sum()
-    assert inside > 20
-    assert page.inner_text("#regions .figures").startswith(f"{inside} cells, {drawn.area / 16e6:.3g} mm²")
-    at(page, link, "slide=second")
-    assert page.input_value("#regions input") == "Region 1"
-    page.click("#regions button[aria-label^=Remove]")
-    page.wait_for_selector("#regions li", state="detached")
-    page.wait_for_timeout(300)
-    assert not (folder / "second" / "regions.geojson").exists()
-
-
-def test_ids_reach_the_page_unchanged(page: Page, client: TestClient, api: str) -> None:
-    png = client.get(f"{api}/labels/0/0_0").content
-    expected = np.asarray(Image.open(io.BytesIO(png))).astype(np.int64) @ [1, 256, 65536]
-
-    found = page.evaluate(
-        """async (path) => {
-          const { idsOf } = await import("/static/js/ids.js");
-          return [...(await idsOf(await (await fetch(path)).arrayBuffer())).ids];
-        }""",
-        f"{api}/labels/0/0_0",
-    )
-
-    np.testing.assert_array_equal(np.array(found).reshape(expected.shape), expected)
-
-
-def test_every_control_has_a_name(page: Page, link: str) -> None:
-    at(page, link, "")
-    nameless = page.evaluate(
-        """() => [...document.querySelectorAll("button, input, select")]
-          .filter((control) => !(control.ariaLabel || control.textContent.trim() || control.labels?.length))
-          .map((control) => control.outerHTML)"""
-    )
-
-    assert nameless == []

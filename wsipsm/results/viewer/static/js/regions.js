@@ -70,8 +70,14 @@ export class Regions extends EventTarget {
     return this.save();
   }
 
-  async save() {
+  // One save waits for the one before: the last one stands.
+  save() {
     this.#changed();
+    this.saving = (this.saving ?? Promise.resolve()).then(() => this.#put());
+    return this.saving;
+  }
+
+  async #put() {
     try {
       const { file } = await (await send("PUT", this.source.address("regions"), this.list)).json();
       Object.assign(this, { failed: false, status: this.list.length ? `Saved for QuPath and --roi: ${file}` : "" });
