@@ -16,7 +16,7 @@ endif
 # Where a container keeps Python from storing bytecode, every process compiles all that it imports, PyTorch too.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup lock demo test lint docs pictures bench model clean
+.PHONY: setup lock demo test lint chromium docs pictures bench model clean
 
 setup: $(READY)
 
@@ -62,8 +62,13 @@ lint: $(READY)
 
 # In as many processes, which take over each other's files at the end: make test WORKERS=1
 WORKERS ?= 2
-test: $(READY) lint
+test: $(READY) lint chromium
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+# The tests of the viewer look at its page; without a browser they are skipped. Nothing is installed without the right to.
+chromium:
+	@command -v chromium >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || { apt-get update -qq; \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || true
 
 # The documents as a site: site/index.html. Warnings are errors; nothing is fetched.
 docs: $(READY)

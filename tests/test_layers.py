@@ -40,6 +40,8 @@ HOMES = {
     "geopandas": {"results/result", "results/formats/spatial_data"},
     "pydantic": {"config", "engine/job", "results/phenotypes", "training/paper"},
     "yaml": {"config"},
+    "starlette": {"results/viewer"},
+    "uvicorn": {"results/viewer"},
     "typer": {"cli"},
     "rich": {"cli"},
     "filelock": {"core/lock"},

@@ -8,7 +8,7 @@ from typing import Annotated
 import click
 import typer
 
-from wsipsm.cli import archive, classify, config, evaluate, export, index, report, run, train, validate
+from wsipsm.cli import archive, classify, config, evaluate, export, index, report, run, train, validate, view
 from wsipsm.cli.common import EXIT_SIGNAL, EXIT_STOPPED, refuse
 from wsipsm.cli.versions import version_lines
 from wsipsm.core.errors import StoppedError, WsipsmError, how_to_go_on
@@ -37,7 +37,7 @@ def _root(
         print(context.get_help())
 
 
-for commands in (run, report, evaluate, index, train, classify, export, validate, archive, config):
+for commands in (run, view, report, evaluate, index, train, classify, export, validate, archive, config):
     commands.register(app)
 
 

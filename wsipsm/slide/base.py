@@ -5,19 +5,18 @@ from __future__ import annotations
 import functools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from wsipsm.core.errors import ResolutionError, UnreadableSlideError
 from wsipsm.core.geometry import Box, Grid, Image
 from wsipsm.slide.fingerprint import fingerprint_of
 from wsipsm.slide.header import Header, Level, Thumbnail
-from wsipsm.slide.resample import area_mean, bands, black_to_white, source_box
+from wsipsm.slide.resample import area_mean, bands, black_to_white, compressed_tiles, mirrored, source_box
 
 EXPECTED_RGB = "expected 8-bit RGB. wsipsm reads brightfield colour scans: export the slide as RGB"
 MAKE_PYRAMID = "convert it to a tiled pyramid (vips tiffsave --tile --pyramid --bigtiff)"
@@ -164,7 +163,7 @@ class Slide(ABC):
         Parameters
         ----------
         box : Box
-            In grid pixels; it may be larger than the plane.
+            In grid pixels, of any size.
         grid : Grid
             From ``self.grid``.
 
@@ -179,7 +178,7 @@ class Slide(ABC):
         """
         if box.intersect(grid.box) == box:
             return self.read(box, grid)
-        rows, columns = _mirrored(box.y0, box.y1, grid.height), _mirrored(box.x0, box.x1, grid.width)
+        rows, columns = mirrored(box.y0, box.y1, grid.height), mirrored(box.x0, box.x1, grid.width)
         x0, y0 = int(columns.min()), int(rows.min())
         image = self.read(Box(x0, y0, int(columns.max()) + 1, int(rows.max()) + 1), grid)
         return image[np.ix_(rows - y0, columns - x0)]
@@ -200,17 +199,38 @@ class Slide(ABC):
             Nothing of the level can be read.
         """
         downsample = max(1.0, mpp / self.mpp_l0)
-        fits = [i for i, level in enumerate(self.levels) if max(self._steps(level)) <= downsample * (1 + _EXACT)]
-        level = max(fits, key=lambda i: self.levels[i].downsample)
-        step_x, step_y = self._steps(self.levels[level])
         whole = Box(0, 0, _pixels(self.width_l0, downsample), _pixels(self.height_l0, downsample))
-        scale_x, scale_y = max(1.0, downsample / step_x), max(1.0, downsample / step_y)
         part = whole if shown_l0 is None else whole.intersect(_scaled(shown_l0, 1 / downsample, 1 / downsample))
-        damaged: list[Box] = []
-        read = functools.partial(self._read_around_damage, damaged=damaged)
         image = np.full((*whole.shape, 3), 255, np.uint8)
-        image[part.slices] = self._average(level, part, scale_x, scale_y, read=read)
-        return Thumbnail(image, downsample, tuple(_scaled(box, step_x, step_y) for box in damaged))
+        image[part.slices], damaged = self.read_reduced(part, downsample)
+        return Thumbnail(image, downsample, damaged)
+
+    def read_reduced(self, box: Box, downsample: float) -> tuple[Image, tuple[Box, ...]]:
+        """Pixels of a reduced slide, to be looked at: from the coarsest level that is fine enough, exact or not.
+
+        Parameters
+        ----------
+        box : Box
+            Pixels of the reduced slide, whose pixel (0, 0) starts at that of level 0; beyond its edge it is white.
+        downsample : float
+            Level-0 pixels per pixel, at least 1.
+
+        Returns
+        -------
+        (box.height, box.width, 3) uint8, tuple of Box
+            Pixels; damaged parts, which are white, level-0 px.
+
+        Raises
+        ------
+        UnreadableSlideError
+            Nothing of it can be read.
+        """
+        fits = [i for i, level in enumerate(self.levels) if max(self._steps(level)) <= downsample * (1 + _EXACT)]
+        level, damaged = max(fits, key=lambda i: self.levels[i].downsample), list[Box]()
+        step_x, step_y = self._steps(self.levels[level])
+        read = functools.partial(self._read_around_damage, damaged=damaged)
+        image = self._average(level, box, max(1.0, downsample / step_x), max(1.0, downsample / step_y), read=read)
+        return image, tuple(_scaled(one, step_x, step_y) for one in damaged)
 
     def keep_pixels(self, file: Path) -> None:  # noqa: B027
         """Write the pixels to a file for `take_pixels`; only of an image that each reader would decode as a whole."""
@@ -254,7 +274,7 @@ class Slide(ABC):
             return self._read_level(level, box)
         except UnreadableSlideError:
             out, readable = np.full((*box.shape, 3), 255, np.uint8), False
-            for tile in _compressed_tiles(box):
+            for tile in compressed_tiles(box):
                 try:
                     out[tile.relative_to(box).slices] = self._read_level(level, tile)
                     readable = True
@@ -276,8 +296,7 @@ class Slide(ABC):
 
 def qupath_origin(slide: Slide) -> tuple[int, int]:
     """Origin (x, y) of the frame that QuPath shows, level-0 px: the corner of the slide's bounds, if it has any."""
-    bounds = slide.bounds_l0
-    return (bounds.x0, bounds.y0) if bounds else (0, 0)
+    return (slide.bounds_l0.x0, slide.bounds_l0.y0) if slide.bounds_l0 else (0, 0)
 
 
 def _scaled(box: Box, step_x: float, step_y: float) -> Box:
@@ -288,17 +307,3 @@ def _scaled(box: Box, step_x: float, step_y: float) -> Box:
 
 def _pixels(size_l0: int, downsample: float) -> int:
     return max(1, math.ceil(size_l0 / downsample - 1e-6))
-
-
-def _mirrored(start: int, stop: int, size: int) -> npt.NDArray[np.intp]:
-    """Positions on an axis of ``size`` pixels whose pixels stand at [start, stop) of the mirrored plane."""
-    period = max(1, 2 * (size - 1))
-    positions = np.arange(start, stop) % period
-    return np.minimum(positions, period - positions)
-
-
-def _compressed_tiles(box: Box) -> Iterator[Box]:
-    """Squares of a box, on a lattice of 256 px, the usual side of a compressed tile."""
-    for y in range(box.y0 - box.y0 % 256, box.y1, 256):
-        for x in range(box.x0 - box.x0 % 256, box.x1, 256):
-            yield Box(x, y, x + 256, y + 256).intersect(box)

@@ -118,6 +118,20 @@ def black_to_white(rgb: Image) -> Image:
     return np.where(black[..., None], np.uint8(255), rgb) if black.any() else rgb
 
 
+def mirrored(start: int, stop: int, size: int) -> npt.NDArray[np.intp]:
+    """Positions on an axis of ``size`` pixels whose pixels stand at [start, stop) of the mirrored plane."""
+    period = max(1, 2 * (size - 1))
+    positions = np.arange(start, stop) % period
+    return np.minimum(positions, period - positions)
+
+
+def compressed_tiles(box: Box) -> Iterator[Box]:
+    """Squares of a box, on a lattice of 256 px, the usual side of a compressed tile."""
+    for y in range(box.y0 - box.y0 % 256, box.y1, 256):
+        for x in range(box.x0 - box.x0 % 256, box.x1, 256):
+            yield Box(x, y, x + 256, y + 256).intersect(box)
+
+
 def over_white(rgba: Image) -> Image:
     """Composite an RGBA image (h, w, 4) over white, (h, w, 3); alpha 0 means not scanned."""
     alpha = rgba[..., 3]
