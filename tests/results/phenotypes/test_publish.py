@@ -14,8 +14,10 @@ import pytest
 
 import wsipsm
 from tests.helpers.classified import QUICK, classes, contents, features, record, table
+from tests.helpers.qupath import read_as_qupath
 from wsipsm.core.errors import CheckpointError, LockedError, OutputError
 from wsipsm.core.lock import locked_trees
+from wsipsm.results.validate.geojson import check_geojson
 from wsipsm.slide.sample import HE_FIELD_MPP
 
 
@@ -33,6 +35,14 @@ def test_undo_brings_everything_back(done: Path, out: Path, model: Path) -> None
     assert [one["by_class"] for one in report["slides"]] == [record(done / name)["counts"]["by_class"] for name in "ab"]
     with pytest.raises(OutputError, match="no slide has clusters"):
         wsipsm.classify(out, undo=True)
+
+
+def test_the_clusters_pass_the_rules_of_qupath(applied: Path) -> None:
+    for name in "ab":
+        path = applied / name / "cells.geojson.gz"
+        found = {feature["properties"]["classification"]["name"] for feature in read_as_qupath(path)}
+        assert found <= {f"Cluster {number}" for number in range(1, 5)}
+        assert check_geojson(path).findings == {}
 
 
 def test_a_later_run_keeps_the_clusters(slides: list[Path], out: Path, model: Path, applied: Path) -> None:

@@ -126,8 +126,12 @@ def _local_cluster(config: ScheduleConfig, gpus: int) -> Iterator[LocalCluster]:
     # No memory limit of Dask's own: tiles are bounded by construction, and a paused worker would stall a run.
     with _without_interrupts(), _without_main():
         cluster = LocalCluster(**shape, dashboard_address=":0", memory_limit=0, silence_logs=logging.CRITICAL)
-    with cluster, _without_main():
-        yield cluster
+    try:
+        with _without_main():
+            yield cluster
+    finally:
+        with contextlib.suppress(TimeoutError):  # on a busy machine; the results are there, and workers end with us
+            cluster.close()
 
 
 _HIDDEN: list[ModuleType] = []
