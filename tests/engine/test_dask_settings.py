@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.helpers.command import wsipsm_process
+from tests.cli.test_cli import assert_refused
+from tests.helpers.command import wsipsm, wsipsm_process
 from tests.helpers.slide_files import noise
 
 
@@ -43,3 +44,9 @@ def test_a_broken_file_of_dask_is_named_in_one_line(picture: Path, tmp_path: Pat
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "bad.yaml" in done.stderr
+
+
+def test_tls_without_certificates_is_one_line(picture: Path, tmp_path: Path) -> None:
+    done = wsipsm("run", picture, "-o", tmp_path, "--slide-mpp", "0.25", "--scheduler", "tls://127.0.0.1:9")
+
+    assert_refused(done, "tls://127.0.0.1:9: it needs certificates, distributed.comm.tls")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,17 @@ def test_a_resolution_that_is_off_by_two_is_said_with_the_option_that_mends_it()
 def test_few_nuclei_are_said() -> None:
     assert "only 9 clear nuclei" in warned(changed("levels", cells=9))
     assert warned(changed("levels", cells=10)) == ""
+
+
+def test_where_the_user_brought_the_model_that_may_be_what_is_wrong(tmp_path: Path) -> None:
+    job = job_of(load_config("he"))
+    own = replace(job, task=replace(job.task, checkpoint=tmp_path / "model.pt"))
+    calibration = changed("levels", cells=0)
+
+    with_own, without = (doubts(one, calibration, written=0, refused=FEW)[0] for one in (own, job))
+
+    assert "the model of --checkpoint learnt too little, the slide is pale" in with_own
+    assert "--checkpoint" not in without
 
 
 @pytest.mark.parametrize(("settings", "written"), [((), 1000), (("cells.keep_doubtful=true",), 2000)])

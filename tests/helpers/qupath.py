@@ -125,8 +125,13 @@ def check_outline(outline: dict[str, Any]) -> None:
         assert snapped.area == pytest.approx(polygon.area, rel=0.05, abs=0.05)
 
 
+def classes_of(features: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [feature["properties"]["classification"] for feature in features]
+
+
 def read_annotations_as_qupath(path: Path) -> list[dict[str, Any]]:
     """Annotations of a file, every rule of QuPath's importer checked; they may have holes and several parts."""
+    assert path.name.endswith((".geojson", ".geojson.gz"))
     raw = path.read_bytes()
     text = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
     table = json.loads(text, parse_constant=refuse)
@@ -137,8 +142,12 @@ def read_annotations_as_qupath(path: Path) -> list[dict[str, Any]]:
         properties = feature["properties"]
         assert set(properties) <= {"objectType", "classification", "name", "measurements"}
         assert properties["objectType"] == "annotation"
+        assert "id" not in feature or str(uuid.UUID(feature["id"])) == feature["id"]
         assert properties["classification"]["name"].strip()
+        assert ": " not in properties["classification"]["name"]
+        assert len(properties["classification"]["color"]) == 3
         assert all(type(channel) is int and 0 <= channel <= 255 for channel in properties["classification"]["color"])
+        assert feature["geometry"]["type"] in {"Polygon", "MultiPolygon"}
         assert all(math.isfinite(value) for value in properties.get("measurements", {}).values())
         for kind in (np.float64, np.float32):  # QuPath keeps float32
             shape = shapely.transform(
@@ -146,4 +155,8 @@ def read_annotations_as_qupath(path: Path) -> list[dict[str, Any]]:
             )
             assert shape.is_valid
             assert shape.area > 0
+            snapped = shapely.set_precision(shape, 0.01, mode="valid_output")
+            assert snapped.area == pytest.approx(shape.area, rel=0.05, abs=0.05)
+    colors = {(one["name"], tuple(one["color"])) for one in classes_of(table["features"])}
+    assert len(colors) == len({name for name, _ in colors}), "one class, one colour"
     return list(table["features"])

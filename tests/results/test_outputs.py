@@ -14,8 +14,9 @@ from ome_zarr.reader import Reader
 from ome_zarr_models.v05.image_label import ImageLabel
 from PIL import Image
 
-from tests.helpers.qupath import read_as_qupath
+from tests.helpers.qupath import read_annotations_as_qupath, read_as_qupath
 from tests.helpers.results import QUICK_FIT, cells_of, labels_of, run_slide
+from wsipsm.results.validate.geojson import check_geojson
 from wsipsm.slide import open_slide
 
 
@@ -23,6 +24,16 @@ def test_every_feature_passes_the_oracle_of_qupath(whole: Path) -> None:
     features = read_as_qupath(whole / "cells.geojson.gz")
 
     assert len(features) > 500
+
+
+def test_the_region_passes_the_oracle_of_qupath(whole: Path) -> None:
+    found = read_annotations_as_qupath(whole / "tissue.geojson")
+
+    area = sum(shapely.geometry.shape(feature["geometry"]).area for feature in found)
+    run = json.loads((whole / "run.json").read_text())
+    assert area * run["slide"]["mpp_l0"] ** 2 / 1e6 == pytest.approx(run["counts"]["mm2"], rel=1e-3)
+    for name in ("tissue.geojson", "cells.geojson.gz"):
+        assert check_geojson(whole / name).good
 
 
 def test_labels_agree_across_the_three_files(whole: Path) -> None:

@@ -64,7 +64,7 @@ def main() -> None:
 def _reason(error: OSError | ValueError) -> str:
     """One line of an error of the system, or of a file with which Dask cannot begin; others are raised again."""
     if isinstance(error, OSError):
-        return f"{error.filename or 'input'}: {error.strerror or error}"
+        return f"{error.filename or 'input'}: {error.strerror or str(error) or type(error).__name__}"
     if "dask config file" not in str(error):
         raise error
     return f"{str(error).splitlines()[0].rstrip(':, ')}: mend or remove it, Dask reads it for every program"

@@ -60,9 +60,11 @@ def _of_levels(job: Job, calibration: Mapping[str, Any]) -> str:
     levels = calibration.get("levels")
     if levels is None or levels["cells"] >= LEAST_CELLS:
         return ""
+    mpp_l0 = job.grid.mpp / job.grid.downsample
+    own = "the model of --checkpoint learnt too little, " if job.task.checkpoint else ""
     return (
-        f"only {levels['cells']} clear nuclei were seen to calibrate on, {LEAST_CELLS} are needed: the slide is pale, "
-        f"out of focus or poor in nuclei, or {job.grid.mpp / job.grid.downsample:.3g} µm/px is wrong (--slide-mpp)"
+        f"only {levels['cells']} clear nuclei were seen to calibrate on, {LEAST_CELLS} are needed: {own}the slide is "
+        f"pale, out of focus or poor in nuclei, or {mpp_l0:.3g} µm/px is wrong (--slide-mpp)"
     )
 
 

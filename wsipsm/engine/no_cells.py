@@ -21,7 +21,8 @@ def why_no_cells(job: Job, *, cells: int, failed: bool) -> tuple[str, ...]:
         return ()
     if job.region.empty:
         return (job.why_empty,)
+    own = " And was the model that was given trained long enough?" if job.task.checkpoint else ""
     return (
         f"no cells found in {job.region_mm2:.4g} mm² (is {job.grid.mpp / job.grid.downsample:.3g} µm/px right, see "
-        f"--slide-mpp, and the stain, recognizer.stain={job.config.recognizer.stain}?)",
+        f"--slide-mpp, and the stain, recognizer.stain={job.config.recognizer.stain}?{own})",
     )

@@ -15,8 +15,10 @@ import pytest
 import wsipsm
 from tests.helpers.classified import QUICK, classes, contents, features, record, table
 from tests.helpers.pages import Page
+from tests.helpers.qupath import read_as_qupath
 from wsipsm.core.errors import CheckpointError, LockedError, OutputError
 from wsipsm.core.lock import locked_trees
+from wsipsm.results.validate.geojson import check_geojson
 from wsipsm.slide.sample import HE_FIELD_MPP
 
 
@@ -50,6 +52,14 @@ def test_reports_show_the_clusters_and_the_first_ones_come_back(out: Path, model
     assert "Cluster 1" in {row[0] for row in whole.tables["Cells by class, all slides"]}
     wsipsm.classify(out, undo=True)
     assert [path.read_bytes() for path in paths] == before
+
+
+def test_the_clusters_pass_the_rules_of_qupath(applied: Path) -> None:
+    for name in "ab":
+        path = applied / name / "cells.geojson.gz"
+        found = {feature["properties"]["classification"]["name"] for feature in read_as_qupath(path)}
+        assert found <= {f"Cluster {number}" for number in range(1, 5)}
+        assert check_geojson(path).findings == {}
 
 
 def test_a_later_run_keeps_the_clusters(slides: list[Path], out: Path, model: Path, applied: Path) -> None:

@@ -205,7 +205,9 @@ def _decode(path: Path) -> Image:
                 return _to_8_bits(path)
             return _as_array(image)
     except _DAMAGE as error:
-        raise UnreadableSlideError(f"{path}: Pillow cannot read its pixels ({error}); the file is damaged") from None
+        raise UnreadableSlideError(
+            f"{path}: Pillow cannot read its pixels ({error}); the file is damaged: copy it again from its source"
+        ) from None
     except MemoryError:
         raise UnreadableSlideError(f"{path}: memory ran out while it was decoded as a whole; {MAKE_PYRAMID}") from None
 

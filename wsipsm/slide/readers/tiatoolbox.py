@@ -74,7 +74,9 @@ def _open(path: Path) -> Any:
         else:
             return handle
         gc.collect()  # a reader that failed half-way keeps its file open in a reference cycle
-    raise UnreadableSlideError(f"{path}: TIAToolbox cannot open it ({reason})")
+    raise UnreadableSlideError(
+        f"{path}: TIAToolbox cannot open it ({reason}): no whole-slide DICOM, or damaged; copy it again from its source"
+    )
 
 
 def _read(handle: Any, level: int, corner_l0: tuple[int, int], size: tuple[int, int]) -> Image:
