@@ -62,7 +62,7 @@ def save_tile(path: Path, measured: Measured, *, labels: Labels, ids: npt.NDArra
     counts = Counts(len(cells), measured.unsimplified, measured.dropped)
     arrays: dict[str, npt.NDArray[Any]] = {
         "counts": np.array(astuple(counts), np.int64),
-        "labels": labels.astype(np.int32, copy=False),
+        **_runs(labels.astype(np.int32, copy=False)),
         "ids": ids.astype(np.int64, copy=False),
         "anchor": cells.anchor,
         "vertices_l0": cells.vertices_l0,
@@ -77,7 +77,7 @@ def save_tile(path: Path, measured: Measured, *, labels: Labels, ids: npt.NDArra
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.part")
     try:
         with temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # numpy types the flag beside them
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy types the flag beside them
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -93,7 +93,7 @@ def load_tile(path: Path) -> TileResult:
         The file is absent or damaged.
     """
     with _opened(path) as arrays:
-        return TileResult(arrays["labels"], arrays["ids"], _cells(arrays), arrays["ellipse_fills"])
+        return TileResult(_image(arrays), arrays["ids"], _cells(arrays), arrays["ellipse_fills"])
 
 
 def load_cells(path: Path) -> tuple[Cells, npt.NDArray[np.float32]]:
@@ -125,6 +125,22 @@ def _opened(path: Path) -> Iterator[Any]:
         raise OutputError(f"{path}: the result of a tile is missing; run again to make it") from None
     except (OSError, ValueError, EOFError, KeyError, zlib.error, zipfile.BadZipFile) as error:
         raise OutputError(f"{path}: damaged result of a tile ({error}); delete it and run again") from None
+
+
+def _runs(labels: npt.NDArray[np.int32]) -> dict[str, npt.NDArray[Any]]:
+    """Labels as runs in scan order: as small as compressed, and a tenth of the time."""
+    flat = labels.ravel()
+    starts = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    starts = np.concatenate([np.zeros(min(1, flat.size), np.int64), starts]).astype(np.uint32)
+    return {"shape": np.array(labels.shape), "run_starts": starts, "run_labels": flat[starts]}
+
+
+def _image(arrays: Any) -> npt.NDArray[np.int32]:
+    """Labels from their runs."""
+    shape, starts = arrays["shape"], arrays["run_starts"].astype(np.int64)
+    lengths = np.diff(starts, append=int(np.prod(shape)))
+    labels: npt.NDArray[np.int32] = np.repeat(arrays["run_labels"], lengths).reshape(shape)
+    return labels
 
 
 def _cells(arrays: Any) -> Cells:
