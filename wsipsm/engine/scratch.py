@@ -61,7 +61,7 @@ def save_tile(path: Path, measured: Measured, *, labels: Labels, ids: npt.NDArra
     cells = measured.cells
     counts = Counts(len(cells), measured.unsimplified, measured.dropped)
     arrays: dict[str, npt.NDArray[Any]] = {
-        "counts": np.array(astuple(counts), np.int64),
+        "tile_counts": np.array(astuple(counts), np.int64),
         **_runs(labels.astype(np.int32, copy=False)),
         "ids": ids.astype(np.int64, copy=False),
         "anchor": cells.anchor,
@@ -105,7 +105,7 @@ def load_cells(path: Path) -> tuple[Cells, npt.NDArray[np.float32]]:
 def load_counts(path: Path) -> Counts:
     """Read the counts of a tile alone; errors as ``load_tile``."""
     with _opened(path) as arrays:
-        return Counts(*map(int, arrays["counts"]))
+        return Counts(*map(int, arrays["tile_counts"]))
 
 
 def load_anchors(path: Path) -> npt.NDArray[np.int64]:

@@ -82,7 +82,7 @@ def _two_convolutions(level: Any, x: Tensor) -> Tensor:
 
 def _convolution(layer: Any, x: Tensor, then: str = "none") -> Tensor:
     """Convolution of stride 1, and what is done to its output in the same pass: ``none`` or ``relu``."""
-    if torch.backends.mkldnn.is_available():
+    if torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         fused = torch.ops.mkldnn._convolution_pointwise  # what torch.compile makes of the two
         result: Tensor = fused(x, layer.weight, layer.bias, layer.padding, [1, 1], [1, 1], 1, then, [], "")
         return result
@@ -94,7 +94,7 @@ def _half(x: Tensor) -> Tensor:
     """Maxima of 2 x 2 pixels of (1, c, y, x), channels last in memory."""
     from wsipsm.nuclei.compiled import half
 
-    return torch.from_numpy(half(x[0].permute(1, 2, 0).numpy())).permute(2, 0, 1)[None]
+    return torch.from_numpy(half(x[0].permute(1, 2, 0).contiguous().numpy())).permute(2, 0, 1)[None]
 
 
 def _without(x: Tensor, rim: int) -> Tensor:
