@@ -15,8 +15,8 @@ from wsipsm.config import LabelsConfig
 
 MPP = 0.5
 REPEATS = 5
-PARTS = ("instances", "_sharpen", "_to_levels", "_fill_holes", "_choose", "_grow", "_in_scan_order")
-INNER = ("component_tree", "box", "shape_moments", "nucleus_score", "topmost")
+PARTS = ("instances", "_sharpen", "_to_levels", "_fill_holes", "_choose", "grow", "in_scan_order")
+INNER = ("component_tree", "link", "number_nodes", "sums", "nucleus_score", "topmost")
 
 
 def main(side: int) -> None:

@@ -34,6 +34,7 @@ HOMES = {
     "openslide": {"slide/readers"},
     "tiatoolbox": {"slide"},
     "sklearn": {"nuclei/pseudomask", "results/phenotypes/learn", "training/paper"},
+    "numba": {"core/compiled"},
     "torch": {"core/gpus", "nuclei", "training"},
     "timm": {"training/paper"},
     "pyarrow": {"results", "slide/manifest"},

@@ -1,7 +1,7 @@
 """Component tree of a map of few levels: its connected components at every threshold, and how they nest.
 
 scikit-image has ``morphology.max_tree`` for any number of levels; on a map of 1200 x 1200 px it took 4.39 s, this one,
-which labels each of its few levels with OpenCV, 0.135 s.
+which knows a map by its runs of equal pixels, 0.04 s.
 """
 
 from __future__ import annotations
@@ -9,104 +9,106 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+
+from wsipsm.core.geometry import Mask
 
 Levels = npt.NDArray[np.uint8]
 """uint8, (y, x), small integers; 0 belongs to no component."""
 Ints = npt.NDArray[np.int64]
+_Int32s = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
 class ComponentTree:
-    """Components of {levels >= k} for k = 1, 2, ...; a component is a node, the one that holds it at k - 1 its parent.
+    """Components of {levels >= k} for k = 1, 2, ..., each a node; one that is the same at several k is one node.
 
     Attributes
     ----------
-    width : int
-        Pixels of a row of the map.
-    pixels : (P,) int64
-        Flat indices of the pixels above 0, highest level first.
-    node : (P,) int64
-        Smallest component that holds the pixel.
-    parent : (N,) int64
-        Parent of each node, -1 at level 1. Parents come after their children.
-    level : (N,) int64
-        k of each node, descending.
+    begin, end, row : (R,) int32
+        Runs of pixels of one level, in scan order: first column, the column after the last, row.
+    node : (R,) int32
+        Smallest component that holds the run.
+    parent : (N,) int32
+        Component around each node, -1 where there is none. Parents come after their children.
+    level : (N,) int32
+        Highest k of each node, descending; its lowest k is one more than the level of its parent.
     """
 
-    width: int
-    pixels: Ints
-    node: Ints
-    parent: Ints
-    level: Ints
+    begin: _Int32s
+    end: _Int32s
+    row: _Int32s
+    node: _Int32s
+    parent: _Int32s
+    level: _Int32s
 
-    def total(self, values: npt.NDArray[np.float64] | None = None) -> Ints:
-        """Sum of whole-numbered ``values`` (P,) over each component, (N,) int64; without values its area."""
-        sums = np.bincount(self.node, values, minlength=self.parent.size)
-        return self.up(np.add, sums.astype(np.int64))
+    def sums(self) -> Sums:
+        """Whole-numbered sums over the pixels of each node."""
+        from wsipsm.cells.compiled import tree
 
-    def box(self) -> tuple[Ints, Ints, Ints, Ints]:
-        """Bounding box of each component: first and last column, first and last row; (N,) int64 each."""
-        y, x = np.divmod(self.pixels, self.width)
-        size = self.parent.size
-        x0, x1, y0, y1 = (np.full(size, start, np.int64) for start in (1 << 40, -1, 1 << 40, -1))
-        np.minimum.at(x0, self.node, x)
-        np.maximum.at(x1, self.node, x)
-        np.minimum.at(y0, self.node, y)
-        np.maximum.at(y1, self.node, y)
-        return self.up(np.minimum, x0), self.up(np.maximum, x1), self.up(np.minimum, y0), self.up(np.maximum, y1)
+        return Sums(*tree.sums(self.begin, self.end, self.row, self.node, self.parent))
 
-    def up(self, combine: np.ufunc, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Combine the values (N,) of every node with those of all its descendants, in place."""
-        for generation in self._generations():
-            combine.at(values, self.parent[generation], values[generation])
-        return values
+    def count(self, mask: Mask) -> Ints:
+        """Pixels of each node, (N,) int64, that a (y, x) mask holds."""
+        from wsipsm.cells.compiled import runs, tree
 
-    def topmost(self, wanted: npt.NDArray[np.bool_]) -> Ints:
-        """For each node its highest ancestor, itself included, that is ``wanted`` (N,); -1 where none is."""
-        found = np.where(wanted, np.arange(wanted.size), -1)
-        for generation in reversed(self._generations()):
-            inherited = found[self.parent[generation]]
-            found[generation] = np.where(inherited >= 0, inherited, found[generation])
-        return found
+        counts = np.zeros(len(self.parent), np.int64)
+        np.add.at(counts, self.node, runs.count_true(mask, self.begin, self.end, self.row))
+        tree.add_up(counts, self.parent)
+        return counts
 
-    def _generations(self) -> list[slice]:
-        """Nodes that have a parent, level by level from the highest."""
-        ends = np.flatnonzero(np.diff(self.level)) + 1
-        return [slice(a, b) for a, b in zip(np.append(0, ends[:-1]), ends, strict=True)] if ends.size else []
+    def maximum(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Largest of the values (N,) of each node and of those inside it, (N,) float64."""
+        from wsipsm.cells.compiled import tree
+
+        largest = values.astype(np.float64)
+        tree.raise_up(largest, self.parent)
+        return largest
+
+    def topmost(self, wanted: Mask) -> _Int32s:
+        """For each node the outermost one around it, itself included, that is ``wanted`` (N,); -1 where none is."""
+        from wsipsm.cells.compiled import tree
+
+        return tree.topmost(wanted, self.parent)
+
+    def paint(self, values: npt.NDArray[np.integer[Any]], shape: tuple[int, ...]) -> _Int32s:
+        """Image of a shape (y, x), int32, in which each pixel has the value (N,) of its smallest component."""
+        from wsipsm.cells.compiled import runs
+
+        image = np.zeros(shape, np.int32)
+        runs.paint(image, self.begin, self.end, self.row, values[self.node].astype(np.int32))
+        return image
 
 
-def component_tree(levels: Levels, *, connectivity: int) -> ComponentTree:
-    """Component tree of a map.
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Over the pixels of N components, (N,) int64 each: their number, the sums of their coordinates, their box.
 
-    Parameters
+    Attributes
     ----------
-    levels : (y, x) uint8
-        Small integers; 0 belongs to no component.
-    connectivity : {4, 8}
-        Neighbours of a pixel.
+    area, x, y, xx, yy, xy
+        Pixels, and sums of x, y, x * x, y * y, x * y.
+    x0, x1, y0, y1
+        First and last column, first and last row.
     """
-    flat = levels.ravel()
-    order = np.flatnonzero(flat)
-    order = order[np.argsort(flat[order], kind="stable")[::-1]]
-    counts = np.bincount(flat[order], minlength=1)
-    node = np.empty(order.size, np.int64)
-    parents, sizes = [], []
-    first = start = 0
-    members = np.empty(0, np.int64)  # one pixel of each component of the level above
-    for level in range(counts.size - 1, 0, -1):
-        count, labels = cv2.connectedComponents((levels >= level).view(np.uint8), connectivity=connectivity)
-        components = labels.ravel()
-        own = order[start : start + counts[level]]
-        node[start : start + own.size] = components[own] + (first - 1)
-        parents.append(components[members].astype(np.int64) + (first - 1))
-        of_members, of_own = components[members] - 1, components[own] - 1
-        above, members = members, np.empty(count - 1, np.int64)
-        members[of_members], members[of_own] = above, own
-        sizes.append(count - 1)
-        start, first = start + own.size, first + count - 1
-    parents.append(np.full(members.size, -1, np.int64))
-    level_of = np.repeat(np.arange(len(sizes), 0, -1), sizes)
-    return ComponentTree(levels.shape[1], order, node, np.concatenate(parents), level_of)
+
+    area: Ints
+    x: Ints
+    y: Ints
+    xx: Ints
+    yy: Ints
+    xy: Ints
+    x0: Ints
+    x1: Ints
+    y0: Ints
+    y1: Ints
+
+
+def component_tree(levels: Levels) -> ComponentTree:
+    """Component tree of a map (y, x) uint8 of small integers; pixels are connected by their edges."""
+    from wsipsm.cells.compiled import runs, tree
+
+    begin, end, row, offsets = runs.find_runs(levels)
+    level = levels[row, begin]
+    return ComponentTree(begin, end, row, *tree.number_nodes(tree.link(begin, end, offsets, level), level))

@@ -26,8 +26,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from wsipsm.cells.component_tree import ComponentTree, Ints, Levels, component_tree
-from wsipsm.cells.nucleus_shape import label_moments, nucleus_score, shape_moments
+from wsipsm.cells.component_tree import ComponentTree, Ints, Levels, Sums, component_tree
+from wsipsm.cells.nucleus_shape import Moments, label_moments, nucleus_score
 from wsipsm.config import LabelsConfig
 from wsipsm.core.geometry import Labels, Mask, crop
 from wsipsm.core.maps import DECISION
@@ -121,6 +121,8 @@ def instances(evidence: Evidence, mask: Mask, *, mpp: float, config: LabelsConfi
     ValueError
         The shapes differ.
     """
+    from wsipsm.cells.compiled import pixels
+
     if evidence.shape != mask.shape or evidence.ndim != 2:
         raise ValueError(f"expected evidence and mask of one shape (y, x), got {evidence.shape} and {mask.shape}")
     limits = _Limits.of(config, mpp)
@@ -130,11 +132,11 @@ def instances(evidence: Evidence, mask: Mask, *, mpp: float, config: LabelsConfi
         return labels
     levels = np.ascontiguousarray(crop(_to_levels(_sharpen(evidence, limits.sharpen), limits.step), 2 * limits.sharpen))
     levels = np.ascontiguousarray(crop(_fill_holes(levels, limits), limits.hole_extent))
-    tree = component_tree(levels, connectivity=4)
-    if tree.pixels.size:
-        found = _choose(tree, levels.shape, np.ascontiguousarray(mask[inner]), limits, mpp)
-        grown = _grow(found, levels, limits.growth)
-        labels[inner] = _in_scan_order(_wide_enough(grown, limits.min_width) if limits.min_width else grown)
+    tree = component_tree(levels)
+    if tree.parent.size:
+        found = _choose(tree, levels.shape, mask[inner], limits, mpp)
+        grown = pixels.grow(found, levels, limits.growth)
+        labels[inner] = pixels.in_scan_order(_wide_enough(grown, limits.min_width) if limits.min_width else grown)
     return labels
 
 
@@ -156,9 +158,9 @@ def anchors(labels: Labels) -> Ints:
     >>> anchors(np.array([[0, 0, 2], [1, 2, 2]])).tolist()
     [[0, 1], [2, 0]]
     """
-    y, x = np.divmod(_first_pixels(labels)[1:], labels.shape[1])
-    x[y < 0] = -1
-    return np.stack([x, y], axis=1)
+    from wsipsm.cells.compiled import pixels
+
+    return pixels.first_pixels(labels, int(labels.max(initial=0)))
 
 
 def _sharpen(evidence: Evidence, half: int) -> Evidence:
@@ -182,99 +184,58 @@ def _to_levels(evidence: Evidence, step: int) -> Levels:
 
 def _fill_holes(levels: Levels, limits: _Limits) -> Levels:
     """Raise every hole, at every level, that is small and does not touch the border."""
-    top = int(levels.max())
-    if top == 0 or limits.hole_area == 0:
+    from wsipsm.cells.compiled import holes
+
+    if limits.hole_area == 0 or not levels.any():
         return levels
-    depth = (top - levels).astype(np.uint8)
-    tree = component_tree(depth, connectivity=8)
-    small = tree.total() <= limits.hole_area
-    small &= _within(tree, levels.shape, limits.hole_extent)
-    hole = tree.topmost(small)[tree.node]
-    inside = hole >= 0
-    filled = levels.copy()
-    filled.ravel()[tree.pixels[inside]] = top + 1 - tree.level[hole[inside]]
-    return filled
+    # A hole has a lowest flat, which is small too; nearly all that is lowest is wide background.
+    lowest = (cv2.erode(levels, np.ones((3, 3), np.uint8)) == levels).view(np.uint8)
+    _, flats, stats, _ = cv2.connectedComponentsWithStats(lowest, connectivity=8)
+    x0, y0, width, height, area = stats.T
+    small = (area <= limits.hole_area) & (width <= limits.hole_extent) & (height <= limits.hole_extent)
+    small[0] = False
+    seeds = holes.first_of(flats, np.flatnonzero(small), x0, y0)
+    return holes.raise_holes(levels, seeds, (limits.hole_area, limits.hole_extent))
 
 
-def _within(tree: ComponentTree, shape: tuple[int, ...], extent: int) -> Mask:
+def _within(sums: Sums, shape: tuple[int, ...], extent: int) -> Mask:
     """Which nodes are at most ``extent`` wide and high and do not touch the border of the map."""
-    x0, x1, y0, y1 = tree.box()
-    short = (x1 - x0 < extent) & (y1 - y0 < extent)
-    return short & (x0 > 0) & (y0 > 0) & (x1 < shape[1] - 1) & (y1 < shape[0] - 1)
+    short = (sums.x1 - sums.x0 < extent) & (sums.y1 - sums.y0 < extent)
+    return short & (sums.x0 > 0) & (sums.y0 > 0) & (sums.x1 < shape[1] - 1) & (sums.y1 < shape[0] - 1)
 
 
 def _choose(
     tree: ComponentTree, shape: tuple[int, ...], mask: Mask, limits: _Limits, mpp: float
 ) -> npt.NDArray[np.int32]:
     """Pixels of the chosen candidates."""
-    area = tree.total()
-    candidate = (area >= limits.min_area) & (area <= limits.max_area) & _within(tree, shape, limits.extent)
-    candidate &= tree.total(mask.ravel()[tree.pixels].astype(np.float64)) >= _MIN_MASKED * area
+    sums = tree.sums()
+    candidate = (sums.area >= limits.min_area) & (sums.area <= limits.max_area) & _within(sums, shape, limits.extent)
+    candidate &= tree.count(mask) >= _MIN_MASKED * sums.area
     if limits.split_levels:
         chosen = tree.topmost(candidate & ~_split(tree, limits.split_levels))
     else:
-        chosen = tree.topmost(_best_shaped(tree, candidate, limits, mpp))
-    found = np.zeros(shape, np.int32)
-    found.ravel()[tree.pixels] = chosen[tree.node] + 1
-    return found
+        chosen = tree.topmost(_best_shaped(tree, sums, candidate, limits, mpp))
+    return tree.paint(chosen + 1, shape)
 
 
 def _split(tree: ComponentTree, levels: int) -> Mask:
     """Which nodes hold two peaks or more that stand ``levels`` above the saddle between them."""
-    peak = tree.up(np.maximum, tree.level.copy())
-    inner = tree.parent >= 0
+    peak, inner = tree.maximum(tree.level), tree.parent >= 0
     stands = inner & (peak - tree.level[tree.parent] >= levels)
     branches = np.bincount(tree.parent[stands], minlength=peak.size)
-    return np.asarray(tree.up(np.maximum, (branches > 1).astype(np.int64)) > 0)
+    return tree.maximum(branches > 1) > 0
 
 
-def _best_shaped(tree: ComponentTree, candidate: Mask, limits: _Limits, mpp: float) -> Mask:
+def _best_shaped(tree: ComponentTree, sums: Sums, candidate: Mask, limits: _Limits, mpp: float) -> Mask:
     """Which candidates score as well as all inside them."""
     score = np.zeros(candidate.size)
-    score[candidate] = nucleus_score(shape_moments(tree).of(candidate), mpp=mpp, usual_area_um2=limits.usual_area_um2)
+    moments = Moments.of_sums(sums).of(candidate)
+    score[candidate] = nucleus_score(moments, mpp=mpp, usual_area_um2=limits.usual_area_um2)
     score[score < _MIN_SCORE] = 0
-    best_inside = tree.up(np.maximum, score.copy())
-    return np.asarray((score > 0) & (score == best_inside))
-
-
-def _grow(labels: npt.NDArray[np.int32], levels: Levels, steps: int) -> npt.NDArray[np.int32]:
-    """Let free pixels join their highest neighbour's instance (of equals the first of up, left, right, down).
-
-    The highest neighbour of a pixel of a candidate lies in that candidate. So a candidate that the window has to
-    refuse leaves a gap here and never hands its pixels to a neighbour that the window does show.
-    """
-    height, width = labels.shape
-    inside = np.zeros(labels.shape, np.bool_)
-    inside[1 : height - 1, 1 : width - 1] = True
-    free = np.flatnonzero((labels == 0) & (levels > 0) & inside)
-    offsets = np.array([-width, -1, 1, width])
-    around = np.stack([levels.ravel()[free + offset] for offset in offsets])
-    highest = free + offsets[around.argmax(axis=0)]
-    flat = labels.ravel()
-    for _ in range(steps):
-        flat[free] = np.where(flat[free] == 0, flat[highest], flat[free])
-    return flat.reshape(labels.shape)
+    return np.asarray((score > 0) & (score == tree.maximum(score)))
 
 
 def _wide_enough(labels: npt.NDArray[np.int32], min_width: float) -> npt.NDArray[np.int32]:
     """Labels without those whose moment ellipse is narrower than ``min_width`` pixels."""
     wide = np.concatenate([[True], label_moments(labels).widths() >= min_width])
     return np.where(wide[labels], labels, 0).astype(np.int32)
-
-
-def _in_scan_order(labels: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """Labels renumbered 1, 2, ... in the order of their anchors."""
-    first = _first_pixels(labels)
-    present = np.flatnonzero(first >= 0)
-    number = np.zeros(first.size, np.int32)
-    number[present[np.argsort(first[present])]] = np.arange(1, present.size + 1)
-    return np.asarray(number[labels], np.int32)
-
-
-def _first_pixels(labels: Labels) -> Ints:
-    """Flat index of the first pixel of label 0 (always -1), 1, 2, ... in scan order; -1 for a label without a pixel."""
-    flat = labels.ravel()
-    pixels = np.flatnonzero(flat)[::-1]
-    first = np.full(int(flat.max(initial=0)) + 1, -1, np.int64)
-    first[flat[pixels]] = pixels  # of several values for one place the last stays: the first in scan order
-    return first

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from wsipsm.cells.component_tree import ComponentTree, Ints
+from wsipsm.cells.component_tree import Ints, Sums
 from wsipsm.core.geometry import Mask
 
 _SLENDER = 0.5  # axis ratios below it lower the score
@@ -29,6 +29,11 @@ class Moments:
     xx: Ints
     yy: Ints
     xy: Ints
+
+    @classmethod
+    def of_sums(cls, sums: Sums) -> Moments:
+        """Those of the components of a tree."""
+        return cls(*(getattr(sums, field.name) for field in fields(cls)))
 
     def of(self, wanted: Mask) -> Moments:
         """Those of the ``wanted`` components, (N,) bool."""
@@ -50,19 +55,6 @@ class Moments:
         root = np.sqrt(half_difference * half_difference + covariance * covariance)
         widths: npt.NDArray[np.float64] = 4 * np.sqrt(np.maximum((var_x + var_y) / 2 - root, 0))
         return widths
-
-
-def shape_moments(tree: ComponentTree) -> Moments:
-    """Moments of every component of a tree."""
-    y, x = (part.astype(np.float64) for part in np.divmod(tree.pixels, tree.width))
-    return Moments(
-        area=tree.total(),
-        x=tree.total(x),
-        y=tree.total(y),
-        xx=tree.total(x * x),
-        yy=tree.total(y * y),
-        xy=tree.total(x * y),
-    )
 
 
 def label_moments(labels: npt.NDArray[np.int32]) -> Moments:

@@ -152,10 +152,17 @@ def to_legal(
 
 
 def are_legal(rings: Rings) -> Mask:
-    """Which rings QuPath imports as they are: 4 vertices or more, valid, still so once snapped to 0.01 px; (N,)."""
-    legal: Mask = rings.lengths >= 4
-    polygons = rings.take(legal).polygons()
-    legal[legal] = shapely.is_valid(polygons) & (shapely.area(polygons) > 0) & _survive_snapping(polygons)
+    """Which rings QuPath imports as they are: 4 vertices or more, valid, still so once snapped to 0.01 px; (N,).
+
+    Rings that keep clear of themselves by more than snapping can move a vertex are so; GEOS judges the others.
+    """
+    from wsipsm.cells.compiled.rings import are_clear
+
+    legal: Mask = are_clear(rings.vertices, rings.offsets, 2 * QUPATH_PRECISION)
+    doubtful = ~legal & (rings.lengths >= 4)
+    if doubtful.any():
+        polygons = rings.take(doubtful).polygons()
+        legal[doubtful] = shapely.is_valid(polygons) & (shapely.area(polygons) > 0) & _survive_snapping(polygons)
     return legal
 
 

@@ -69,8 +69,8 @@ def save_tile(
     cells = measured.cells
     counts = Counts(len(cells), measured.unsimplified, measured.dropped)
     arrays: dict[str, npt.NDArray[Any]] = {
-        "counts": np.array(astuple(counts), np.int64),
-        "labels": labels.astype(np.int32, copy=False),
+        "tile_counts": np.array(astuple(counts), np.int64),
+        **_runs("labels", labels.astype(np.int32, copy=False)),
         "ids": ids.astype(np.int64, copy=False),
         "anchor": cells.anchor,
         "vertices_l0": cells.vertices_l0,
@@ -82,13 +82,13 @@ def save_tile(
         "ellipse_fills": measured.ellipse_fills,
     }
     if whole is not None and cells.whole_l0 is not None:
-        arrays["whole"] = whole.astype(np.int32, copy=False)
+        arrays |= _runs("whole", whole.astype(np.int32, copy=False))
         arrays["whole_vertices_l0"], arrays["whole_offsets"] = cells.whole_l0.vertices, cells.whole_l0.offsets
     # Not .npz: what a killed worker leaves must not pass for a result.
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.part")
     try:
         with temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # numpy types the flag beside them
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy types the flag beside them
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -104,8 +104,10 @@ def load_tile(path: Path) -> TileResult:
         The file is absent or damaged.
     """
     with _opened(path) as arrays:
-        whole = arrays.get("whole")
-        return TileResult(arrays["labels"], whole, arrays["ids"], _cells(arrays), arrays["ellipse_fills"])
+        labels, whole = (_image(arrays, name) for name in ("labels", "whole"))
+        if labels is None:
+            raise KeyError("labels")
+        return TileResult(labels, whole, arrays["ids"], _cells(arrays), arrays["ellipse_fills"])
 
 
 def load_cells(path: Path) -> tuple[Cells, npt.NDArray[np.float32]]:
@@ -117,7 +119,7 @@ def load_cells(path: Path) -> tuple[Cells, npt.NDArray[np.float32]]:
 def load_counts(path: Path) -> Counts:
     """Read the counts of a tile alone; errors as ``load_tile``."""
     with _opened(path) as arrays:
-        return Counts(*map(int, arrays["counts"]))
+        return Counts(*map(int, arrays["tile_counts"]))
 
 
 def load_anchors(path: Path) -> npt.NDArray[np.int64]:
@@ -139,6 +141,24 @@ def _opened(path: Path) -> Iterator[Any]:
         raise OutputError(f"{path}: damaged result of a tile ({error}); delete it and run again") from None
 
 
+def _runs(name: str, labels: npt.NDArray[np.int32]) -> dict[str, npt.NDArray[Any]]:
+    """Labels as runs in scan order: as small as compressed, and a tenth of the time."""
+    flat = labels.ravel()
+    starts = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    starts = np.concatenate([np.zeros(min(1, flat.size), np.int64), starts]).astype(np.uint32)
+    return {f"{name}_shape": np.array(labels.shape), f"{name}_starts": starts, f"{name}_values": flat[starts]}
+
+
+def _image(arrays: Any, name: str) -> npt.NDArray[np.int32] | None:
+    """Labels from their runs; none where there are none of that name."""
+    if f"{name}_shape" not in arrays:
+        return None
+    shape, starts = arrays[f"{name}_shape"], arrays[f"{name}_starts"].astype(np.int64)
+    lengths = np.diff(starts, append=int(np.prod(shape)))
+    labels: npt.NDArray[np.int32] = np.repeat(arrays[f"{name}_values"], lengths).reshape(shape)
+    return labels
+
+
 def _cells(arrays: Any) -> Cells:
     return Cells(
         anchor=arrays["anchor"],
@@ -147,5 +167,5 @@ def _cells(arrays: Any) -> Cells:
         centroid_l0=arrays["centroid_l0"],
         columns=dict(zip(arrays["names"].tolist(), arrays["columns"], strict=True)),
         class_=arrays["class_"],
-        whole_l0=Rings(arrays["whole_vertices_l0"], arrays["whole_offsets"]) if "whole" in arrays else None,
+        whole_l0=Rings(arrays["whole_vertices_l0"], arrays["whole_offsets"]) if "whole_offsets" in arrays else None,
     )

@@ -124,7 +124,7 @@ def find_levels(
 
 def _maps(windows: npt.NDArray[np.uint8], net: SegmentationNet, stats: SlideStats) -> list[_Maps]:
     """Probability and distance of every window without its rim."""
-    return [(crop(p, _RIM_PX), crop(d, _RIM_PX)) for p, d in net.maps_of(list(windows), stats)]
+    return net.maps_inside(list(windows), stats, rim_px=_RIM_PX)
 
 
 def _confidences(

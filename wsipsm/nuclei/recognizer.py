@@ -21,7 +21,8 @@ from wsipsm.nuclei.levels import Levels
 from wsipsm.nuclei.nets.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from wsipsm.nuclei.pseudomask import Clusters, evidence, features
 from wsipsm.nuclei.segmentation import SegmentationNet, evidence_of
-from wsipsm.stain.normalise import SlideStats, stain_density
+from wsipsm.stain.normalise import SlideStats, stain_steps
+from wsipsm.stain.optics import smooth_radius_px
 
 
 class Recognizer(ABC):
@@ -68,15 +69,16 @@ class Recognizer(ABC):
             In the order of ``CHANNELS``: the network's map, 255 is 1; evidence; nuclear stain and counterstain, whose
             bytes are int8 steps of ``OD_PER_STEP`` optical density.
         """
-        found = self.net.maps_of(images, self.stats)
+        found = self._maps(images)
         return [self._channels(image, maps) for image, maps in zip(images, found, strict=True)]
+
+    def _maps(self, images: Sequence[Image]) -> list[Any]:
+        """The network's maps of blocks, as far out as the evidence depends on them."""
+        return self.net.maps_of(images, self.stats)
 
     def _channels(self, image: Image, maps: Any) -> npt.NDArray[np.uint8]:
         activation, evidence = self._evidence(image, maps)
-        nuclear, counter = stain_density(crop(image, self.halo_px), self.stats)
-        stains = [
-            np.clip(np.rint(od / OD_PER_STEP), -128, 127).astype(np.int8).view(np.uint8) for od in (nuclear, counter)
-        ]
+        stains = stain_steps(crop(image, self.halo_px), self.stats, OD_PER_STEP).view(np.uint8)
         return np.stack([np.clip(np.rint(activation * 255), 0, 255).astype(np.uint8), evidence, *stains])
 
     @abstractmethod
@@ -133,11 +135,22 @@ class SegmenterRecognizer(Recognizer):
         super().__init__(net, stats, fitted_on)
         self.config, self.levels = config, levels
 
+    @property
+    def _smoothing_px(self) -> float:
+        return self.config.distance_smoothing_um / self.net.mpp
+
+    @property
+    def _around_px(self) -> int:
+        """Pixels around the inside of a block that are smoothed into it."""
+        return min(self.halo_px, smooth_radius_px(self._smoothing_px))
+
+    def _maps(self, images: Sequence[Image]) -> list[tuple[Map, Map]]:
+        return self.net.maps_inside(images, self.stats, rim_px=self.halo_px - self._around_px)
+
     def _evidence(self, image: Image, maps: tuple[Map, Map]) -> tuple[Map, npt.NDArray[np.uint8]]:
         probability, distance = maps
-        smoothing_px = self.config.distance_smoothing_um / self.net.mpp
-        evidence = evidence_of(distance, threshold=self.levels.threshold, smoothing_px=smoothing_px)
-        return crop(probability, self.halo_px), crop(evidence, self.halo_px)
+        evidence = evidence_of(distance, threshold=self.levels.threshold, smoothing_px=self._smoothing_px)
+        return crop(probability, self._around_px), crop(evidence, self._around_px)
 
     def _constants(self) -> dict[str, Any]:
         return {"settings": self.config.model_dump(mode="json"), "levels": self.levels.to_dict()}

@@ -16,8 +16,9 @@ from wsipsm.core.stains import Stain
 from wsipsm.nuclei.frozen import FrozenNet
 from wsipsm.nuclei.nets.checkpoint import Checkpoint
 from wsipsm.nuclei.nets.device import half_precision, on_device
+from wsipsm.nuclei.nets.inside import inside_of
 from wsipsm.nuclei.nets.unet import Segmenter, SegmenterShape
-from wsipsm.stain.normalise import SlideStats, relative_planes
+from wsipsm.stain.normalise import SlideStats, network_planes
 from wsipsm.stain.optics import Floats, smooth
 
 
@@ -51,13 +52,20 @@ class SegmentationNet(FrozenNet[Segmenter, tuple[Map, Map]]):
         super().__init__(segmenter, stain=stain, provenance=provenance, device=device)
         self.mpp = mpp
 
+    def maps_inside(self, blocks: Sequence[Image], stats: SlideStats, *, rim_px: int) -> list[tuple[Map, Map]]:
+        """Maps of blocks as `maps_of`, without so many pixels of each side; those are not computed where it pays."""
+        return self._batches.run(lambda some: self._maps(some, stats, rim_px), blocks)
+
     @torch.inference_mode()
-    def _maps(self, blocks: Sequence[Image], stats: SlideStats) -> list[tuple[Map, Map]]:
-        height, width = blocks[0].shape[:2]
+    def _maps(self, blocks: Sequence[Image], stats: SlideStats, rim_px: int = 0) -> list[tuple[Map, Map]]:
+        height, width = (side - 2 * rim_px for side in blocks[0].shape[:2])
         inputs = [network_input(block, stats, self.network.shape.stride) for block in blocks]
         planes = on_device(inputs, self.device).contiguous(memory_format=torch.channels_last)
-        with half_precision(self.device):
-            output = self._fast(planes)
+        if self.device.type == "cpu":
+            output = inside_of(self._fast, planes, rim_px)
+        else:
+            with half_precision(self.device):
+                output = self._fast(planes)[:, :, rim_px:, rim_px:]
         inner = output[:, :, :height, :width].float()
         results = torch.stack([torch.sigmoid(inner[:, 0]), inner[:, 1]], dim=1).cpu().numpy()
         return [(result[0], result[1]) for result in results]
@@ -86,8 +94,10 @@ def network_input(image: Image, stats: SlideStats, stride: int) -> Floats:
         Of the network, pixels.
     """
     height, width = image.shape[:2]
-    fill = [(0, -height % stride), (0, -width % stride), (0, 0)]
-    return np.asarray(np.pad(relative_planes(image, stats), fill).transpose(2, 0, 1)[None], np.float32)
+    planes, beyond = network_planes(image, stats), (-height % stride, -width % stride)
+    if any(beyond):
+        planes = np.pad(planes, [(0, beyond[0]), (0, beyond[1]), (0, 0)])
+    return np.asarray(planes.transpose(2, 0, 1)[None], np.float32)
 
 
 def evidence_of(distance: Map, *, threshold: float, smoothing_px: float) -> npt.NDArray[np.uint8]:

@@ -16,7 +16,7 @@ from wsipsm.core.stains import Stain
 from wsipsm.stain.background import background_density
 from wsipsm.stain.estimate import blind_vectors
 from wsipsm.stain.hue import Colours, colours
-from wsipsm.stain.optics import Floats, optical_density, smooth, tissue_pixels, unmix
+from wsipsm.stain.optics import Floats, optical_density, smooth, tissue_pixels, unmix, unmixing
 from wsipsm.stain.registry import HDAB_VECTORS, STAINS, GivenVectors, Vector, Vectors
 from wsipsm.stain.two_stains import complete, find_two_stains, restained
 
@@ -205,6 +205,33 @@ def relative_planes(image: Image, stats: SlideStats) -> Floats:
         for plane, high in zip(unmix(optical_density(image), stats.vectors), stats.od_p99, strict=False)
     )
     return np.stack([first, second, (first + second) / 2], axis=-1)
+
+
+def network_planes(image: Image, stats: SlideStats) -> Floats:
+    """What networks see of an image (y, x, 3) uint8: `relative_planes`, to the bit, and quicker where it can be."""
+    from wsipsm.stain.compiled import looked_up
+
+    if not _colours_are_apart(stats):
+        return relative_planes(image, stats)
+    return looked_up(image, relative_planes(_EVERY_GREY, stats))
+
+
+def stain_steps(image: Image, stats: SlideStats, od_per_step: float) -> npt.NDArray[np.int8]:
+    """Nuclear stain and counterstain of `stain_density` in whole steps, (2, y, x) int8, clipped."""
+    from wsipsm.stain.compiled import summed_steps
+
+    matrix = unmixing(stats.vectors)[:, :2]
+    tables = _above_background(_EVERY_GREY, stats)[None] * matrix.T[:, None]
+    return summed_steps(image, np.ascontiguousarray(tables), np.float32(od_per_step))
+
+
+_EVERY_GREY: Image = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+
+
+def _colours_are_apart(stats: SlideStats) -> bool:
+    """Whether each plane that networks see follows from one colour alone."""
+    usual = stats.background is None or stats.vectors is None or stats.vectors == HDAB_VECTORS
+    return stats.in_colours and usual and not stats.without_chromogen
 
 
 def colour_density(image: Image, stats: SlideStats) -> Floats:

@@ -54,11 +54,16 @@ def unmix(density: Floats, vectors: Vectors | None = None) -> tuple[Floats, Floa
     two (...) float32
         Optical densities along the first two vectors; below 0 where the colour is outside their cone.
     """
-    matrix = np.linalg.inv(np.array(HE_VECTORS if vectors is None else vectors)).astype(np.float32)
+    matrix = unmixing(vectors)
     # Written out: a matrix product may sum in another order for another shape.
     red, green, blue = density[..., 0], density[..., 1], density[..., 2]
     planes = [red * matrix[0, k] + green * matrix[1, k] + blue * matrix[2, k] for k in (0, 1)]
     return planes[0], planes[1]
+
+
+def unmixing(vectors: Vectors | None = None) -> Floats:
+    """Matrix (3, 3) float32 by which colours (rows) become stains (columns); by default of ``HE_VECTORS``."""
+    return np.linalg.inv(np.array(HE_VECTORS if vectors is None else vectors)).astype(np.float32)
 
 
 def smooth(plane: Floats, sigma_px: float) -> Floats:

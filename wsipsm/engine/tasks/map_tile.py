@@ -1,10 +1,12 @@
-"""Map a tile: read its pixels, run the frozen network on them, store the maps of its core."""
+"""Map a tile: read its pixels, run the frozen network on those that are there, store the maps of its core."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
@@ -45,17 +47,14 @@ def map_tile(ref: JobRef, tile: Tile, around_damage: bool = False) -> MapReport:
         return MapReport(0, watch.seconds)
     blocks = needed_blocks(job.lattice, tile, job.region, halo_px=job.halo_px)
     slide, recognizer = bench.tools(in_place=around_damage)
-    read = partial(_read_blocks, job=job, blocks=blocks, halo_px=recognizer.halo_px, around_damage=around_damage)
+    read = partial(_read_blocks, job=job, halo_px=recognizer.halo_px, around_damage=around_damage)
     try:
-        images = read(slide)
+        maps, missing = _mapped(core, blocks, partial(read, slide), recognizer, watch)
     except UnreadableSlideError:
         if slide.path == job.task.slide:
             raise
-        images = read(bench.tools(in_place=True)[0])  # a copy on a fast disk may be lost while the slide is well
-    watch.lap("read")
-    maps = _maps_of(core, images, recognizer)
-    watch.lap("network")
-    missing = tuple(block for block in blocks if block not in images)
+        in_place = bench.tools(in_place=True)[0]  # a copy on a fast disk may be lost while the slide is well
+        maps, missing = _mapped(core, blocks, partial(read, in_place), recognizer, watch)
     store.write_core(bench.maps, core, maps)
     _drop_outdated(job, tile, missing)
     store.write_status(status_file, bench.maps, core, missing)
@@ -63,9 +62,33 @@ def map_tile(ref: JobRef, tile: Tile, around_damage: bool = False) -> MapReport:
     return MapReport(len(missing), watch.seconds)
 
 
-def _read_blocks(
-    slide: Slide, *, job: Job, blocks: Iterable[Box], halo_px: int, around_damage: bool
-) -> dict[Box, Image]:
+def _mapped(
+    core: Box,
+    blocks: list[Box],
+    read: Callable[[list[Box]], dict[Box, Image]],
+    recognizer: Recognizer,
+    watch: Stopwatch,
+) -> tuple[npt.NDArray[np.uint8], tuple[Box, ...]]:
+    """Maps of a core, (channel, y, x), and the blocks that could not be read, where they are 0.
+
+    While the network works on a row of blocks, the next row is read.
+    """
+    maps, missing = np.zeros((len(CHANNELS), *core.shape), np.uint8), list[Box]()
+    rows = [list(row) for _, row in groupby(blocks, key=lambda block: block.y0)]
+    with ThreadPoolExecutor(1, "read-ahead") as reader:
+        ahead = [reader.submit(read, row) for row in rows[:1]]
+        for row, following in zip(rows, [*rows[1:], None], strict=True):
+            images = ahead.pop().result()
+            watch.lap("read")
+            if following is not None:
+                ahead.append(reader.submit(read, following))
+            _map_blocks(maps, core, images, recognizer)
+            missing += [block for block in row if block not in images]
+            watch.lap("network")
+    return maps, tuple(missing)
+
+
+def _read_blocks(slide: Slide, blocks: list[Box], *, job: Job, halo_px: int, around_damage: bool) -> dict[Box, Image]:
     """Pixels of blocks with their halos, mirrored beyond the slide's edge; around damage, of those that can be read."""
     halos = {block: block.expand(halo_px) for block in blocks}
     if not around_damage:
@@ -79,14 +102,12 @@ def _read_blocks(
     return images
 
 
-def _maps_of(core: Box, images: dict[Box, Image], recognizer: Recognizer) -> npt.NDArray[np.uint8]:
-    """Maps of a core, (channel, y, x), from the pixels of its blocks with their halos; 0 where a block is missing."""
-    maps = np.zeros((len(CHANNELS), *core.shape), np.uint8)
+def _map_blocks(maps: npt.NDArray[np.uint8], core: Box, images: dict[Box, Image], recognizer: Recognizer) -> None:
+    """Write the maps of blocks, from their pixels with halos, into those of their core (channel, y, x)."""
     with limited_threads(1):
         for block, found in zip(images, recognizer.blocks(list(images.values())), strict=True):
             inside = block.intersect(core)  # a block may cross the edge of the grid, a core does not
             maps[:, *inside.relative_to(core).slices] = found[:, *inside.relative_to(block).slices]
-    return maps
 
 
 def _drop_outdated(job: Job, tile: Tile, missing: tuple[Box, ...]) -> None:

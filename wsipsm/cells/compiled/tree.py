@@ -1,0 +1,168 @@
+"""Component trees of runs."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from wsipsm.core.compiled import compiled
+
+_Ints = npt.NDArray[np.int32]
+_Levels = npt.NDArray[np.uint8]
+_Longs = npt.NDArray[np.int64]
+
+
+@compiled
+def _first_of_level(parent: _Ints, level: _Levels, run: int) -> int:
+    """Run that stands for a run's component at its own level; the way to it becomes shorter. -1 of -1."""
+    while run >= 0 and parent[run] >= 0 and level[parent[run]] == level[run]:
+        over = parent[run]
+        if parent[over] >= 0 and level[parent[over]] == level[run]:
+            parent[run] = parent[over]
+        run = over
+    return run
+
+
+@compiled
+def _connect(parent: _Ints, level: _Levels, one: int, other: int) -> None:
+    """Merge the two branches that end at touching runs, from their levels down."""
+    high, low = _first_of_level(parent, level, one), _first_of_level(parent, level, other)
+    if level[high] < level[low]:
+        high, low = low, high
+    while high != low and low >= 0:
+        under = _first_of_level(parent, level, parent[high])
+        if under >= 0 and level[under] >= level[low]:
+            high = under
+        else:
+            parent[high] = low
+            high, low = low, under
+
+
+@compiled
+def link(begin: _Ints, end: _Ints, offsets: _Ints, level: _Levels) -> _Ints:
+    """For each run another one of its component, at the same level or the next lower one; -1 for one of the lowest.
+
+    Branches are merged run by run, as Wilkinson et al. 2008 do ("Concurrent computation of attribute filters"): the
+    runs of a window are read in the order in which they lie in memory.
+    """
+    parent = np.full(len(begin), -1, np.int32)
+    for y in range(len(offsets) - 1):
+        above, stop = offsets[max(y - 1, 0)], offsets[y]
+        for run in range(offsets[y], offsets[y + 1]):
+            if run > offsets[y] and end[run - 1] == begin[run]:
+                _connect(parent, level, run, run - 1)
+            while above < stop and end[above] <= begin[run]:
+                above += 1
+            other = above
+            while other < stop and begin[other] < end[run]:
+                _connect(parent, level, run, other)
+                other += 1
+    return parent
+
+
+@compiled
+def number_nodes(parent: _Ints, level: _Levels) -> tuple[_Ints, _Ints, _Ints]:
+    """Number the components from the highest level down.
+
+    Parameters
+    ----------
+    parent : (R,) int32
+        Of :func:`link`.
+    level : (R,) uint8
+        Of each run.
+
+    Returns
+    -------
+    node : (R,) int32
+        Smallest component that holds each run.
+    node_parent, node_level : (N,) int32
+        Component around each, -1 where there is none, and the highest level at which it is one.
+    """
+    starts = np.zeros(257, np.int32)
+    for run in range(len(level)):
+        if parent[run] < 0 or level[parent[run]] != level[run]:
+            starts[256 - level[run]] += 1
+    starts = np.cumsum(starts).astype(np.int32)
+    node = np.full(len(level), -1, np.int32)
+    node_parent, node_level = np.empty(starts[256], np.int32), np.empty(starts[256], np.int32)
+    for run in range(len(level)):
+        if parent[run] < 0 or level[parent[run]] != level[run]:
+            node[run] = starts[255 - level[run]]
+            starts[255 - level[run]] += 1
+    for run in range(len(level)):
+        stands = _first_of_level(parent, level, run)
+        if stands == run:
+            over = _first_of_level(parent, level, parent[run])
+            node_parent[node[run]] = node[over] if over >= 0 else -1
+            node_level[node[run]] = level[run]
+        else:
+            node[run] = node[stands]
+    return node, node_parent, node_level
+
+
+@compiled
+def add_up(values: _Longs, parent: _Ints) -> None:
+    """Add the values (N,) of every node to those of all around it, in place."""
+    for node in range(len(parent)):
+        if parent[node] >= 0:
+            values[parent[node]] += values[node]
+
+
+@compiled
+def raise_up(values: npt.NDArray[np.float64], parent: _Ints) -> None:
+    """Raise the value (N,) of every node to the largest of those inside it, in place."""
+    for node in range(len(parent)):
+        if parent[node] >= 0:
+            values[parent[node]] = max(values[parent[node]], values[node])
+
+
+@compiled
+def topmost(wanted: npt.NDArray[np.bool_], parent: _Ints) -> _Ints:
+    """For each node the outermost one around it, itself included, that is ``wanted`` (N,); -1 where none is."""
+    found = np.full(len(parent), -1, np.int32)
+    for node in range(len(parent) - 1, -1, -1):
+        if parent[node] >= 0 and found[parent[node]] >= 0:
+            found[node] = found[parent[node]]
+        elif wanted[node]:
+            found[node] = node
+    return found
+
+
+@compiled
+def sums(begin: _Ints, end: _Ints, row: _Ints, node: _Ints, parent: _Ints) -> _Longs:
+    """Whole-numbered sums over the pixels of each node.
+
+    Returns
+    -------
+    (10, N) int64
+        Pixels; sums of x, y, x * x, y * y, x * y; first and last column, first and last row.
+    """
+    table = np.zeros((10, len(parent)), np.int64)
+    table[6], table[8] = 1 << 40, 1 << 40
+    table[7], table[9] = -1, -1
+    for run in range(len(begin)):
+        a, b, y, n = int(begin[run]), int(end[run]) - 1, int(row[run]), node[run]
+        pixels, x = b - a + 1, (a + b) * (b - a + 1) // 2
+        squares = (b * (b + 1) * (2 * b + 1) - (a - 1) * a * (2 * a - 1)) // 6
+        table[0, n] += pixels
+        table[1, n] += x
+        table[2, n] += y * pixels
+        table[3, n] += squares
+        table[4, n] += y * y * pixels
+        table[5, n] += x * y
+        _widen(table, n, a, b, y, y)
+    for n in range(len(parent)):
+        over = parent[n]
+        if over >= 0:
+            for k in range(6):
+                table[k, over] += table[k, n]
+            _widen(table, over, int(table[6, n]), int(table[7, n]), int(table[8, n]), int(table[9, n]))
+    return table
+
+
+@compiled
+def _widen(table: _Longs, node: int, x0: int, x1: int, y0: int, y1: int) -> None:
+    table[6, node] = min(table[6, node], x0)
+    table[7, node] = max(table[7, node], x1)
+    table[8, node] = min(table[8, node], y0)
+    table[9, node] = max(table[9, node], y1)
