@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -17,7 +17,7 @@ from wsipsm.core.errors import ResolutionError, UnreadableSlideError
 from wsipsm.core.geometry import Box, Grid, Image
 from wsipsm.slide.fingerprint import fingerprint_of
 from wsipsm.slide.header import Header, Level, Thumbnail
-from wsipsm.slide.resample import area_mean, bands, black_to_white, source_box
+from wsipsm.slide.resample import area_mean, bands, black_to_white, compressed_tiles, source_box
 
 EXPECTED_RGB = "expected 8-bit RGB. wsipsm reads brightfield colour scans: export the slide as RGB"
 MAKE_PYRAMID = "convert it to a tiled pyramid (vips tiffsave --tile --pyramid --bigtiff)"
@@ -254,7 +254,7 @@ class Slide(ABC):
             return self._read_level(level, box)
         except UnreadableSlideError:
             out, readable = np.full((*box.shape, 3), 255, np.uint8), False
-            for tile in _compressed_tiles(box):
+            for tile in compressed_tiles(box):
                 try:
                     out[tile.relative_to(box).slices] = self._read_level(level, tile)
                     readable = True
@@ -295,10 +295,3 @@ def _mirrored(start: int, stop: int, size: int) -> npt.NDArray[np.intp]:
     period = max(1, 2 * (size - 1))
     positions = np.arange(start, stop) % period
     return np.minimum(positions, period - positions)
-
-
-def _compressed_tiles(box: Box) -> Iterator[Box]:
-    """Squares of a box, on a lattice of 256 px, the usual side of a compressed tile."""
-    for y in range(box.y0 - box.y0 % 256, box.y1, 256):
-        for x in range(box.x0 - box.x0 % 256, box.x1, 256):
-            yield Box(x, y, x + 256, y + 256).intersect(box)

@@ -89,6 +89,13 @@ def bands(box: Box, scale_x: float, scale_y: float) -> Iterator[Box]:
         yield Box(box.x0, y, box.x1, min(y + rows, box.y1))
 
 
+def compressed_tiles(box: Box) -> Iterator[Box]:
+    """Squares of a box, on a lattice of 256 px, the usual side of a compressed tile."""
+    for y in range(box.y0 - box.y0 % 256, box.y1, 256):
+        for x in range(box.x0 - box.x0 % 256, box.x1, 256):
+            yield Box(x, y, x + 256, y + 256).intersect(box)
+
+
 def black_to_white(rgb: Image) -> Image:
     """Pixels (h, w, 3) of which those of black ground are white."""
     black = rgb.max(axis=2) <= BLACK_GROUND
