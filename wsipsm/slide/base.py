@@ -16,7 +16,7 @@ from wsipsm.core.errors import ResolutionError, UnreadableSlideError
 from wsipsm.core.geometry import Box, Grid, Image
 from wsipsm.slide.fingerprint import fingerprint_of
 from wsipsm.slide.header import Header, Level, Thumbnail
-from wsipsm.slide.resample import area_mean, bands, black_to_white, compressed_tiles, mirrored, source_box
+from wsipsm.slide.resample import area_mean, bands, black_to_white, compressed_tiles, mirrored, scaled_box, source_box
 
 EXPECTED_RGB = "expected 8-bit RGB. wsipsm reads brightfield colour scans: export the slide as RGB"
 MAKE_PYRAMID = "convert it to a tiled pyramid (vips tiffsave --tile --pyramid --bigtiff)"
@@ -200,7 +200,7 @@ class Slide(ABC):
         """
         downsample = max(1.0, mpp / self.mpp_l0)
         whole = Box(0, 0, _pixels(self.width_l0, downsample), _pixels(self.height_l0, downsample))
-        part = whole if shown_l0 is None else whole.intersect(_scaled(shown_l0, 1 / downsample, 1 / downsample))
+        part = whole if shown_l0 is None else whole.intersect(scaled_box(shown_l0, 1 / downsample, 1 / downsample))
         image = np.full((*whole.shape, 3), 255, np.uint8)
         image[part.slices], damaged = self.read_reduced(part, downsample)
         return Thumbnail(image, downsample, damaged)
@@ -230,7 +230,7 @@ class Slide(ABC):
         step_x, step_y = self._steps(self.levels[level])
         read = functools.partial(self._read_around_damage, damaged=damaged)
         image = self._average(level, box, max(1.0, downsample / step_x), max(1.0, downsample / step_y), read=read)
-        return image, tuple(_scaled(one, step_x, step_y) for one in damaged)
+        return image, tuple(scaled_box(one, step_x, step_y) for one in damaged)
 
     def keep_pixels(self, file: Path) -> None:  # noqa: B027
         """Write the pixels to a file for `take_pixels`; only of an image that each reader would decode as a whole."""
@@ -297,12 +297,6 @@ class Slide(ABC):
 def qupath_origin(slide: Slide) -> tuple[int, int]:
     """Origin (x, y) of the frame that QuPath shows, level-0 px: the corner of the slide's bounds, if it has any."""
     return (slide.bounds_l0.x0, slide.bounds_l0.y0) if slide.bounds_l0 else (0, 0)
-
-
-def _scaled(box: Box, step_x: float, step_y: float) -> Box:
-    """Box that covers another one in a frame of so many times finer pixels."""
-    x0, y0, x1, y1 = box.x0 * step_x, box.y0 * step_y, box.x1 * step_x, box.y1 * step_y
-    return Box(math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1))
 
 
 def _pixels(size_l0: int, downsample: float) -> int:
