@@ -17,6 +17,7 @@ are corners of pixels and x + 0.5 is the centre of one.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -33,6 +34,11 @@ Labels = npt.NDArray[np.signedinteger[Any]]
 """integer, (y, x), 0 is background."""
 
 Array = TypeVar("Array", bound=npt.NDArray[Any])
+
+
+def reduced_px(size_l0: int, downsample: float) -> int:
+    """Pixels of a side of so many level-0 pixels, at least one."""
+    return max(1, math.ceil(size_l0 / downsample - 1e-6))
 
 
 def crop(array: Array, margin: int) -> Array:
@@ -85,6 +91,10 @@ class Box:
     def slices(self) -> tuple[slice, slice]:
         """Index of the box in an array that starts at the origin of the frame."""
         return slice(self.y0, self.y1), slice(self.x0, self.x1)
+
+    def scaled(self, x: float, y: float) -> Box:
+        """Box that covers this one in a frame of so many times finer pixels."""
+        return Box(math.floor(self.x0 * x), math.floor(self.y0 * y), math.ceil(self.x1 * x), math.ceil(self.y1 * y))
 
     def expand(self, margin: int) -> Box:
         """Box with ``margin`` more pixels on every side; it may extend beyond the plane."""

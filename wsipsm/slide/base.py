@@ -13,10 +13,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from wsipsm.core.errors import ResolutionError, UnreadableSlideError
-from wsipsm.core.geometry import Box, Grid, Image
+from wsipsm.core.geometry import Box, Grid, Image, reduced_px
 from wsipsm.slide.fingerprint import fingerprint_of
 from wsipsm.slide.header import Header, Level, Thumbnail
-from wsipsm.slide.resample import area_mean, bands, black_to_white, compressed_tiles, mirrored, scaled_box, source_box
+from wsipsm.slide.resample import area_mean, bands, black_to_white, compressed_tiles, mirrored, source_box
 
 EXPECTED_RGB = "expected 8-bit RGB. wsipsm reads brightfield colour scans: export the slide as RGB"
 MAKE_PYRAMID = "convert it to a tiled pyramid (vips tiffsave --tile --pyramid --bigtiff)"
@@ -124,7 +124,7 @@ class Slide(ABC):
                 f"work at the slide's own resolution with --mpp {self.mpp_l0:.4g}, or correct it with --slide-mpp"
             )
         size = (self.width_l0, self.height_l0)
-        return Grid(_pixels(size[0], downsample), _pixels(size[1], downsample), downsample, mpp, size)
+        return Grid(reduced_px(size[0], downsample), reduced_px(size[1], downsample), downsample, mpp, size)
 
     def read(self, box: Box, grid: Grid) -> Image:
         """Pixels of a box of the working plane.
@@ -199,8 +199,8 @@ class Slide(ABC):
             Nothing of the level can be read.
         """
         downsample = max(1.0, mpp / self.mpp_l0)
-        whole = Box(0, 0, _pixels(self.width_l0, downsample), _pixels(self.height_l0, downsample))
-        part = whole if shown_l0 is None else whole.intersect(scaled_box(shown_l0, 1 / downsample, 1 / downsample))
+        whole = Box(0, 0, reduced_px(self.width_l0, downsample), reduced_px(self.height_l0, downsample))
+        part = whole if shown_l0 is None else whole.intersect(shown_l0.scaled(1 / downsample, 1 / downsample))
         image = np.full((*whole.shape, 3), 255, np.uint8)
         image[part.slices], damaged = self.read_reduced(part, downsample)
         return Thumbnail(image, downsample, damaged)
@@ -230,7 +230,7 @@ class Slide(ABC):
         step_x, step_y = self._steps(self.levels[level])
         read = functools.partial(self._read_around_damage, damaged=damaged)
         image = self._average(level, box, max(1.0, downsample / step_x), max(1.0, downsample / step_y), read=read)
-        return image, tuple(scaled_box(one, step_x, step_y) for one in damaged)
+        return image, tuple(one.scaled(step_x, step_y) for one in damaged)
 
     def keep_pixels(self, file: Path) -> None:  # noqa: B027
         """Write the pixels to a file for `take_pixels`; only of an image that each reader would decode as a whole."""
@@ -297,7 +297,3 @@ class Slide(ABC):
 def qupath_origin(slide: Slide) -> tuple[int, int]:
     """Origin (x, y) of the frame that QuPath shows, level-0 px: the corner of the slide's bounds, if it has any."""
     return (slide.bounds_l0.x0, slide.bounds_l0.y0) if slide.bounds_l0 else (0, 0)
-
-
-def _pixels(size_l0: int, downsample: float) -> int:
-    return max(1, math.ceil(size_l0 / downsample - 1e-6))

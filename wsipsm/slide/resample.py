@@ -112,12 +112,6 @@ def bands(box: Box, scale_x: float, scale_y: float) -> Iterator[Box]:
         yield Box(box.x0, y, box.x1, min(y + rows, box.y1))
 
 
-def scaled_box(box: Box, step_x: float, step_y: float) -> Box:
-    """Box that covers another one in a frame of so many times finer pixels."""
-    x0, y0, x1, y1 = box.x0 * step_x, box.y0 * step_y, box.x1 * step_x, box.y1 * step_y
-    return Box(math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1))
-
-
 def black_to_white(rgb: Image) -> Image:
     """Pixels (h, w, 3) of which those of black ground are white."""
     black = rgb.max(axis=2) <= BLACK_GROUND
