@@ -21,7 +21,7 @@ from wsipsm.results.stored_cells import measured_columns, read_column, read_grou
 NO_CLASS = 255
 """Class of labels without a cell."""
 _POSITIONS = ("centroid_x", "centroid_y")
-_HIDDEN = ("geometry", "bbox")
+_HIDDEN = ("geometry", "cell_geometry", "bbox")
 
 
 class CellTable:
@@ -56,7 +56,7 @@ class CellTable:
 
     def titles(self, stain: str) -> dict[str, str]:
         """Title of each measurement, as QuPath shows it."""
-        known = {one.column: one.title.replace("^2", "²") for one in measurements(stain).values()}
+        known = {one.column: one.title.replace("^2", "²") for one in measurements(stain, whole=True).values()}
         return {name: known.get(name, name) for name in self.measured}
 
     def column(self, name: str) -> bytes:
