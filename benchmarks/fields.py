@@ -2,8 +2,10 @@
 
 Every labelled H&E field goes through ``wsipsm run`` with shipped models and is scored as ``wsipsm evaluate`` does; so
 is each cut to its middle of 256 px, and the CMU slide, whose places without nuclei and marked nuclei are counted. Ten
-lines of scikit-image stand in the same table. AUC and fifths: confidence against sharing more than half of the union
-with a true nucleus, over all cells, refused ones too. Labels score and do nothing else.
+lines of scikit-image stand in the same table. The label image has the pixels of the working resolution, the outlines
+are what GeoJSON has and QuPath shows; ``wsipsm evaluate`` and ``wsipsm evaluate --outlines`` score them. AUC and
+fifths: confidence against sharing more than half of the union with a true nucleus, over all cells, refused ones too.
+Labels score and do nothing else.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from skimage.io import imread, imsave
 from benchmarks.psm_monuseg import baseline
 from tests.helpers.slidegen import read_rgb
 from wsipsm.evaluation import score_labels
+from wsipsm.evaluation.rasterise import Outlines, rasterise
 from wsipsm.results.result import Result
 
 WSIPSM = [sys.executable, "-c", "from wsipsm.cli.main import main; main()"]
@@ -44,8 +47,11 @@ def main() -> None:
     extra += ["--checkpoint", str(options.checkpoint)] if options.checkpoint else []
     with tempfile.TemporaryDirectory() as name:
         folder = options.keep or Path(name)
-        print("| | AJI / AJI+ / PQ / pixel F1 | ten lines | AUC | top fifth | bottom fifth | middles without cells |")
-        print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
+        print(
+            "| | AJI / AJI+ / PQ / pixel F1 of the label image | of the outlines | ten lines | AUC | top fifth | "
+            "bottom fifth | middles without cells |"
+        )
+        print(f"|{' --- |' * 8}", flush=True)
         shares = {one: report_set(options.data / one, folder / one, extra) for one in options.sets}
         print(f"\n| confidence | {' | '.join(f'{low:g} to {low + 0.1:g}' for low in BINS)} |")
         print(f"| --- |{' --- |' * len(BINS)}")
@@ -66,6 +72,7 @@ def report_set(data: Path, out: Path, extra: list[str]) -> list[str]:
     found = {file.stem: Labelled(out / "whole" / file.stem, truths[file.stem].shape) for file in files}
     empty = middles_without_cells(files, out, extra) if data.name != "monuseg" else "-"
     ours = {name: score_labels(truth, found[name].accepted) for name, truth in truths.items()}
+    drawn = {name: score_labels(truth, found[name].drawn(truth.shape)) for name, truth in truths.items()}
     ten = {file.stem: score_labels(truths[file.stem], baseline(read_rgb(file))) for file in files}
     groups = {data.name: files}
     if data.name == "monuseg":
@@ -76,7 +83,8 @@ def report_set(data: Path, out: Path, extra: list[str]) -> list[str]:
         confidence = np.concatenate([found[name].confidence for name in names])
         top, bottom = fifths(right, confidence)
         print(
-            f"| {title} | {means([ours[n] for n in names])} | {means([ten[n] for n in names])} | "
+            f"| {title} | {means([ours[n] for n in names])} | {means([drawn[n] for n in names])} | "
+            f"{means([ten[n] for n in names])} | "
             f"{auc(right, confidence):.3f} | {top:.2f} | {bottom:.2f} | {empty} |",
             flush=True,
         )
@@ -103,6 +111,11 @@ class Labelled:
         self.confidence = table["confidence"].to_numpy()
         refused = np.append(False, (table["class"] == "Doubtful").to_numpy())
         self.accepted = np.where(refused[self.all], 0, self.all)
+        self.outlines = table.geometry[~refused[1:]].tolist()
+
+    def drawn(self, shape: tuple[int, int]) -> np.ndarray:
+        """What was not refused, from the outlines: what ``wsipsm evaluate --outlines`` scores."""
+        return rasterise(Outlines(self.outlines), shape).astype(np.int64)
 
     def right(self, truth: np.ndarray) -> np.ndarray:
         """Which of all cells share more than half of their union with a true nucleus."""
