@@ -32,6 +32,7 @@ from wsipsm.results.result import Result
 WSIPSM = [sys.executable, "-c", "from wsipsm.cli.main import main; main()"]
 SETS = ("tnbc", "cryonuseg", "monuseg")
 MPP = ["--slide-mpp", "0.25"]
+CUTS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
 BINS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 
@@ -52,7 +53,12 @@ def main() -> None:
             "bottom fifth | middles without cells |"
         )
         print(f"|{' --- |' * 8}", flush=True)
-        shares = {one: report_set(options.data / one, folder / one, extra) for one in options.sets}
+        found = {one: report_set(options.data / one, folder / one, extra) for one in options.sets}
+        shares = {one: row for one, (row, _) in found.items()}
+        print(f"\n| --min-confidence, AJI / PQ | {' | '.join(map(str, CUTS))} |")
+        print(f"| --- |{' --- |' * len(CUTS)}")
+        for one, (_, row) in found.items():
+            print(f"| {one} | {' | '.join(row)} |", flush=True)
         print(f"\n| confidence | {' | '.join(f'{low:g} to {low + 0.1:g}' for low in BINS)} |")
         print(f"| --- |{' --- |' * len(BINS)}")
         for one, row in shares.items():
@@ -64,8 +70,8 @@ def run(slides: Path, out: Path, *options: str) -> None:
     subprocess.run([*WSIPSM, "run", str(slides), "-o", str(out), *options], check=False, capture_output=True)
 
 
-def report_set(data: Path, out: Path, extra: list[str]) -> list[str]:
-    """One row, and one more for the 7 images of MoNuSeg that chose nothing; returns shares of right cells by bin."""
+def report_set(data: Path, out: Path, extra: list[str]) -> tuple[list[str], list[str]]:
+    """One row, one more for the 7 of MoNuSeg that chose nothing; returns shares right by bin and scores by cut."""
     files = sorted((data / "images").iterdir())
     run(data / "images", out / "whole", *MPP, "--keep-doubtful", *extra)
     truths = {file.stem: imread(data / "labels" / f"{file.stem}.png").astype(np.int64) for file in files}
@@ -90,7 +96,13 @@ def report_set(data: Path, out: Path, extra: list[str]) -> list[str]:
         )
         if title == data.name:
             shares = [share_right(right, confidence, low) for low in BINS]
-    return shares
+    return shares, [score_above(found, truths, cut) for cut in CUTS]
+
+
+def score_above(found: dict[str, Labelled], truths: dict[str, np.ndarray], cut: float) -> str:
+    """Mean AJI and PQ without the cells whose confidence is below the cut."""
+    scores = [score_labels(truth, found[name].above(cut)) for name, truth in truths.items()]
+    return " / ".join(f"{np.mean([getattr(one, key) for one in scores]):.3f}" for key in ("aji", "pq"))
 
 
 def share_right(right: np.ndarray, confidence: np.ndarray, low: float) -> str:
@@ -112,6 +124,10 @@ class Labelled:
         refused = np.append(False, (table["class"] == "Doubtful").to_numpy())
         self.accepted = np.where(refused[self.all], 0, self.all)
         self.outlines = table.geometry[~refused[1:]].tolist()
+
+    def above(self, cut: float) -> np.ndarray:
+        """Labels of what was not refused and has at least this confidence."""
+        return np.where(np.append(False, self.confidence >= cut)[self.accepted], self.accepted, 0)
 
     def drawn(self, shape: tuple[int, int]) -> np.ndarray:
         """What was not refused, from the outlines: what ``wsipsm evaluate --outlines`` scores."""
