@@ -33,6 +33,7 @@ def command_line() -> str:
     root = typer.main.get_command(app)
     assert isinstance(root, click.Group)
     lines = ["# Command line", "", "Made from the commands themselves; `wsipsm COMMAND --help` prints the same.", ""]
+    lines += ["## wsipsm", "", *_options(root), ""]
     for name, command in _commands(root, "wsipsm"):
         lines += [f"## {name}", "", *_help(command.help or ""), "", *_options(command), ""]
     return "\n".join(lines)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.helpers.qupath import MEASUREMENTS
+from tests.helpers.qupath import MEASUREMENTS, OF_NUCLEI
 
 Table = dict[str, Any]
 Change = Callable[[Table], object]
@@ -34,7 +34,7 @@ def feature(i: int, object_type: str = "detection") -> Table:
     properties = {
         "objectType": object_type,
         "classification": {"name": "Nucleus", "color": [60, 140, 255]},
-        "measurements": dict.fromkeys(sorted(MEASUREMENTS), 1.5 + i),
+        "measurements": dict.fromkeys(sorted(OF_NUCLEI if object_type == "cell" else MEASUREMENTS), 1.5 + i),
     }
     outline = {"type": "Polygon", "coordinates": [square(20.0 * i)]}
     nucleus = {"nucleusGeometry": outline} if object_type == "cell" else {}

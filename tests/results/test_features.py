@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import orjson
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from wsipsm.cells.classes import CLASSES
 from wsipsm.cells.measurements import measurements
+from wsipsm.cells.outlines import Rings
 from wsipsm.cells.table import Cells, cell_uuids
 from wsipsm.config import OutputConfig
 from wsipsm.core.errors import OutputError
@@ -23,15 +24,15 @@ from wsipsm.results.formats.features import CHUNK_CELLS, CellFeatures, polygon_f
 from wsipsm.results.formats.text import number_words, rows
 from wsipsm.results.formats.wkb import from_wkb, ring_bounds, to_wkb
 
-Kinds = get_args(OutputConfig.model_fields["object_type"].annotation)
+KINDS = ("detection", "annotation", "cell", None)
 
 
-def random_cells(count: int, seed: int = 0, stain: str = "ihc") -> Cells:
+def random_cells(count: int, seed: int = 0, stain: str = "ihc", *, whole: bool = False) -> Cells:
     """Rings of 4 to 40 vertices up to 100 000 px, some below 0, measurements of all sizes."""
     random = np.random.default_rng(seed)
     lengths = random.integers(4, 41, count)
     around = np.repeat(random.uniform(-500, 100_000, (count, 2)), lengths, axis=0)
-    names = list(measurements(stain))
+    names = list(measurements(stain, whole=whole))
     vertices, offsets = np.round(around + random.uniform(-30, 30, around.shape), 1), np.cumsum([0, *lengths])
     vertices[offsets[1:] - 1] = vertices[offsets[:-1]]
     sizes = random.choice([0.0, 1e-5, 0.01, 1.0, 300.0, 1e6], (len(names), count))
@@ -42,6 +43,7 @@ def random_cells(count: int, seed: int = 0, stain: str = "ihc") -> Cells:
         centroid_l0=random.uniform(-5, 100_000, (count, 2)),
         columns=dict(zip(names, (random.normal(0, 1, sizes.shape) * sizes).astype(np.float32), strict=True)),
         class_=random.integers(0, len(CLASSES.names), count).astype(np.uint8),
+        whole_l0=Rings(np.round(vertices * 1.5, 1), offsets) if whole else None,
     )
 
 
@@ -49,35 +51,43 @@ def one_after_the_other(
     cells: Cells, labels: Any, uuids: list[str], config: OutputConfig, offset: tuple[int, int]
 ) -> bytes:
     """Each feature as a dictionary."""
+    whole = cells.whole_l0 is not None
+    kind = config.object_type or ("cell" if whole and config.objects == "polygons" else "detection")
     vertices, centres = (np.round(xy - offset, 1) + 0.0 for xy in (cells.vertices_l0, cells.centroid_l0))
+    outer = np.round(cells.whole_l0.vertices - offset, 1) + 0.0 if cells.whole_l0 else vertices
     written = []
     for i, (start, stop) in enumerate(pairwise(cells.ring_offsets.tolist())):
-        outline = {"type": "Polygon", "coordinates": [vertices[start:stop].tolist()]}
+        nucleus = {"type": "Polygon", "coordinates": [vertices[start:stop].tolist()]}
+        cell = {"type": "Polygon", "coordinates": [outer[start:stop].tolist()]}
+        outline = cell if kind == "cell" else nucleus
         point = {"type": "Point", "coordinates": centres[i].tolist()}
         class_ = int(cells.class_[i])
         measured = {
-            one.title: float(np.round(np.float64(cells.columns[name][i]), one.decimals))
-            for name, one in measurements("ihc").items()
+            one.of_cell if kind == "cell" and one.of_cell else one.title: float(
+                np.round(np.float64(cells.columns[name][i]), one.decimals)
+            )
+            for name, one in measurements("ihc", whole=whole).items()
         }
         feature = {
             "type": "Feature",
             "id": uuids[i],
             "geometry": point if config.objects == "points" else outline,
             "properties": {
-                "objectType": config.object_type,
+                "objectType": kind,
                 "classification": {"name": CLASSES.names[class_], "color": CLASSES.colors[class_]},
                 "measurements": measured | {"Label": int(labels[i])},
             },
         }
-        written.append(orjson.dumps(feature | ({"nucleusGeometry": outline} if config.object_type == "cell" else {})))
+        written.append(orjson.dumps(feature | ({"nucleusGeometry": nucleus} if kind == "cell" else {})))
     return b",".join(written)
 
 
-@pytest.mark.parametrize("object_type", Kinds)
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("object_type", KINDS)
 @pytest.mark.parametrize("objects", ["polygons", "points"])
 @pytest.mark.parametrize("offset", [(0, 0), (123, 60_000)])
-def test_text_of_cells_is_that_of_orjson(object_type: Any, objects: Any, offset: tuple[int, int]) -> None:
-    cells = random_cells(300)
+def test_text_of_cells_is_that_of_orjson(object_type: Any, objects: Any, offset: tuple[int, int], whole: bool) -> None:
+    cells = random_cells(300, whole=whole)
     labels = np.random.default_rng(1).permutation(20_000_000)[:300]
     uuids = cell_uuids("s", Grid(1000, 1000, 1.0, 0.25), labels)
     config = OutputConfig(object_type=object_type, objects=objects)

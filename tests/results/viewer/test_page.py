@@ -119,6 +119,7 @@ def test_colours_follow_the_measurement_without_a_word_to_the_server(page: Page,
     page.wait_for_selector("#ramp:visible")
     page.select_option("#colour", "class")
     page.wait_for_selector("#ramp", state="hidden")
+    page.wait_for_load_state("networkidle")  # columns are fetched ahead
     asked = list[str]()
     page.on("request", lambda request: asked.append(request.url) if "/api/" in request.url else None)
 
