@@ -31,6 +31,15 @@ def context_px(rules: LabelsConfig, mpp: float, expand_um: float) -> int:
     The largest nucleus and its growth from its anchor on, a pixel of what lies beside its outline, and what that
     depends on.
 
+    Parameters
+    ----------
+    rules : LabelsConfig
+        Largest diameter and growth of a nucleus.
+    mpp : float
+        Micrometres per pixel of the working plane.
+    expand_um : float
+        Distance by which nuclei grow to cells, micrometres.
+
     Examples
     --------
     >>> context_px(LabelsConfig(max_diameter_um=32, growth_um=4), 0.5, 3)

@@ -74,7 +74,15 @@ def measurements(stain: str, *, whole: bool = False) -> dict[str, Measurement]:
 
 
 def stored_measurements(stain: str, columns: Collection[str], *, whole: bool) -> dict[str, Measurement]:
-    """Those of `measurements` that a table with these columns can hold: earlier versions did not write all of them."""
+    """Those of `measurements` that a table with these columns can hold: earlier versions did not write all of them.
+
+    Parameters
+    ----------
+    stain, whole
+        As of `measurements`.
+    columns : collection of str
+        Columns of the table.
+    """
     return {key: one for key, one in measurements(stain, whole=whole).items() if not one.added or one.column in columns}
 
 

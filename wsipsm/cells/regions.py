@@ -125,6 +125,13 @@ class Components:
 def sample_deviation(count: npt.NDArray[Any], total: _Floats, squares: _Floats) -> _Floats:
     """Standard deviation of samples by their sizes, sums and sums of squares, (N,) each; 0 for one value or none.
 
+    Parameters
+    ----------
+    count : (N,) int
+        Sizes.
+    total, squares : (N,) float64
+        Sums of the values and of their squares, whole numbers.
+
     Examples
     --------
     >>> sample_deviation(np.array([3, 1]), np.array([6.0, 2.0]), np.array([14.0, 4.0])).tolist()

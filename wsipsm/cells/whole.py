@@ -45,7 +45,19 @@ class Grown:
 
     @classmethod
     def of(cls, nuclei: Labels, *, window: Box, grid: Grid, expand_um: float) -> Grown:
-        """Grow the nuclei of a window of the grid; see `grow`."""
+        """Grow the nuclei of a window of the grid; see `grow`.
+
+        Parameters
+        ----------
+        nuclei : (y, x) int
+            Labels of the window, 0 is background.
+        window : Box
+            Where it lies in the grid.
+        grid : Grid
+            The working plane.
+        expand_um : float
+            Distance of growth, micrometres.
+        """
         return cls(nuclei, grow(nuclei, radius_px=expand_um / grid.mpp, plane=grid.box.relative_to(window)))
 
 

@@ -53,7 +53,15 @@ class SegmentationNet(FrozenNet[Segmenter, tuple[Map, Map]]):
         self.mpp = mpp
 
     def maps_inside(self, blocks: Sequence[Image], stats: SlideStats, *, rim_px: int) -> list[tuple[Map, Map]]:
-        """Maps of blocks as `maps_of`, without so many pixels of each side; those are not computed where it pays."""
+        """Maps of blocks as `maps_of`, without so many pixels of each side; those are not computed where it pays.
+
+        Parameters
+        ----------
+        blocks, stats
+            As of `maps_of`.
+        rim_px : int
+            Pixels of each side of a block that its maps lack.
+        """
         return self._batches.run(lambda some: self._maps(some, stats, rim_px), blocks)
 
     @torch.inference_mode()

@@ -29,7 +29,17 @@ svg text{font:11px system-ui,sans-serif;fill:#555}pre{font-size:12px}
 
 
 def page(title: str, parts: Iterable[str], *, style: str = _STYLE) -> str:
-    """Complete page of parts that are HTML; a browser takes nothing into it from elsewhere, and runs no script."""
+    """Complete page of parts that are HTML; a browser takes nothing into it from elsewhere, and runs no script.
+
+    Parameters
+    ----------
+    title : str
+        Plain text.
+    parts : iterable of str
+        HTML of the body.
+    style : str
+        CSS.
+    """
     head = (
         f"<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=Content-Security-Policy content={_POLICY}>"
         "<meta name=viewport content='width=device-width,initial-scale=1'>"
@@ -95,7 +105,17 @@ def small_picture(picture: PillowImage.Image, *, caption: str) -> str:
 
 
 def image(content: bytes, kind: str, alt: str) -> Raw:
-    """Embedded picture of a media type."""
+    """Embedded picture of a media type.
+
+    Parameters
+    ----------
+    content : bytes
+        The image file.
+    kind : str
+        Its media type, such as ``image/png``.
+    alt : str
+        Plain text that stands for it.
+    """
     return Raw(f"<img alt='{escape(alt)}' src='{data_uri(content, kind)}'>")
 
 

@@ -119,7 +119,15 @@ def black_to_white(rgb: Image) -> Image:
 
 
 def mirrored(start: int, stop: int, size: int) -> npt.NDArray[np.intp]:
-    """Positions on an axis of ``size`` pixels whose pixels stand at [start, stop) of the mirrored plane."""
+    """Positions on an axis of ``size`` pixels whose pixels stand at [start, stop) of the mirrored plane.
+
+    Parameters
+    ----------
+    start, stop : int
+        May lie beyond the axis, on either side.
+    size : int
+        Pixels of the axis, at least 1.
+    """
     period = max(1, 2 * (size - 1))
     positions = np.arange(start, stop) % period
     return np.minimum(positions, period - positions)

@@ -23,7 +23,17 @@ def looked_up(image: npt.NDArray[np.uint8], table: _Floats) -> _Floats:
 
 @compiled
 def summed_steps(image: npt.NDArray[np.uint8], tables: _Floats, step: np.float32) -> npt.NDArray[np.int8]:
-    """Whole steps, (k, y, x) int8, of the sum over the colours of an image of what tables (k, 256, 3) hold."""
+    """Whole steps, (k, y, x) int8, of the sum over the colours of an image of what tables (k, 256, 3) hold.
+
+    Parameters
+    ----------
+    image : (y, x, 3) uint8
+        RGB.
+    tables : (k, 256, 3) float32
+        Summand of each byte in each colour, for each of k planes.
+    step : float32
+        What a whole step stands for; steps are clipped to int8.
+    """
     steps = np.empty((len(tables), image.shape[0], image.shape[1]), np.int8)
     for plane in range(len(tables)):
         table = tables[plane]

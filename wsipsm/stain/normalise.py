@@ -217,7 +217,17 @@ def network_planes(image: Image, stats: SlideStats) -> Floats:
 
 
 def stain_steps(image: Image, stats: SlideStats, od_per_step: float) -> npt.NDArray[np.int8]:
-    """Nuclear stain and counterstain of `stain_density` in whole steps, (2, y, x) int8, clipped."""
+    """Nuclear stain and counterstain of `stain_density` in whole steps, (2, y, x) int8, clipped.
+
+    Parameters
+    ----------
+    image : (y, x, 3) uint8
+        RGB.
+    stats : SlideStats
+        Constants of the slide's staining.
+    od_per_step : float
+        Optical density of a step.
+    """
     from wsipsm.stain.compiled import summed_steps
 
     matrix = unmixing(stats.vectors)[:, :2]

@@ -45,7 +45,17 @@ def raise_holes(levels: _Levels, seeds: npt.NDArray[np.int64], most: tuple[int, 
 
 @compiled
 def first_of(labels: _Ints, wanted: npt.NDArray[np.int64], x0: _Ints, y0: _Ints) -> npt.NDArray[np.int64]:
-    """First pixel (y, x) in scan order of each wanted label, (N, 2) int64, from the corners of the labels' boxes."""
+    """First pixel (y, x) in scan order of each wanted label, (N, 2) int64, from the corners of the labels' boxes.
+
+    Parameters
+    ----------
+    labels : (y, x) int32
+        The map.
+    wanted : (N,) int64
+        Labels that it holds.
+    x0, y0 : (L,) int32
+        First column and first row of each label, by label.
+    """
     found = np.empty((len(wanted), 2), np.int64)
     for number in range(len(wanted)):
         label = wanted[number]

@@ -47,7 +47,17 @@ def find_runs(plane: npt.NDArray[np.uint8]) -> tuple[_Ints, _Ints, _Ints, _Ints]
 
 @compiled
 def paint(plane: npt.NDArray[np.int32], begin: _Ints, end: _Ints, row: _Ints, values: _Ints) -> None:
-    """Write the value of each run, unless it is 0, on its pixels."""
+    """Write the value of each run, unless it is 0, on its pixels.
+
+    Parameters
+    ----------
+    plane : (y, x) int32
+        Written in place.
+    begin, end, row : (R,) int32
+        Runs, see :func:`find_runs`.
+    values : (R,) int32
+        Of each run.
+    """
     for run in range(len(begin)):
         if values[run] != 0:
             for x in range(begin[run], end[run]):
@@ -56,7 +66,15 @@ def paint(plane: npt.NDArray[np.int32], begin: _Ints, end: _Ints, row: _Ints, va
 
 @compiled
 def count_true(mask: npt.NDArray[np.bool_], begin: _Ints, end: _Ints, row: _Ints) -> npt.NDArray[np.int64]:
-    """Pixels of each run that a (y, x) mask holds, (R,) int64."""
+    """Pixels of each run that a (y, x) mask holds, (R,) int64.
+
+    Parameters
+    ----------
+    mask : (y, x) bool
+        The mask.
+    begin, end, row : (R,) int32
+        Runs, see :func:`find_runs`.
+    """
     counts = np.zeros(len(begin), np.int64)
     for run in range(len(begin)):
         for x in range(begin[run], end[run]):

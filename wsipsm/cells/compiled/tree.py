@@ -44,6 +44,15 @@ def link(begin: _Ints, end: _Ints, offsets: _Ints, level: _Levels) -> _Ints:
 
     Branches are merged run by run, as Wilkinson et al. 2008 do ("Concurrent computation of attribute filters"): the
     runs of a window are read in the order in which they lie in memory.
+
+    Parameters
+    ----------
+    begin, end : (R,) int32
+        First column of each run and the column after its last, in scan order.
+    offsets : (y + 1,) int32
+        Where the runs of each row begin.
+    level : (R,) uint8
+        Of each run.
     """
     parent = np.full(len(begin), -1, np.int32)
     for y in range(len(offsets) - 1):
@@ -131,6 +140,13 @@ def topmost(wanted: npt.NDArray[np.bool_], parent: _Ints) -> _Ints:
 @compiled
 def sums(begin: _Ints, end: _Ints, row: _Ints, node: _Ints, parent: _Ints) -> _Longs:
     """Whole-numbered sums over the pixels of each node.
+
+    Parameters
+    ----------
+    begin, end, row : (R,) int32
+        Runs: first column, the column after the last, row.
+    node, parent : (R,) int32, (N,) int32
+        Of :func:`number_nodes`: smallest component of each run, component around each.
 
     Returns
     -------

@@ -47,7 +47,17 @@ class CellFeatures:
         self._classes = text_word([orjson.dumps({"name": name, "color": rgb}).decode() for name, rgb in classes])
 
     def texts(self, cells: Cells, labels: _Array, uuids: Sequence[str]) -> Iterator[bytes]:
-        """Features of N cells, their (N,) labels and their N UUIDs: some at a time, each with a comma before it."""
+        """Features of cells: some at a time, each with a comma before it.
+
+        Parameters
+        ----------
+        cells : Cells
+            N cells.
+        labels : (N,) int
+            Theirs.
+        uuids : sequence of str
+            N UUIDs.
+        """
         for one in _chunks(len(cells)):
             yield self._chunk(cells.part(one), labels[one], uuids[one])
 
@@ -71,7 +81,17 @@ class CellFeatures:
 
 
 def polygon_features(cells: Cells, labels: _Array, offset_l0: _Offset) -> Iterator[bytes]:
-    """Features of N cells, the outer polygon and as ``cell_id`` the (N,) labels; otherwise as `CellFeatures.texts`."""
+    """Features of cells, the outer polygon and as ``cell_id`` the label; otherwise as `CellFeatures.texts`.
+
+    Parameters
+    ----------
+    cells : Cells
+        N cells.
+    labels : (N,) int
+        Theirs.
+    offset_l0 : (int, int)
+        Origin (x, y) of the frame of the written coordinates, level-0 px.
+    """
     for one in _chunks(len(cells)):
         part = cells.part(one)
         outline = _polygon(part.outer_l0, offset_l0)

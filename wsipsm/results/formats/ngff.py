@@ -51,7 +51,14 @@ class NgffLabels:
 def write_levels(group: zarr.Group, plane: LabelPlane, **how: Any) -> None:
     """Write the pyramid of a plane of labels, chunk by chunk, as the arrays ``0``, ``1`` and so on of a group.
 
-    ``how`` goes to ``create_array``.
+    Parameters
+    ----------
+    group : zarr.Group
+        Open for writing.
+    plane : LabelPlane
+        The labels.
+    **how
+        Goes to ``create_array``.
     """
     for level, shape in enumerate(plane.shapes):
         chunks = (CHUNK_PX, CHUNK_PX)

@@ -141,7 +141,19 @@ class LabelsWriter:
 
 
 def multiscale(name: str, mpp: float, levels: int, offset_um: Sequence[float] = (0.0, 0.0)) -> dict[str, Any]:
-    """NGFF metadata of a pyramid, the same in 0.4 and 0.5; ``offset_um``: place (y, x) of its upper left corner."""
+    """NGFF metadata of a pyramid, the same in 0.4 and 0.5.
+
+    Parameters
+    ----------
+    name : str
+        Of the image.
+    mpp : float
+        Micrometres per pixel of the finest level.
+    levels : int
+        Number of levels, each half as fine as the one before.
+    offset_um : sequence of float
+        Place (y, x) of the upper left corner, micrometres.
+    """
     moved = [{"type": "translation", "translation": list(offset_um)}] if any(offset_um) else []
     datasets = [
         {"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": [mpp * 2**level] * 2}, *moved]}

@@ -90,7 +90,15 @@ def first_panel(overview: Overview) -> Box:
 
 
 def panels_box(first: Box, width: int, height: int) -> Box:
-    """All panels of a picture of a size, with their titles, but without the name and the facts above them."""
+    """All panels of a picture of a size, with their titles, but without the name and the facts above them.
+
+    Parameters
+    ----------
+    first : Box
+        Of `first_panel`, pixels of the picture.
+    width, height : int
+        Size of the picture, pixels.
+    """
     x0, y0 = first.x0 - 1, first.y0 - _TITLE_HEIGHT
     return Box(x0, y0, max(x0, width - x0), max(y0, height - x0))
 

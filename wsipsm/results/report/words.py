@@ -40,7 +40,17 @@ SHORTLY = {
 
 
 def document(title: str, parts: Iterable[str], *, version: str) -> str:
-    """Page with head and end lines."""
+    """Page with head and end lines.
+
+    Parameters
+    ----------
+    title : str
+        Plain text.
+    parts : iterable of str
+        HTML between the lines.
+    version : str
+        Of the wsipsm that found the cells.
+    """
     top = f"<div class=top><b>wsipsm</b><span>{NOT_CLINICAL}</span></div>"
     end = (
         f"<p class=end>{NOT_CLINICAL} Cells were found without any annotation by wsipsm {escape(version)}; nobody has "
@@ -76,7 +86,17 @@ def warning_box(warnings: Sequence[str], *, none: str) -> str:
 
 
 def captioned(number: int, text: str, *, kind: str = "Figure") -> str:
-    """Caption of a numbered figure or table."""
+    """Caption of a numbered figure or table.
+
+    Parameters
+    ----------
+    number : int
+        Counts from 1.
+    text : str
+        Plain text.
+    kind : str
+        Word before the number.
+    """
     return f"<figcaption><b>{kind} {number}.</b> {escape(text)}</figcaption>"
 
 
@@ -127,12 +147,12 @@ def number(value: float | None, form: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Time as text.
+    """Time as text; from an hour on in full minutes.
 
     Examples
     --------
     >>> duration(4.21), duration(75), duration(7300)
-    ('4.2 s', '1 min 15 s', '2 h 2 min')
+    ('4.2 s', '1 min 15 s', '2 h 1 min')
     """
     if seconds < 60:
         return f"{seconds:.1f} s"

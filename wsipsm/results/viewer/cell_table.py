@@ -120,6 +120,8 @@ class CellTable:
         ------
         InputError
             No such cell.
+        StoredResultsError
+            The table cannot be read.
         """
         try:
             names = [name for name in pq.read_schema(self._path).names if name not in _HIDDEN]

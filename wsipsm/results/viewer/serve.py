@@ -56,6 +56,13 @@ def serve(
 def link(host: str, port: int, token: str) -> str:
     """Address of the page.
 
+    Parameters
+    ----------
+    host, port : str, int
+        Where it is served; for a host that means every address, the machine's name is taken.
+    token : str
+        Lets its holder in.
+
     Examples
     --------
     >>> link("::1", 8000, "secret"), link("0.0.0.0", 80, "secret")[-14:]

@@ -110,10 +110,19 @@ class SlideView:
     def label_tile(self, level: int, col: int, row: int) -> bytes | None:
         """Tile of the labels as PNG, see `ids_as_png`; None where it has no cell.
 
+        Parameters
+        ----------
+        level : int
+            Of the stored labels, 0 is the finest.
+        col, row : int
+            Place of the tile in that level.
+
         Raises
         ------
         InputError
             No such tile.
+        StoredResultsError
+            The labels cannot be read.
         """
         if not 0 <= level < len(self._levels) or min(col, row) < 0:
             raise InputError(f"no tile {level}/{col}_{row}")

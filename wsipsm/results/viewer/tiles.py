@@ -55,7 +55,15 @@ def picture_tile(slide: Slide, halvings: int, col: int, row: int) -> Image:
 
 
 def picture_box(size_l0: tuple[int, int], halvings: int, col: int, row: int) -> Box:
-    """Pixels of a tile of a slide of some width and height; empty beyond its edge."""
+    """Pixels of a tile of a slide of some width and height; empty beyond its edge.
+
+    Parameters
+    ----------
+    size_l0 : (int, int)
+        Width and height of the slide, level-0 px.
+    halvings, col, row : int
+        As of `picture_tile`.
+    """
     width, height = (-(-size // (1 << halvings)) for size in size_l0)
     return tile_box(col, row).intersect(Box(0, 0, width, height))
 
