@@ -46,3 +46,27 @@ def test_no_outline_has_no_shape() -> None:
     found = shape_columns(Rings(np.zeros((0, 2)), np.zeros(1, np.int64)), um_per_px=0.5)
 
     assert {len(values) for values in found.values()} == {0}
+
+
+def test_circles_and_widths_of_many_outlines_are_those_of_geos() -> None:
+    rng = np.random.default_rng(1)
+    clouds = [rng.normal(size=(n % 40 + 3, 2)) * rng.uniform(0.01, 30, 2) + 90_000 for n in range(400)]
+    lattice = [rng.integers(0, 4, (9, 2)) + 0.5 for _ in range(200)]  # many points on one circle, many in one line
+    hulls = np.array([shapely.MultiPoint(one).convex_hull for one in [*clouds, *lattice]])
+    hulls = hulls[shapely.area(hulls) > 0]
+    corners = [shapely.get_coordinates(hull) for hull in hulls]
+    offsets = np.concatenate([[0], np.cumsum([len(one) for one in corners])])
+
+    found = shape_columns(Rings(np.concatenate(corners), offsets), um_per_px=1)
+
+    assert found["max_diameter_um"] == pytest.approx(2 * shapely.minimum_bounding_radius(hulls), rel=1e-6)
+    boxes = [np.ptp(one, axis=0).min() for one in corners]
+    assert np.all(found["min_diameter_um"] <= np.array(boxes) + 1e-9)
+    assert found["min_diameter_um"] == pytest.approx([_least_width(one) for one in corners], rel=1e-6, abs=1e-7)
+
+
+def _least_width(corners: np.ndarray) -> float:
+    """Extent across each side, the least of them."""
+    sides = np.diff(corners, axis=0)
+    across = np.stack([-sides[:, 1], sides[:, 0]]) / np.linalg.norm(sides, axis=1)
+    return float(np.ptp((corners - corners[0]) @ across, axis=0).min())
