@@ -27,14 +27,31 @@ def _interrupt() -> NoReturn:
 
 def end_process() -> NoReturn:
     """End this process and all that it has started, now; what it was writing is left as after a power cut."""
-    for child in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):
-            child.kill()
+    children = psutil.Process().children(recursive=True)
+    trackers = [child for child in children if _tracks_resources(child)]
+    for child in children:
+        if child not in trackers:
+            _kill(child)
     if sys.stderr.isatty():
         sys.stderr.write("\x1b[?25h\n")  # the cursor that the progress had hidden
     sys.stderr.write("wsipsm: stopped at once; the same command goes on where it was\n")
     sys.stderr.flush()
+    for child in trackers:  # last: a thread that misses it starts another one, which complains of what it never saw
+        _kill(child)
     os._exit(128 + signal.SIGINT)
+
+
+def _tracks_resources(process: psutil.Process) -> bool:
+    """Whether a process is the one that removes the semaphores of `multiprocessing`."""
+    try:
+        return any("resource_tracker" in word for word in process.cmdline())
+    except psutil.Error:
+        return False
+
+
+def _kill(process: psutil.Process) -> None:
+    with suppress(psutil.Error):
+        process.kill()
 
 
 class Stop:
