@@ -1,7 +1,7 @@
 """Assemble a slide: from the results of its tiles to its output files.
 
-It walks the tiles band by band and holds the cell ids of two bands and the cells of one tile at a time. Everything is
-written into a draft folder and moved to its final name at the end, ``run.json`` last.
+Everything is written into a draft folder and moved to its final name at the end, ``run.json`` last. While labels are
+still written, the pictures are drawn.
 """
 
 from __future__ import annotations
@@ -10,27 +10,21 @@ import contextlib
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import orjson
 
-from wsipsm.cells.classes import CLASSES
-from wsipsm.cells.table import Cells, cell_uuids
+from wsipsm.cells.table import Cells
+from wsipsm.core.behind import Behind
 from wsipsm.core.files import file_hash, file_mark, flush_tree, make_folder, write_json
 from wsipsm.core.geometry import Box
 from wsipsm.core.lock import locked
-from wsipsm.core.maps import CHANNELS, DECISION
 from wsipsm.core.versions import versions
-from wsipsm.engine import maps as store
 from wsipsm.engine import scratch
 from wsipsm.engine.doubts import doubts
 from wsipsm.engine.job import Job, JobRef
@@ -39,16 +33,13 @@ from wsipsm.engine.pages import report_or_why
 from wsipsm.engine.reports import OutputReport, Tally
 from wsipsm.engine.resume import index_of
 from wsipsm.engine.tasks.judge import Judge, done_tiles
+from wsipsm.engine.tasks.write_cells import labels_writer, write_cells
 from wsipsm.nuclei.nets.checkpoint import load_checkpoint
 from wsipsm.results.folder import replace_outputs
-from wsipsm.results.formats.geojson import GeoJsonWriter
-from wsipsm.results.formats.geoparquet import GeoParquetWriter
-from wsipsm.results.formats.ome_zarr import LabelsWriter
 from wsipsm.results.index.slide import HOT_SPOTS_FILE, SlideIndex
 from wsipsm.results.overview.gather import Density, save_overview
 from wsipsm.slide import Slide, qupath_origin
 from wsipsm.slide.annotations import write_regions
-from wsipsm.tissue.tiles import Tile
 
 TISSUE_COLOR = (60, 180, 75)
 
@@ -61,10 +52,18 @@ def assemble(ref: JobRef, tally: Tally) -> OutputReport:
     start, job = time.perf_counter(), ref.load()
     draft = make_folder(job.task.out / f"{job.drafts}{uuid.uuid4().hex[:8]}")
     try:
-        with job.open() as slide:
+        with job.open() as slide, labels_writer(job, draft) as arrays, Behind() as behind:
             density, judge = Density.over(job.grid), Judge(job)
             index = SlideIndex(job.grid, job.region, judge.rule)
-            classes = _write_cells(job, draft, (density.add, index.add), judge, fingerprint=slide.fingerprint())
+            classes = write_cells(
+                job,
+                draft,
+                arrays,
+                counters=(density.add, index.add),
+                judge=judge,
+                fingerprint=slide.fingerprint(),
+                behind=behind,
+            )
             _write_annotations(job, draft, index, offset_l0=qupath_origin(slide))
             calibration, cells = _calibration(job), sum(classes.values())
             warnings = (*job.said, *why_no_cells(job, cells=cells, failed=bool(tally.failed)))
@@ -122,84 +121,6 @@ def _write_annotations(job: Job, draft: Path, index: SlideIndex, *, offset_l0: t
     tissue = job.region.polygons.geoms
     write_regions(tissue, draft / "tissue.geojson", name="Tissue", color=TISSUE_COLOR, offset_l0=offset_l0)
     index.write_hot_spots(draft / HOT_SPOTS_FILE, offset_l0=offset_l0)
-
-
-def _write_cells(
-    job: Job, draft: Path, counters: Sequence[Callable[[Cells], None]], judge: Judge, *, fingerprint: str
-) -> dict[str, int]:
-    """Write GeoJSON, GeoParquet and labels in one walk, and show all cells to counters; returns cells by class."""
-    config, stain, whole = job.config.output, job.config.recognizer.stain, job.config.cells.expand_um > 0
-    names = (*config.arrays, "cells") if whole else config.arrays
-    classes = np.zeros(len(CLASSES.names), np.int64)
-    with ExitStack() as stack:
-        geojson = stack.enter_context(GeoJsonWriter(draft, config=config, offset_l0=job.origin_l0, stain=stain))
-        table = stack.enter_context(GeoParquetWriter(draft / "cells.parquet", stain=stain, whole=whole))
-        arrays = stack.enter_context(
-            LabelsWriter(draft / "labels.ome.zarr", names, grid=job.grid, tiles=job.config.tiles)
-        )
-        wanted = set(config.arrays) - {"instances"} and job.maps_folder.exists()  # no tissue, no maps
-        maps = store.open_maps(job.maps_folder) if wanted else None
-        for tile, found, numbers, labels in _numbered(job, judge):
-            judge.sample_refused(tile, found)
-            for count in counters:
-                count(found)
-            cells = found.take(judge.written(tile))
-            uuids = cell_uuids(fingerprint, job.grid, cells.anchor)
-            geojson.write(cells, numbers, uuids)
-            table.write(cells, numbers, uuids)
-            classes += np.bincount(cells.class_, minlength=len(CLASSES.names))
-            core = job.lattice.core(tile)
-            for name, plane in labels.items():
-                arrays.write(name, core, plane)
-            if maps is not None:
-                _copy_maps(arrays, maps, core, config.arrays)
-    return {name: int(count) for name, count in zip(CLASSES.names, classes, strict=True) if count}
-
-
-Numbered = tuple[Tile, Cells, npt.NDArray[np.int64], dict[str, npt.NDArray[np.int32]]]
-
-
-def _numbered(job: Job, judge: Judge) -> Iterator[Numbered]:
-    """Tiles in row-major order with all their cells, the final labels of those that are written, and the core's labels.
-
-    A label is the rank of the cell's anchor in scan order over the slide, from 1: it does not depend on the tiles. A
-    core holds cells of its own band, ones that hang over from the band above, and whole cells that reach up from the
-    one below: three bands of anchors are enough.
-    """
-    bands = [list(band) for _, band in groupby(done_tiles(job), key=lambda tile: tile.row)]
-    above, count, own = np.zeros(0, np.int64), 0, _written_anchors(job, judge, bands[0] if bands else [])
-    for row, tiles in enumerate(bands, start=1):
-        below = _written_anchors(job, judge, bands[row] if row < len(bands) else [])
-        known, first = np.concatenate([above, own, below]), count - len(above) + 1
-        for tile in tiles:
-            result = scratch.load_tile(job.tile_file(tile))
-            numbers = np.searchsorted(known, result.cells.anchor[judge.written(tile)]) + first
-            yield tile, judge.judged(tile, result.cells), numbers, _relabel(result, known, first)
-        above, count, own = own, count + len(own), below
-
-
-def _written_anchors(job: Job, judge: Judge, tiles: Sequence[Tile]) -> npt.NDArray[np.int64]:
-    """Anchors of the cells of a band of tiles that are written, in scan order."""
-    found = [scratch.load_anchors(job.tile_file(tile))[judge.written(tile)] for tile in tiles]
-    return np.sort(np.concatenate([np.zeros(0, np.int64), *found]))
-
-
-def _relabel(result: scratch.TileResult, known: npt.NDArray[np.int64], first: int) -> dict[str, npt.NDArray[np.int32]]:
-    """Final labels of a core by array; 0 for instances that no tile kept."""
-    table = np.zeros(len(result.ids) + 1, np.int32)
-    if len(known):
-        at = np.minimum(np.searchsorted(known, result.ids), len(known) - 1)
-        table[1:] = np.where(known[at] == result.ids, at + first, 0)
-    found = {"instances": table[result.labels]}
-    return found if result.whole is None else found | {"cells": table[result.whole]}
-
-
-def _copy_maps(arrays: LabelsWriter, maps: Any, core: Box, wanted: tuple[str, ...]) -> None:
-    planes = dict(zip(CHANNELS, store.read_window(maps, core), strict=True))
-    if "pseudo_mask" in wanted:
-        arrays.write("pseudo_mask", core, (planes["evidence"] >= DECISION).astype(np.uint8))
-    if "activation" in wanted:
-        arrays.write("activation", core, planes["activation"])
 
 
 def _calibration(job: Job) -> dict[str, Any]:

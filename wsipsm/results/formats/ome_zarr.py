@@ -43,8 +43,8 @@ class LabelsWriter:
     """Context manager that writes labels.ome.zarr core by core.
 
     The root is an NGFF ``labels`` group; each array is a multiscale image below it, with ``instances/0`` the finest
-    level. Coarser levels take every second pixel. When the block ends, they are written and the folder gets its final
-    name. If the block raises, nothing is left.
+    level. Coarser levels take every second pixel. When the block ends, unless it was finished before, they are written
+    and the folder gets its final name. If the block raises, nothing is left.
 
     Parameters
     ----------
@@ -78,12 +78,16 @@ class LabelsWriter:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            if kind is None:
-                for name in self._names:
-                    self._fill_pyramid(name)
-                self._publish()
+            if kind is None and self._temporary.exists():
+                self.finish()
         finally:
             shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def finish(self) -> None:
+        """Write the coarser levels and give the folder its final name; nothing can be added then."""
+        for name in self._names:
+            self._fill_pyramid(name)
+        self._publish()
 
     def write(self, name: str, core: Box, data: npt.NDArray[Any]) -> None:
         """Store one core of an array, in any order and once each; empty cores are not written.
