@@ -6,14 +6,14 @@ QuPath rejects a whole file for a single null, missing colour or invalid polygon
 
 from __future__ import annotations
 
-import gzip
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, cast
 
 import numpy as np
 import numpy.typing as npt
+from isal import igzip
 
 from wsipsm.cells.table import Cells
 from wsipsm.config import OutputConfig
@@ -134,8 +134,7 @@ class _Part:
         self.path = path
         self.room = room
         self._file: BinaryIO = path.open("wb")
-        # Without name and time in the header, the same cells give the same bytes.
-        self._gzip = gzip.GzipFile(filename="", mode="wb", compresslevel=5, fileobj=self._file, mtime=0)
+        self._gzip = _gzipped(self._file)
         self._gzip.write(_HEAD)
         self._skip = 1  # the comma of the first feature
 
@@ -156,6 +155,15 @@ class _Part:
         """Close the file, and remove it unless it has its final name."""
         self._file.close()
         self.path.unlink(missing_ok=True)
+
+
+def _gzipped(file: BinaryIO) -> BinaryIO:
+    """Stream into a gzip file: as small as by zlib's level 4, in a quarter of the time.
+
+    Without name and time in the header, the same cells give the same bytes.
+    """
+    stream = igzip.IGzipFile(filename="", mode="wb", compresslevel=3, fileobj=file, mtime=0)  # type: ignore[no-untyped-call]
+    return cast(BinaryIO, stream)
 
 
 def _publish(temporary: list[Path], folder: Path) -> list[Path]:
