@@ -18,13 +18,12 @@ from tests.engine.test_damage import damage
 from tests.helpers.command import WSIPSM
 from tests.helpers.dask_processes import cluster, worker_pids
 from tests.helpers.results import cells_of, labels_of
-from tests.helpers.slidegen import Pixels, mosaic, read_rgb, write_slide
+from tests.helpers.slidegen import Pixels, read_rgb, write_slide
 from wsipsm.config import load_config
-from wsipsm.core.events import Event, SlideState
 from wsipsm.engine.pipeline import run
 from wsipsm.engine.request import Request
 from wsipsm.engine.status import read_status
-from wsipsm.slide.sample import HE_FIELD_MPP, he_field
+from wsipsm.slide.sample import he_field
 
 SETTINGS = ("tiles.core_px=256", "tiles.block_px=256")
 GOOD = 10
@@ -150,26 +149,3 @@ def test_a_finished_archive_is_not_done_again(archive: Path, undisturbed: Path) 
 
     assert [state.status for state in states].count("done") == GOOD
     assert {path: path.stat().st_mtime_ns for path in undisturbed.glob("*/run.json")} == before
-
-
-def test_the_last_slides_are_finished_after_all_tiles(tmp_path: Path) -> None:
-    """A finishing pass is one worker's: the other workers would have nothing to do meanwhile."""
-    pixels = mosaic([read_rgb(he_field())], 1240)
-    for name in ("a", "b"):
-        write_slide(tmp_path / f"{name}.tiff", pixels, mpp=HE_FIELD_MPP)
-    latest, left = dict[str, SlideState](), list[int]()
-
-    def watch(event: Event) -> None:
-        if event.slide is not None:
-            latest[event.slide.slide_id] = event.slide
-        if event.kind == "assembling":
-            left.append(sum(state.tiles_total - state.tiles_done for state in latest.values()))
-
-    small = ("tiles.core_px=128", "tiles.block_px=128", "schedule.workers=1", "schedule.processes=false")
-    config = load_config("he", small)
-    states = run(Request([str(tmp_path / "*.tiff")], tmp_path / "out", config), watch)
-
-    assert [state.status for state in states] == ["done", "done"]
-    assert [state.tiles_total for state in states] == [25, 25]
-    assert len(left) == 2
-    assert max(left) <= 8, "those that wait for the last three maps, which are in flight"
