@@ -28,7 +28,7 @@ from wsipsm.core.files import make_folder
 from wsipsm.core.gpus import gpu_count
 from wsipsm.core.lock import locked_trees, why_unseen
 from wsipsm.engine.archive import Archive
-from wsipsm.engine.cluster import Machine, Stop, connect, run_stream
+from wsipsm.engine.cluster import Machine, Stop, connect, run_stream, start_fork_server
 from wsipsm.engine.estimate import tiles_at_most
 from wsipsm.engine.job import SlideTask
 from wsipsm.engine.pages import write_run_page
@@ -41,6 +41,10 @@ LOCK_SECONDS = 1.0
 """Time limit for another run on the output folder to release it, s; it may be about to end."""
 LOOK_UP_THREADS = 8
 """Threads that look up earlier work on slides; they wait for file systems most of the time."""
+
+
+WORKERS_IMPORT = "wsipsm.engine.tasks.rehearsal"
+"""Module that is imported once for all local workers."""
 
 
 def run(request: Request, on_event: Observer = ignore, stop: Stop | None = None) -> list[SlideState]:
@@ -76,6 +80,8 @@ def run(request: Request, on_event: Observer = ignore, stop: Stop | None = None)
     stop, on_event = stop or Stop(), combine(on_event)
     tasks = slide_tasks(request, lambda text: on_event(Event("message", text=text)))
     stop.awaited = True
+    if _local(request) and request.config.schedule.processes:
+        start_fork_server([WORKERS_IMPORT])
     states = [SlideState(task.slide, task.slide_id, task.out) for task in tasks]
     name = uuid.uuid4().hex[:12]
     with locked_trees(_folders(request, tasks), run=name, wait_seconds=LOCK_SECONDS) as roots:
@@ -174,7 +180,7 @@ def _work(
 ) -> None:
     """Start or join a cluster and do what is left."""
     gpus = 0 if request.device == "cpu" else gpu_count()
-    local = request.scheduler is None and request.recipe is None
+    local = _local(request)
     schedule = _enough(request.config.schedule, left, gpus) if local else request.config.schedule
     cluster = partial(connect, schedule, scheduler=request.scheduler, recipe=request.recipe, gpus=gpus)
     roots = sorted({task.root for task, _ in left if task.root is not None})
@@ -189,6 +195,10 @@ def _work(
             run_stream(pool, archive, stop)
         finally:
             archive.close()
+
+
+def _local(request: Request) -> bool:
+    return request.scheduler is None and request.recipe is None
 
 
 def _enough(config: ScheduleConfig, left: Sequence[tuple[SlideTask, SlideState]], gpus: int) -> ScheduleConfig:

@@ -4,6 +4,7 @@ Tasks carry paths and numbers, never pixels. What is to be done next is asked of
 be free, so a run of any length holds a bounded number of tasks.
 """
 
+from wsipsm.engine.cluster.fork_server import start_fork_server
 from wsipsm.engine.cluster.local import Machine
 from wsipsm.engine.cluster.open import connect
 from wsipsm.engine.cluster.pool import Pool
@@ -12,4 +13,16 @@ from wsipsm.engine.cluster.stop import Stop, end_process
 from wsipsm.engine.cluster.stream import run_stream
 from wsipsm.engine.cluster.task import Failure, Source, Task
 
-__all__ = ["Failure", "Machine", "Pool", "Source", "Stop", "Task", "connect", "end_process", "preview", "run_stream"]
+__all__ = [
+    "Failure",
+    "Machine",
+    "Pool",
+    "Source",
+    "Stop",
+    "Task",
+    "connect",
+    "end_process",
+    "preview",
+    "run_stream",
+    "start_fork_server",
+]

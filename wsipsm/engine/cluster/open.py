@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 import sys
 import threading
 from collections.abc import Iterator
-from multiprocessing import resource_tracker
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +15,7 @@ from distributed import Client, LocalCluster
 
 from wsipsm.config import RecipeConfig, ScheduleConfig
 from wsipsm.engine.cluster.admission import Check
+from wsipsm.engine.cluster.fork_server import ENVIRONMENT, METHOD, without_interrupts
 from wsipsm.engine.cluster.local import Machine
 from wsipsm.engine.cluster.plugin import LocalWorker, visible_gpus
 from wsipsm.engine.cluster.pool import LOST_SECONDS, Pool
@@ -34,8 +33,8 @@ _SETTINGS = {
     "distributed.admin.tick.limit": "60s",
     "distributed.admin.system-monitor.interval": "5s",
     "distributed.scheduler.active-memory-manager.start": False,
-    # With an arena for each thread, which keep what they freed, the largest slides take a sixth more memory.
-    "distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 1,
+    "distributed.worker.multiprocessing-method": METHOD,
+    **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in ENVIRONMENT.items()},
 }
 """Of Dask, for the client and for the workers that it starts."""
 
@@ -124,7 +123,7 @@ def _local_cluster(config: ScheduleConfig, gpus: int) -> Iterator[LocalCluster]:
     if gpus:
         shape["resources"] = {"GPU": 1}
     # No memory limit of Dask's own: tiles are bounded by construction, and a paused worker would stall a run.
-    with _without_interrupts(), _without_main():
+    with without_interrupts(), _without_main():
         cluster = LocalCluster(**shape, dashboard_address="127.0.0.1:0", memory_limit=0, silence_logs=logging.CRITICAL)
     try:
         with _without_main():
@@ -158,20 +157,3 @@ def _without_main() -> Iterator[None]:
             _HIDDEN.pop()
             if not _HIDDEN:
                 sys.modules["__main__"] = first
-
-
-@contextlib.contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Keep SIGINT from threads and processes that are started inside, and from those that they start.
-
-    A terminal sends it to every process of a run; workers must end what they have begun, and only the client decides.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # whoever starts it, as the first new process does, takes SIGINT again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
