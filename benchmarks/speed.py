@@ -1,9 +1,10 @@
 """A run against its floors, side by side: ``python -m benchmarks speed --data ../shared/data/monuseg``.
 
 On a mosaic of dense H&E at 0.5 um/px, in turns: ``read`` reads every block with its halo and does nothing else,
-``forward`` runs the network on as many blocks in memory (both in one process of one thread), ``run`` is ``wsipsm run``
-with everything included. ``--against FOLDER`` runs another checkout in the same turns, and compares its outputs with
-ours. Seconds are CPU seconds, of all processes: on a machine that others use too, wall seconds say little.
+``plain`` reads the same by OpenSlide alone, ``forward`` runs the network on as many blocks in memory (each in one
+process of one thread), ``run`` is ``wsipsm run`` with everything included. ``--against FOLDER`` runs another checkout
+in the same turns, and compares its outputs with ours. Seconds
+are CPU seconds, of all processes: on a machine that others use too, wall seconds say little.
 """
 
 from __future__ import annotations
@@ -33,6 +34,20 @@ def read(slide: Path) -> None:
         for y in range(0, grid.height, BLOCK_PX):
             for x in range(0, grid.width, BLOCK_PX):
                 opened.read_mirrored(Box(x, y, x + BLOCK_PX, y + BLOCK_PX).expand(HALO_PX), grid)
+
+
+def plain(slide: Path) -> None:
+    """Read the same regions by OpenSlide alone, as RGB arrays; what lies beyond the slide is left out."""
+    import numpy as np
+    import openslide
+
+    with openslide.OpenSlide(str(slide)) as opened:
+        width, height = opened.dimensions
+        for y in range(0, height, BLOCK_PX):
+            for x in range(0, width, BLOCK_PX):
+                x0, y0 = max(0, x - HALO_PX), max(0, y - HALO_PX)
+                x1, y1 = (min(end, at + BLOCK_PX + HALO_PX) for end, at in ((width, x), (height, y)))
+                np.asarray(opened.read_region((x0, y0), 0, (x1 - x0, y1 - y0)).convert("RGB"))
 
 
 def forward(slide: Path) -> None:
@@ -71,10 +86,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--against", type=Path, help="another checkout to run in turns")
     parser.add_argument("--json", type=Path, default=Path("speed.json"))
-    parser.add_argument("--only", choices=["read", "forward"], help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=["read", "plain", "forward"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only:
-        {"read": read, "forward": forward}[options.only](options.slide)
+        {"read": read, "plain": plain, "forward": forward}[options.only](options.slide)
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -84,7 +99,7 @@ def main() -> None:
 
 def compare(slide: Path, folder: Path, options: argparse.Namespace) -> None:
     alone = [sys.executable, "-m", "benchmarks.speed", "--slide", str(slide), "--only"]
-    parts = {name: partial(time_process, [*alone, name], ROOT) for name in ("read", "forward")}
+    parts = {name: partial(time_process, [*alone, name], ROOT) for name in ("read", "plain", "forward")}
     parts["run"] = partial(run, slide, folder / "run", ROOT)
     if options.against:
         parts["against"] = partial(run, slide, folder / "against", options.against.absolute())
@@ -97,7 +112,7 @@ def compare(slide: Path, folder: Path, options: argparse.Namespace) -> None:
     for name, (wall, cpu) in table.items():
         print(f"{name:<8} {wall:8.1f} s wall {cpu:8.1f} s CPU {megapixels / cpu:8.2f} Mpx per CPU second")
     floor = max(("read", "forward"), key=lambda name: table[name][1])
-    ratios = {f"run over {floor}": ratio(found, "run", floor)}
+    ratios = {f"run over {floor}": ratio(found, "run", floor), "read over plain": ratio(found, "read", "plain")}
     if options.against:
         ratios["against over run"] = ratio(found, "against", "run")
         print(differences(folder / "run" / slide.stem, folder / "against" / slide.stem) or "outputs: equal to the bit")

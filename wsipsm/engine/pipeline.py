@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +40,8 @@ from wsipsm.slide.staging import Stager, staged
 
 LOCK_SECONDS = 1.0
 """Time limit for another run on the output folder to release it, s; it may be about to end."""
+SLOW_SECONDS, SLOW_START = 8.0, "workers are starting; the first run on a machine compiles, which takes some 20 s once"
+"""Time after which a user is told why nothing happens yet, and the words."""
 LOOK_UP_THREADS = 8
 """Threads that look up earlier work on slides; they wait for file systems most of the time."""
 
@@ -187,7 +190,9 @@ def _work(
     seen = partial(why_unseen, roots, left[0][0].run, left[0][0].host)
     if local and (note := Machine().note(schedule, gpus)):
         on_event(Event("message", text=note))
-    with _staged(request, left, on_event) as stager, cluster(check=seen) as pool:
+    slow = threading.Timer(SLOW_SECONDS, on_event, [Event("message", text=SLOW_START)])
+    with _staged(request, left, on_event) as stager, _running(slow), cluster(check=seen) as pool:
+        slow.cancel()
         if pool.dashboard:
             on_event(Event("message", text=f"Dask dashboard: {pool.dashboard}"))
         archive = Archive(left, on_event, stop, stager, on_poll=on_poll)
@@ -224,6 +229,16 @@ def _staged(
 
     with staged(slides, folder, gigabytes=request.stage_gb, log=log) as stager:
         yield stager
+
+
+@contextlib.contextmanager
+def _running(timer: threading.Timer) -> Iterator[None]:
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _raise_if_stopped(stop: Stop, advice: str) -> None:

@@ -181,7 +181,7 @@ class Slide(ABC):
         rows, columns = mirrored(box.y0, box.y1, grid.height), mirrored(box.x0, box.x1, grid.width)
         x0, y0 = int(columns.min()), int(rows.min())
         image = self.read(Box(x0, y0, int(columns.max()) + 1, int(rows.max()) + 1), grid)
-        return image[np.ix_(rows - y0, columns - x0)]
+        return image.take(rows - y0, axis=0).take(columns - x0, axis=1)
 
     def thumbnail(self, mpp: float, *, shown_l0: Box | None = None) -> Thumbnail:
         """Whole slide, small, from the coarsest level that is fine enough.
