@@ -29,7 +29,7 @@ import numpy as np
 import psutil
 import zarr
 
-from tests.helpers.dask_processes import Process, start_scheduler, start_worker, stop, worker_pids
+from tests.helpers.dask_processes import Process, local_worker_pids, start_scheduler, start_worker, stop, worker_pids
 from tests.helpers.slidegen import mosaic, read_rgb, write_slide
 
 WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
@@ -128,7 +128,7 @@ class Round:
         """Processes in which tasks run."""
         if self.cluster:
             return [pid for nanny in self.cluster[1:] for pid in worker_pids(nanny)]
-        return [c.pid for c in psutil.Process(self.client.pid).children() if "spawn_main" in " ".join(c.cmdline())]
+        return local_worker_pids(self.client.pid)
 
     def one_worker(self) -> int:
         """One of them, by lot."""

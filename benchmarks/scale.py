@@ -25,6 +25,7 @@ from typing import Any
 
 import psutil
 
+from tests.helpers.dask_processes import local_worker_pids
 from tests.helpers.slidegen import mosaic, read_rgb, write_endless
 
 WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
@@ -47,10 +48,9 @@ class Peaks:
         with contextlib.suppress(psutil.NoSuchProcess, OSError):
             while self.root.is_running() and self.root.status() != psutil.STATUS_ZOMBIE:
                 self.client = max(self.client, peak(self.root.pid))
-                for child in self.root.children(recursive=True):
-                    with contextlib.suppress(psutil.NoSuchProcess, OSError):
-                        if "spawn_main" in " ".join(child.cmdline()):
-                            self.workers[child.pid] = max(self.workers.get(child.pid, 0), peak(child.pid))
+                for pid in local_worker_pids(self.root.pid):
+                    with contextlib.suppress(OSError):
+                        self.workers[pid] = max(self.workers.get(pid, 0), peak(pid))
                 time.sleep(0.25)
 
 

@@ -52,6 +52,14 @@ def worker_pids(nanny: Process) -> list[int]:
     return [child.pid for child in psutil.Process(nanny.pid).children() if "spawn_main" in " ".join(child.cmdline())]
 
 
+def local_worker_pids(client: int) -> list[int]:
+    """Processes in which the tasks of a local run are done: forked from a server of its client, or spawned by that."""
+    children = psutil.Process(client).children()
+    servers = [child for child in children if "forkserver" in " ".join(child.cmdline())]
+    forked = [worker.pid for server in servers for worker in server.children()]
+    return [*forked, *(child.pid for child in children if "spawn_main" in " ".join(child.cmdline()))]
+
+
 @contextlib.contextmanager
 def cluster(file: Path, workers: int) -> Iterator[list[Process]]:
     """Scheduler and workers, in this order, while the block runs."""
