@@ -3,7 +3,7 @@
 ``workers``  an archive of 8 slides with one worker and with two, one thread each
 ``ceiling``  two runs of one worker side by side against one alone: what the machine gives without any sharing
 ``resume``   a slide of 1024 tiles: finished and run again; killed at half and run again
-``memory``   peak memory of a worker on slides of 8k, 32k and 64k px side (64k: 4 gigapixels)
+``memory``   peak memory of a worker and time of slides of 16k, 32k and 64k px side (64k: 4 gigapixels)
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
 from tests.helpers.dask_processes import local_worker_pids
@@ -170,13 +172,13 @@ def timed(command: list[str]) -> float:
 
 
 def memory(folder: Path, texture: object, sides: list[int]) -> None:
-    """Peak memory by the side of the slide."""
-    largest = {}
+    """Peak memory and time by the side of the slide."""
+    largest, took = {}, {}
     for side in sides:
         slide = write_endless(folder / f"side-{side}.tiff", texture, side, mpp=0.25)
         peaks = Peaks()
         seconds, (record,) = run(slide, folder / f"memory-{side}", peaks=peaks)
-        largest[side] = max(peaks.workers.values())
+        largest[side], took[side] = max(peaks.workers.values()), seconds
         print(
             f"{side} px, {slide.stat().st_size / 1e9:.2f} GB file: {record['counts']['cells']:,} cells, "
             f"{record['counts']['tiles']} tiles, {seconds:.0f} s; "
@@ -184,6 +186,8 @@ def memory(folder: Path, texture: object, sides: list[int]) -> None:
             flush=True,
         )
         slide.unlink()
+    exponent = np.polyfit(2 * np.log(list(took)), np.log(list(took.values())), 1)[0] if len(took) > 1 else math.nan
+    print(f"time grows with the {exponent:.2f}th power of the area (asked: 1.0 +- 0.05)")
     spread = max(largest.values()) / min(largest.values()) - 1
     most = max(largest.values()) / 1e9
     print(f"largest over smallest peak: +{100 * spread:.0f} % (asked: 15 %), at most {most:.2f} GB (asked: 2.5)")
@@ -193,7 +197,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data/monuseg"))
     parser.add_argument("--parts", nargs="+", default=["workers", "ceiling", "resume", "memory"])
-    parser.add_argument("--sides", type=int, nargs="+", default=[8192, 32768, 65536])
+    parser.add_argument("--sides", type=int, nargs="+", default=[16384, 32768, 65536])
     options = parser.parse_args()
     texture = mosaic([read_rgb(path) for path in sorted((options.data / "images").iterdir())], TEXTURE_PX)
     with tempfile.TemporaryDirectory() as name:
