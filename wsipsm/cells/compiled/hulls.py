@@ -12,6 +12,8 @@ _Longs = npt.NDArray[np.int64]
 
 _SLACK = 1e-12
 """Share of its squared radius by which a point may lie outside of a circle that goes through it."""
+_DOUBT = 4e-16
+"""Share of the products in a turn by which rounding may change their difference (Shewchuk 1997: 3.33e-16)."""
 
 
 @compiled
@@ -74,6 +76,96 @@ def circles_around(corners: _Floats, offsets: _Longs) -> _Floats:
                                 x, y, square = _through_three(ring[i], ring[j], ring[k])
         found[number] = np.sqrt(square)
     return found
+
+
+@compiled
+def convex_hulls(vertices: _Floats, offsets: _Longs) -> tuple[_Floats, _Longs]:
+    """Convex hulls of polygons, corner by corner those of GEOS.
+
+    Parameters
+    ----------
+    vertices, offsets
+        As of `least_widths`; the polygons need not be convex.
+
+    Returns
+    -------
+    corners : (V, 2) float64
+        (x, y), from the topmost corner on, of several the leftmost, counter-clockwise on the screen; none lies on a
+        line between others. The first corner of a hull is repeated as its last.
+    offsets : (N + 1,) int64
+        Where the hulls begin.
+    """
+    corners, begins = np.empty_like(vertices), np.zeros(len(offsets), np.int64)
+    for number in range(len(offsets) - 1):
+        begin, end = offsets[number], offsets[number + 1]
+        points = _sorted(vertices[begin : end - 1])
+        hull = corners[begins[number] :]
+        count = 0
+        for way in range(2):  # down on the left, up on the right
+            least = max(count, 1)
+            for at in range(way, len(points)):
+                point = points[at] if way == 0 else points[len(points) - 1 - at]
+                while count > least and _turn(hull[count - 2], hull[count - 1], point) >= 0:
+                    count -= 1
+                hull[count] = point
+                count += 1
+        begins[number + 1] = begins[number] + count
+    return corners[: begins[-1]].copy(), begins
+
+
+@compiled
+def _sorted(points: _Floats) -> _Floats:
+    """Points by y, then by x, each once."""
+    found, count = np.empty_like(points), 0
+    for point in points:
+        place = count
+        while place > 0 and (
+            found[place - 1, 1] > point[1] or (found[place - 1, 1] == point[1] and found[place - 1, 0] > point[0])
+        ):
+            place -= 1
+        if place > 0 and found[place - 1, 0] == point[0] and found[place - 1, 1] == point[1]:
+            continue
+        for after in range(count, place, -1):
+            found[after, 0], found[after, 1] = found[after - 1, 0], found[after - 1, 1]
+        found[place, 0], found[place, 1] = point[0], point[1]
+        count += 1
+    return found[:count]
+
+
+@compiled
+def _turn(a: _Floats, b: _Floats, c: _Floats) -> float:
+    """Sign of the turn at b on the way from a to c; what rounding hides is found with twice the digits."""
+    one, other = (b[0] - a[0]) * (c[1] - a[1]), (b[1] - a[1]) * (c[0] - a[0])
+    if abs(one - other) > _DOUBT * (abs(one) + abs(other)):
+        return float(one - other)
+    left = _product(_difference(b[0], a[0]), _difference(c[1], a[1]))
+    right = _product(_difference(b[1], a[1]), _difference(c[0], a[0]))
+    return float((left[0] - right[0]) + (left[1] - right[1]))
+
+
+@compiled
+def _difference(a: float, b: float) -> tuple[float, float]:
+    """Difference of two numbers as a rounded one and the rest."""
+    rounded = a - b
+    back = rounded - a
+    return rounded, (a - (rounded - back)) - (b + back)
+
+
+@compiled
+def _product(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]:
+    """Product of two numbers with their rests, likewise (Dekker 1971)."""
+    rounded = a[0] * b[0]
+    a_high, b_high = _high(a[0]), _high(b[0])
+    a_low, b_low = a[0] - a_high, b[0] - b_high
+    rest = ((a_high * b_high - rounded) + a_high * b_low + a_low * b_high) + a_low * b_low
+    return rounded, rest + (a[0] * b[1] + a[1] * b[0])
+
+
+@compiled
+def _high(a: float) -> float:
+    """Upper half of the digits of a number."""
+    shifted = a * 134217729.0
+    return float(shifted - (shifted - a))
 
 
 @compiled
