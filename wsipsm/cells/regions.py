@@ -160,8 +160,7 @@ def largest_components(labels: Labels, keep: Mask) -> Components:
     """
     from wsipsm.cells.compiled import parts, runs
 
-    begin, end, row, offsets = runs.find_runs(np.ascontiguousarray(labels, np.int32))
-    label = labels[row, begin].astype(np.int32)
+    begin, end, row, label, offsets = runs.find_runs(np.ascontiguousarray(labels, np.int32))
     label[~keep[label - 1]] = 0
     part = parts.join(begin, end, offsets, label)
     best, begins, area = parts.largest(begin, end, label, part, len(keep))
@@ -178,10 +177,10 @@ def components_of(labels: Labels, wanted: npt.NDArray[Any]) -> Components:
     """All pixels of N labels, (N,) whole numbers, in their order, each of which is one component."""
     from wsipsm.cells.compiled import runs
 
-    begin, end, row, _ = runs.find_runs(np.ascontiguousarray(labels, np.int32))
+    begin, end, row, label, _ = runs.find_runs(np.ascontiguousarray(labels, np.int32))
     number = np.full(int(max(labels.max(initial=0), wanted.max(initial=0))) + 1, -1, np.int32)
     number[wanted] = np.arange(len(wanted))
-    owner = number[labels[row, begin]]
+    owner = number[label]
     own = np.flatnonzero(owner >= 0)
     begin, end, row, owner = begin[own], end[own], row[own], owner[own]
     first = np.zeros(len(wanted), np.int64)

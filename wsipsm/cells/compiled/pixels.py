@@ -12,7 +12,7 @@ _Int32s = npt.NDArray[np.int32]
 
 
 @compiled
-def grow(labels: _Int32s, levels: npt.NDArray[np.uint8], steps: int) -> _Int32s:
+def grow(labels: _Int32s, levels: npt.NDArray[np.uint8], steps: int, runs: tuple[_Int32s, _Int32s, _Int32s]) -> _Int32s:
     """Let free pixels join their highest neighbour's instance (of equals the first of up, left, right, down).
 
     The highest neighbour of a pixel of a candidate lies in that candidate. So a candidate that the window has to
@@ -26,13 +26,15 @@ def grow(labels: _Int32s, levels: npt.NDArray[np.uint8], steps: int) -> _Int32s:
         Evidence; where it is 0, and along the border, no pixel is taken.
     steps : int
         Pixels that an instance can grow by.
+    runs : three of (R,) int32
+        All where ``levels`` is above 0, those of one label: first column, the column after the last, row.
     """
-    height, width = labels.shape
+    begin, end, row = runs
     grown = labels.copy()
-    for y in range(1, height - 1):
-        for x in range(1, width - 1):
-            if labels[y, x] == 0 and levels[y, x] > 0:
-                grown[y, x] = _uphill(labels, levels, y, x, steps)
+    for run in range(len(row)):
+        if labels[row[run], begin[run]] == 0:
+            for x in range(begin[run], end[run]):
+                grown[row[run], x] = _uphill(labels, levels, row[run], x, steps)
     return grown
 
 
@@ -64,13 +66,15 @@ def in_scan_order(labels: _Int32s) -> _Int32s:
     numbers, count = np.zeros(labels.max() + 1, np.int32), 0
     ordered = np.zeros_like(labels)
     for y in range(labels.shape[0]):
+        before, number = 0, 0
         for x in range(labels.shape[1]):
             label = labels[y, x]
-            if label != 0:
-                if numbers[label] == 0:
+            if label != before:
+                if label != 0 and numbers[label] == 0:
                     count += 1
                     numbers[label] = count
-                ordered[y, x] = numbers[label]
+                before, number = label, numbers[label]
+            ordered[y, x] = number
     return ordered
 
 

@@ -56,17 +56,50 @@ def link(begin: _Ints, end: _Ints, offsets: _Ints, level: _Levels) -> _Ints:
     """
     parent = np.full(len(begin), -1, np.int32)
     for y in range(len(offsets) - 1):
-        above, stop = offsets[max(y - 1, 0)], offsets[y]
+        _link_row(parent, level, begin, end, (offsets[y], offsets[y + 1]))
+        above, stop, last, height = offsets[max(y - 1, 0)], offsets[y], -1, 0
+        one, two = -1, -1  # touching runs that are not connected yet
         for run in range(offsets[y], offsets[y + 1]):
-            if run > offsets[y] and end[run - 1] == begin[run]:
-                _connect(parent, level, run, run - 1)
             while above < stop and end[above] <= begin[run]:
                 above += 1
             other = above
             while other < stop and begin[other] < end[run]:
-                _connect(parent, level, run, other)
+                low = min(level[run], level[other])
+                # Next to a pair that touches at a higher level, or the same one, a pair is connected by way of that.
+                beside = last >= 0 and (last == other or end[last] == begin[other])
+                beside = beside and (other > above or end[run - 1] == begin[run])
+                if one >= 0 and not (beside and low > height):
+                    _connect(parent, level, one, two)
+                if beside and low <= height:
+                    one = -1
+                else:
+                    one, two = run, other
+                last, height = other, low
                 other += 1
+        if one >= 0:
+            _connect(parent, level, one, two)
     return parent
+
+
+@compiled
+def _link_row(parent: _Ints, level: _Levels, begin: _Ints, end: _Ints, row: tuple[int, int]) -> None:
+    """Link the runs of a row, ``row[0]`` up to ``row[1]``, to each other, as if there were no other rows."""
+    waiting, count = np.empty(256, np.int32), 0  # the last run of each level that lower ones have not ended
+    for run in range(row[0], row[1]):
+        if run > row[0] and end[run - 1] < begin[run]:
+            count = 0
+        higher = -1
+        while count > 0 and level[waiting[count - 1]] > level[run]:
+            count -= 1
+            higher = waiting[count]
+        if count > 0:
+            parent[run] = waiting[count - 1]
+            if level[parent[run]] == level[run]:
+                continue
+        if higher >= 0:
+            parent[higher] = run
+        waiting[count] = run
+        count += 1
 
 
 @compiled
