@@ -15,7 +15,7 @@ from wsipsm.config import LabelsConfig
 
 MPP = 0.5
 REPEATS = 5
-PARTS = ("instances", "_sharpen", "_to_levels", "_fill_holes", "_choose", "grow", "in_scan_order")
+PARTS = ("instances", "_sharpen", "_to_levels", "_fill_holes", "_choose", "grow", "renumber")
 INNER = ("component_tree", "link", "number_nodes", "sums", "nucleus_score", "topmost")
 
 

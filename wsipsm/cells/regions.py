@@ -59,10 +59,10 @@ class Components:
         return Components(self.shape, runs, self.area[kept], self.first[kept], self.anchor[kept])
 
     def sums(self, plane: npt.NDArray[Any]) -> _Floats:
-        """Sums of a whole-numbered (y, x) plane of bytes over each component, and of its squares; (2, N), exact."""
+        """Sums of a (y, x) plane of bytes over each component, and of its squares; (2, N), exact."""
         from wsipsm.cells.compiled import parts
 
-        sums: _Floats = parts.sums(plane, self.runs, len(self.area)).astype(np.float64)
+        sums: _Floats = parts.sums(*unsigned(plane), self.runs, len(self.area))[:2].astype(np.float64)
         return sums
 
     def mean(self, plane: npt.NDArray[Any], weight: npt.NDArray[np.int32] | None = None) -> _Floats:
@@ -72,7 +72,7 @@ class Components:
         means: _Floats = self.sums(plane)[0] / self.area
         if weight is None:
             return means
-        total, weights = parts.weighted_sums(plane, weight, self.runs, len(self.area)).astype(np.float64)
+        total, weights = parts.weighted_sums(*unsigned(plane), weight, self.runs, len(self.area)).astype(np.float64)
         np.divide(total, weights, out=means, where=weights > 0)
         return means
 
@@ -89,7 +89,8 @@ class Components:
         """Largest value of a (y, x) uint8 plane in each component."""
         from wsipsm.cells.compiled import parts
 
-        return parts.maxima(plane, self.runs, len(self.area))
+        largest: npt.NDArray[np.uint8] = parts.sums(plane, 0, self.runs, len(self.area))[2].astype(np.uint8)
+        return largest
 
     def eccentricities(self) -> _Floats:
         """Eccentricity of the ellipse of the same second moments; 0 is a circle (or one pixel), towards 1 a line."""
@@ -121,6 +122,11 @@ class Components:
         first_y, first_x = np.divmod(self.first, self.shape[1])
         moments: _Floats = parts.moments(self.runs, first_x, first_y).astype(np.float64)
         return moments
+
+
+def unsigned(plane: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], int]:
+    """Bytes of a uint8 or int8 plane, and the byte whose value is 0, for loops that are compiled once for both."""
+    return plane.view(np.uint8), 128 if plane.dtype == np.int8 else 0
 
 
 def sample_deviation(count: npt.NDArray[Any], total: _Floats, squares: _Floats) -> _Floats:

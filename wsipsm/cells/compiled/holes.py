@@ -12,7 +12,9 @@ _Ints = npt.NDArray[np.int32]
 
 
 @compiled
-def raise_holes(filled: _Levels, levels: _Levels, no_hole: _Levels, seeds: _Ints, most: tuple[int, int]) -> None:
+def raise_holes(
+    filled: _Levels, levels: _Levels, no_hole: _Levels, seeds: npt.NDArray[np.int64], most: tuple[int, int]
+) -> None:
     """Raise every small hole to its lowest border.
 
     Parameters
@@ -23,18 +25,18 @@ def raise_holes(filled: _Levels, levels: _Levels, no_hole: _Levels, seeds: _Ints
         The map; holes are 8-connected.
     no_hole : (y, x) uint8
         From which level on a pixel is known to lie in no hole, at first the highest one; lowered where that is found.
-    seeds : (N, 2) int32
-        (y, x) of a lowest pixel of each, beside other pixels.
+    seeds : (N,) int64
+        Flat index of a lowest pixel of each, beside other pixels.
     most : two of int
         Pixels of a hole; and its rows, and its columns, of which there are fewer.
     """
     stamp = 0
     seen, pixels = np.zeros((2 * most[1] + 1, 2 * most[1] + 1), np.int64), np.empty((most[0] + 1, 2), np.int32)
     for number in range(len(seeds)):
-        y, x = int(seeds[number, 0]), int(seeds[number, 1])
+        y, x = seeds[number] // levels.shape[1], seeds[number] % levels.shape[1]
         if filled[y, x] > levels[y, x]:
             continue  # in a hole that was found from another seed
-        size, border = 0, int(levels[y, x])
+        size, border = 0, int(levels[y, x]) + 0  # a sum: no longer a byte
         while no_hole[y, x] > border:
             stamp += 1
             reached, above = _flood(levels, no_hole, (seen, stamp), pixels, (y, x, border), most)
@@ -46,31 +48,6 @@ def raise_holes(filled: _Levels, levels: _Levels, no_hole: _Levels, seeds: _Ints
             _flood(levels, no_hole, (seen, stamp), pixels, (y, x, border - 1), most)
             for at in range(size):
                 filled[pixels[at, 0], pixels[at, 1]] = border
-
-
-@compiled
-def lowest_pixels(levels: _Levels) -> _Ints:
-    """Pixels (y, x), (N, 2) int32, with no lower neighbour of 8, and higher ones only among those before them.
-
-    Every hole has a lowest flat, and so the first pixel of that.
-    """
-    found, count = np.empty((64, 2), np.int32), 0
-    for y in range(1, levels.shape[0] - 1):
-        for x in range(1, levels.shape[1] - 1):
-            own = levels[y, x]
-            if own >= levels[y, x - 1] or own >= levels[y - 1, x] or own > levels[y, x + 1] or own > levels[y + 1, x]:
-                continue
-            if own >= levels[y - 1, x - 1] or own >= levels[y - 1, x + 1]:
-                continue
-            if own > levels[y + 1, x - 1] or own > levels[y + 1, x + 1]:
-                continue
-            if count == len(found):
-                wider = np.empty((2 * count, 2), np.int32)
-                wider[:count] = found
-                found = wider
-            found[count, 0], found[count, 1] = y, x
-            count += 1
-    return found[:count]
 
 
 @compiled

@@ -95,51 +95,48 @@ def convex_hulls(vertices: _Floats, offsets: _Longs) -> tuple[_Floats, _Longs]:
     offsets : (N + 1,) int64
         Where the hulls begin.
     """
-    corners, begins = np.empty_like(vertices), np.zeros(len(offsets), np.int64)
+    corners, points, begins = np.empty_like(vertices), np.empty_like(vertices), np.zeros_like(offsets)
     for number in range(len(offsets) - 1):
-        begin, end = offsets[number], offsets[number + 1]
-        points = _sorted(vertices[begin : end - 1])
-        hull = corners[begins[number] :]
-        count = 0
-        for way in range(2):  # down on the left, up on the right
-            least = max(count, 1)
-            for at in range(way, len(points)):
-                point = points[at] if way == 0 else points[len(points) - 1 - at]
-                while count > least and _turn(hull[count - 2], hull[count - 1], point) >= 0:
-                    count -= 1
-                hull[count] = point
-                count += 1
-        begins[number + 1] = begins[number] + count
-    return corners[: begins[-1]].copy(), begins
+        count = _sort(vertices, offsets[number], offsets[number + 1] - 1, points)
+        first, size, least = begins[number], 0, 1
+        for step in range(2 * count - 1):  # down on the left, up on the right
+            x, y = points[min(step, 2 * count - 2 - step), 0], points[min(step, 2 * count - 2 - step), 1]
+            least = size if step == count else least
+            while size > least and _turn(corners, first + size - 2, x, y) >= 0:
+                size -= 1
+            corners[first + size, 0], corners[first + size, 1] = x, y
+            size += 1
+        begins[number + 1] = first + size
+    return corners[: begins[len(offsets) - 1]].copy(), begins
 
 
 @compiled
-def _sorted(points: _Floats) -> _Floats:
-    """Points by y, then by x, each once."""
-    found, count = np.empty_like(points), 0
-    for point in points:
+def _sort(vertices: _Floats, begin: int, end: int, points: _Floats) -> int:
+    """Put vertices ``begin`` up to ``end`` into ``points`` by y, then by x, each once; returns how many there are."""
+    count = 0
+    for vertex in range(begin, end):
+        x, y = vertices[vertex, 0], vertices[vertex, 1]
         place = count
-        while place > 0 and (
-            found[place - 1, 1] > point[1] or (found[place - 1, 1] == point[1] and found[place - 1, 0] > point[0])
-        ):
+        while place > 0 and (points[place - 1, 1] > y or (points[place - 1, 1] == y and points[place - 1, 0] > x)):
             place -= 1
-        if place > 0 and found[place - 1, 0] == point[0] and found[place - 1, 1] == point[1]:
+        if place > 0 and points[place - 1, 0] == x and points[place - 1, 1] == y:
             continue
         for after in range(count, place, -1):
-            found[after, 0], found[after, 1] = found[after - 1, 0], found[after - 1, 1]
-        found[place, 0], found[place, 1] = point[0], point[1]
+            points[after, 0], points[after, 1] = points[after - 1, 0], points[after - 1, 1]
+        points[place, 0], points[place, 1] = x, y
         count += 1
-    return found[:count]
+    return count
 
 
 @compiled
-def _turn(a: _Floats, b: _Floats, c: _Floats) -> float:
-    """Sign of the turn at b on the way from a to c; what rounding hides is found with twice the digits."""
-    one, other = (b[0] - a[0]) * (c[1] - a[1]), (b[1] - a[1]) * (c[0] - a[0])
+def _turn(corners: _Floats, at: int, x: float, y: float) -> float:
+    """Sign of the turn at the corner behind one, to a point; what rounding hides is found with twice the digits."""
+    ax, ay, bx, by = corners[at, 0], corners[at, 1], corners[at + 1, 0], corners[at + 1, 1]
+    one, other = (bx - ax) * (y - ay), (by - ay) * (x - ax)
     if abs(one - other) > _DOUBT * (abs(one) + abs(other)):
         return float(one - other)
-    left = _product(_difference(b[0], a[0]), _difference(c[1], a[1]))
-    right = _product(_difference(b[1], a[1]), _difference(c[0], a[0]))
+    left = _product(_difference(bx, ax), _difference(y, ay))
+    right = _product(_difference(by, ay), _difference(x, ax))
     return float((left[0] - right[0]) + (left[1] - right[1]))
 
 

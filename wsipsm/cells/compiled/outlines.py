@@ -12,8 +12,8 @@ _Longs = npt.NDArray[np.int64]
 _Labels = npt.NDArray[np.int32]
 
 # East along a top edge, south along a right one, west, north: the cell is on the right hand.
-_AHEAD_X, _AHEAD_Y = (1, 0, -1, 0), (0, 1, 0, -1)
-_CORNER_X, _CORNER_Y = (1, 1, 0, 0), (0, 1, 1, 0)
+_AHEAD = np.array([(1, 0), (0, 1), (-1, 0), (0, -1)])
+_CORNER = np.array([(1, 0), (1, 1), (0, 1), (0, 0)])
 
 
 @compiled
@@ -34,31 +34,31 @@ def trace(labels: _Labels, first: _Longs) -> tuple[_Longs, _Longs]:
     offsets : (N + 1,) int64
         Where the rings begin.
     """
-    offsets, nowhere = np.zeros(len(first) + 1, np.int64), np.empty((0, 2), np.int64)
-    for cell in range(len(first)):
-        offsets[cell + 1] = offsets[cell] + _walk(labels, first[cell], nowhere)
-    vertices = np.empty((offsets[len(first)], 2), np.int64)
-    for cell in range(len(first)):
-        _walk(labels, first[cell], vertices[offsets[cell] : offsets[cell + 1]])
+    offsets, vertices = np.zeros(len(first) + 1, np.int64), np.empty((0, 2), np.int64)
+    for writing in range(2):
+        if writing:
+            vertices = np.empty((offsets[len(first)], 2), np.int64)
+        for cell in range(len(first)):
+            offsets[cell + 1] = _walk(labels, first[cell], vertices, offsets[cell])
     return vertices, offsets
 
 
 @compiled
-def _walk(labels: _Labels, first: int, vertices: _Longs) -> int:
-    """Count the vertices of a ring, and write down those that there is room for."""
-    y, x = first // labels.shape[1], first % labels.shape[1]
-    own, to, count = labels[y, x], 0, 0
-    start_x, start_y = x, y
+def _walk(labels: _Labels, first: int, vertices: _Longs, at: int) -> int:
+    """Write the vertices of a ring, from place ``at`` on, unless there is no room; returns the place behind them."""
+    start_y, start_x = first // labels.shape[1], first % labels.shape[1]
+    x, y, to, own = start_x, start_y, 0, labels[start_y, start_x]
     if len(vertices):
-        vertices[0, 0], vertices[0, 1] = x, y
+        vertices[at, 0], vertices[at, 1] = x, y
+    at += 1
     while True:
-        ahead_x, ahead_y = x + _AHEAD_X[to], y + _AHEAD_Y[to]
-        left_x, left_y = ahead_x + _AHEAD_X[to - 1], ahead_y + _AHEAD_Y[to - 1]
+        ahead_x, ahead_y = x + _AHEAD[to, 0], y + _AHEAD[to, 1]
+        left_x, left_y = ahead_x + _AHEAD[(to + 3) % 4, 0], ahead_y + _AHEAD[(to + 3) % 4, 1]
         left, straight = _has(labels, left_y, left_x, own), _has(labels, ahead_y, ahead_x, own)
         if left or not straight:
-            count += 1
             if len(vertices):
-                vertices[count, 0], vertices[count, 1] = x + _CORNER_X[to], y + _CORNER_Y[to]
+                vertices[at, 0], vertices[at, 1] = x + _CORNER[to, 0], y + _CORNER[to, 1]
+            at += 1
         if left:
             x, y, to = left_x, left_y, (to + 3) % 4
         elif straight:
@@ -66,7 +66,7 @@ def _walk(labels: _Labels, first: int, vertices: _Longs) -> int:
         else:
             to = (to + 1) % 4
         if to == 0 and x == start_x and y == start_y:
-            return count + 1
+            return at
 
 
 @compiled
@@ -93,46 +93,44 @@ def averaged(vertices: _Longs, offsets: _Longs, weights: _Longs) -> tuple[_Float
     offsets : (N + 1,) int64
         Where the rings begin.
     """
-    reach = len(weights) // 2
-    begins = np.zeros(len(offsets), np.int64)
+    begins, longest = np.zeros(len(offsets), np.int64), 0
     for ring in range(len(offsets) - 1):
-        edges = 1
+        edges = 0
         for at in range(offsets[ring], offsets[ring + 1] - 1):
             edges += abs(vertices[at + 1, 0] - vertices[at, 0]) + abs(vertices[at + 1, 1] - vertices[at, 1])
-        begins[ring + 1] = begins[ring] + edges
-    longest = 0 if len(begins) == 1 else int(np.diff(begins).max())
-    means, twice = np.empty((begins[-1], 2)), np.empty((2, longest + 2 * reach), np.int64)
+        begins[ring + 1], longest = begins[ring] + edges + 1, max(longest, edges)
+    means, twice = np.empty((begins[len(offsets) - 1], 2)), np.empty(longest + len(weights), np.int64)
     for ring in range(len(offsets) - 1):
-        edges = begins[ring + 1] - begins[ring] - 1
-        _midpoints(vertices[offsets[ring] : offsets[ring + 1]], twice, edges, reach)
         for side in range(2):
-            line = twice[side]
-            for at in range(edges + 1):
-                total = 0
-                for k in range(len(weights)):
-                    total += weights[k] * line[at + k]
-                means[begins[ring] + at, side] = total / 2048
+            _midpoints(vertices, (offsets[ring], offsets[ring + 1]), side, twice, len(weights) // 2)
+            _average(twice, weights, means, (begins[ring], begins[ring + 1] - 1), side)
     return means, begins
 
 
 @compiled
-def _midpoints(ring: _Longs, twice: _Longs, edges: int, reach: int) -> None:
-    """Twice the midpoints of a ring's edges from its first corner on, (2, edges + 1 + 2 * reach), continued around."""
-    count = reach
-    for at in range(len(ring) - 1):
-        x, y = ring[at, 0] - ring[0, 0], ring[at, 1] - ring[0, 1]
-        run, rise = ring[at + 1, 0] - ring[at, 0], ring[at + 1, 1] - ring[at, 1]
-        length, step_x, step_y = abs(run) + abs(rise), np.sign(run), np.sign(rise)
+def _midpoints(vertices: _Longs, ring: tuple[int, int], side: int, twice: _Longs, place: int) -> None:
+    """Twice the x or y of the midpoints of a ring's edges, from its first corner on; from a place in ``twice`` on."""
+    for at in range(ring[0], ring[1] - 1):
+        here, step = 2 * (vertices[at, side] - vertices[ring[0], side]), vertices[at + 1, side] - vertices[at, side]
+        length = abs(vertices[at + 1, 0] - vertices[at, 0]) + abs(vertices[at + 1, 1] - vertices[at, 1])
         for along in range(length):
-            twice[0, count] = 2 * x + (2 * along + 1) * step_x
-            twice[1, count] = 2 * y + (2 * along + 1) * step_y
-            count += 1
+            twice[place] = here + (2 * along + 1) * (step // length)
+            place += 1
+
+
+@compiled
+def _average(twice: _Longs, weights: _Longs, means: _Floats, ring: tuple[int, int], side: int) -> None:
+    """Weighted means along a closed ring of doubled values, which lie behind room for the reach of the weights."""
+    reach, edges = len(weights) // 2, ring[1] - ring[0]
     for aside in range(reach + 1):  # a short ring goes around more than once
-        for side in range(2):
-            twice[side, reach + edges + aside] = twice[side, reach + aside % edges]
-    for aside in range(1, reach + 1):
-        for side in range(2):
-            twice[side, reach - aside] = twice[side, reach + (-aside) % edges]
+        twice[reach + edges + aside] = twice[reach + aside]
+    for aside in range(reach - 1, -1, -1):
+        twice[aside] = twice[aside + edges]
+    for at in range(edges + 1):
+        total = 0
+        for k in range(len(weights)):
+            total += weights[k] * twice[at + k]
+        means[ring[0] + at, side] = total / 2048
 
 
 @compiled
@@ -153,25 +151,24 @@ def thinned(vertices: _Floats, offsets: _Longs, tolerance: float) -> tuple[_Floa
     vertices, offsets
         What is kept.
     """
-    kept = np.zeros(len(vertices), np.bool_)
-    waiting = np.empty((len(vertices) + 1, 2), np.int64)
-    thin = np.zeros(len(offsets), np.int64)
+    found, thin, ends = np.empty_like(vertices), np.zeros_like(offsets), np.empty(len(vertices), np.int64)
+    count = 0
     for line in range(len(offsets) - 1):
-        first, last = offsets[line], offsets[line + 1] - 1
-        kept[first], kept[last] = True, True
-        waiting[0, 0], waiting[0, 1] = first, last
-        count = 1
-        while count > 0:
-            count -= 1
-            one, other = waiting[count, 0], waiting[count, 1]
-            farthest = _farthest(vertices, one, other, tolerance)
-            if farthest > one:
-                kept[farthest] = True
-                waiting[count, 0], waiting[count, 1] = one, farthest
-                waiting[count + 1, 0], waiting[count + 1, 1] = farthest, other
-                count += 2
-        thin[line + 1] = thin[line] + np.sum(kept[first : last + 1])
-    return vertices[kept], thin
+        kept, ends[0], waiting = offsets[line], offsets[line + 1] - 1, 1
+        found[count, 0], found[count, 1] = vertices[kept, 0], vertices[kept, 1]
+        count += 1
+        while waiting > 0:
+            farthest = _farthest(vertices, kept, ends[waiting - 1], tolerance)
+            if farthest > kept:
+                ends[waiting] = farthest
+                waiting += 1
+                continue
+            waiting -= 1
+            kept = ends[waiting]
+            found[count, 0], found[count, 1] = vertices[kept, 0], vertices[kept, 1]
+            count += 1
+        thin[line + 1] = count
+    return found[:count].copy(), thin
 
 
 @compiled

@@ -6,8 +6,6 @@ row, and the number of the part, from 0. All sums are of whole numbers, so exact
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -15,23 +13,26 @@ from wsipsm.core.compiled import compiled
 
 _Ints = npt.NDArray[np.int32]
 _Longs = npt.NDArray[np.int64]
+_Bytes = npt.NDArray[np.uint8]
 _Runs = tuple[_Ints, _Ints, _Ints, _Ints]
 
 
 @compiled
-def join(begin: _Ints, end: _Ints, offsets: _Ints, label: _Ints) -> _Ints:
+def join(begin: _Ints, end: _Ints, offsets: _Longs, label: _Ints) -> _Ints:
     """For each run the first one, in scan order, of its 4-connected part.
 
     Parameters
     ----------
     begin, end : (R,) int32
         Runs in scan order, see :func:`wsipsm.cells.compiled.runs.find_runs`.
-    offsets : (y + 1,) int32
+    offsets : (y + 1,) int64
         Where the runs of each row begin.
     label : (R,) int32
         Of each run; parts are of one label, and 0 is none.
     """
-    first = np.arange(len(begin)).astype(np.int32)
+    first = np.empty(len(begin), np.int32)
+    for run in range(len(first)):
+        first[run] = run
     for y in range(1, len(offsets) - 1):
         above, stop = offsets[y - 1], offsets[y]
         for run in range(offsets[y], offsets[y + 1]):
@@ -119,40 +120,43 @@ def moments(runs: _Runs, first_x: _Longs, first_y: _Longs) -> _Longs:
 
 
 @compiled
-def sums(plane: npt.NDArray[Any], runs: _Runs, count: int) -> _Longs:
-    """Sums of a whole-numbered (y, x) plane and of its squares over each of ``count`` parts, (2, N) int64."""
+def sums(plane: _Bytes, zero: int, runs: _Runs, count: int) -> _Longs:
+    """Sums of a plane of bytes (y, x), and of its squares, and its largest value, at least 0; (3, N) int64 of N parts.
+
+    Parameters
+    ----------
+    plane : (y, x) uint8
+        Values; of an int8 plane its bytes.
+    zero : int
+        0, or 128 for the bytes of an int8 plane.
+    runs
+        Runs of the parts.
+    count : int
+        Their number N.
+    """
     begin, end, row, owner = runs
-    table = np.zeros((2, count), np.int64)
+    table = np.zeros((3, count), np.int64)
     for run in range(len(owner)):
-        total, squares = 0, 0
+        part, total, squares, most = owner[run], 0, 0, table[2, owner[run]]
         for x in range(begin[run], end[run]):
-            value = int(plane[row[run], x])
+            value = (int(plane[row[run], x]) ^ zero) - zero
             total += value
             squares += value * value
-        table[0, owner[run]] += total
-        table[1, owner[run]] += squares
+            most = max(most, value)
+        table[0, part] += total
+        table[1, part] += squares
+        table[2, part] = most
     return table
 
 
 @compiled
-def weighted_sums(plane: npt.NDArray[Any], weight: _Ints, runs: _Runs, count: int) -> _Longs:
-    """Sums of a plane times a weight, both whole-numbered (y, x), and of the weight; (2, N) int64 of N parts."""
+def weighted_sums(plane: _Bytes, zero: int, weight: _Ints, runs: _Runs, count: int) -> _Longs:
+    """Sums of a plane of bytes, see `sums`, times a weight (y, x), and of the weight; (2, N) int64 of N parts."""
     begin, end, row, owner = runs
     table = np.zeros((2, count), np.int64)
     for run in range(len(owner)):
         for x in range(begin[run], end[run]):
             heavy = int(weight[row[run], x])
-            table[0, owner[run]] += heavy * int(plane[row[run], x])
+            table[0, owner[run]] += heavy * ((int(plane[row[run], x]) ^ zero) - zero)
             table[1, owner[run]] += heavy
     return table
-
-
-@compiled
-def maxima(plane: npt.NDArray[np.uint8], runs: _Runs, count: int) -> npt.NDArray[np.uint8]:
-    """Largest value of a (y, x) uint8 plane in each of ``count`` parts, (N,) uint8."""
-    begin, end, row, owner = runs
-    largest = np.zeros(count, np.uint8)
-    for run in range(len(owner)):
-        for x in range(begin[run], end[run]):
-            largest[owner[run]] = max(largest[owner[run]], plane[row[run], x])
-    return largest

@@ -13,7 +13,7 @@ _Ints = npt.NDArray[np.int32]
 
 
 @compiled
-def find_runs(plane: npt.NDArray[Any]) -> tuple[_Ints, _Ints, _Ints, npt.NDArray[Any], _Ints]:
+def find_runs(plane: npt.NDArray[Any]) -> tuple[_Ints, _Ints, _Ints, npt.NDArray[Any], npt.NDArray[np.int64]]:
     """Runs of a (y, x) plane of whole numbers in scan order.
 
     Returns
@@ -22,11 +22,11 @@ def find_runs(plane: npt.NDArray[Any]) -> tuple[_Ints, _Ints, _Ints, npt.NDArray
         First column, the column after the last, and row of each.
     values : (R,)
         Of each, as in the plane.
-    offsets : (y + 1,) int32
+    offsets : (y + 1,) int64
         Where the runs of each row begin.
     """
     height, width = plane.shape
-    offsets = np.zeros(height + 1, np.int32)
+    offsets = np.zeros(height + 1, np.int64)
     for y in range(height):
         count = int(width > 0 and plane[y, 0] != 0)
         for x in range(1, width):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -15,11 +13,12 @@ _Longs = npt.NDArray[np.int64]
 
 @compiled
 def disk_sums(
-    plane: npt.NDArray[Any],
+    plane: tuple[npt.NDArray[np.uint8], int],
     counts: npt.NDArray[np.bool_],
     runs: tuple[_Ints, _Ints, _Ints, _Ints],
     parts: int,
     half: _Longs,
+    rows: _Longs,
 ) -> _Longs:
     """How many pixels count near the pixels of each part, once for each that they are near, and the sum of a plane.
 
@@ -27,8 +26,8 @@ def disk_sums(
 
     Parameters
     ----------
-    plane : (y, x) uint8 or int8
-        The values.
+    plane : (y, x) uint8, int
+        Values, or the bytes of an int8 plane; 0, or 128 for these.
     counts : (y, x) bool
         Which pixels count.
     runs : four of (R,) int32
@@ -37,6 +36,8 @@ def disk_sums(
         Their number N.
     half : (2 * r + 1,) int64
         Pixels to both sides that are near, ``r`` rows above up to ``r`` rows below; r pixels in its own row.
+    rows : (2 * r + 1, 2, x + 2 * r + 2) int64
+        All 0; rows of the window are put here, each at its number modulo the first side.
 
     Returns
     -------
@@ -44,35 +45,37 @@ def disk_sums(
         Numbers of pixels, and sums.
     """
     begin, end, row, owner = runs
-    height, width = plane.shape
+    height = plane[0].shape[0]
     reach = len(half) // 2
-    rows = np.zeros((len(half), 2, width + 2 * reach + 2), np.int64)  # a row of the window at its number modulo these
     table = np.zeros((2, parts), np.int64)
     ready = row[0] - reach if len(row) else 0
     for run in range(len(row)):
         ready = max(ready, row[run] - reach)
         while ready <= row[run] + reach:
             if 0 <= ready < height:
-                _sum_twice(plane[ready], counts[ready], rows[ready % len(half)], reach)
+                _sum_twice(plane, counts, ready, rows, reach)
             ready += 1
         for y in range(max(row[run] - reach, 0), min(row[run] + reach, height - 1) + 1):
             aside = half[y - row[run] + reach]
             a, b = begin[run] + reach, end[run] + reach
             for k in range(2):
-                line = rows[y % len(half), k]
-                right, left = line[b + aside + 1] - line[a + aside + 1], line[b - aside] - line[a - aside]
-                table[k, owner[run]] += right - left
+                table[k, owner[run]] += rows[y % len(half), k, b + aside + 1] - rows[y % len(half), k, a + aside + 1]
+                table[k, owner[run]] -= rows[y % len(half), k, b - aside] - rows[y % len(half), k, a - aside]
     return table
 
 
 @compiled
-def _sum_twice(plane: npt.NDArray[Any], counts: npt.NDArray[np.bool_], sums: _Longs, margin: int) -> None:
-    """Sums of sums along a row, of what counts and of the plane there; (2, x + 2 * margin + 2), from ``margin`` on."""
-    number, total, numbers, totals = 0, 0, 0, 0
-    for x in range(sums.shape[1] - margin):
-        sums[0, margin + x], sums[1, margin + x] = numbers, totals
+def _sum_twice(
+    plane: tuple[npt.NDArray[np.uint8], int], counts: npt.NDArray[np.bool_], y: int, rows: _Longs, margin: int
+) -> None:
+    """Sums of sums along row ``y``, of what counts and of the plane there, into its place in ``rows``."""
+    values, zero = plane
+    place, number, total, numbers, totals = y % len(rows), 0, 0, 0, 0
+    for x in range(rows.shape[2] - margin):
+        rows[place, 0, margin + x], rows[place, 1, margin + x] = numbers, totals
         numbers += number
         totals += total
-        if x < len(plane) and counts[x]:
-            number += 1
-            total += int(plane[x])
+        if x < values.shape[1]:
+            here = int(counts[y, x])  # without a branch, which could not be foretold
+            number += here
+            total += here * ((int(values[y, x]) ^ zero) - zero)
