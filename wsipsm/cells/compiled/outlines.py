@@ -174,7 +174,7 @@ def thinned(vertices: _Floats, offsets: _Longs, tolerance: float) -> tuple[_Floa
 @compiled
 def _farthest(vertices: _Floats, one: int, other: int, tolerance: float) -> int:
     """Vertex between two that is farthest from the edge between these; ``one`` where none is beyond the tolerance."""
-    ax, ay, run, rise = vertices[one, 0], vertices[one, 1], 0.0, 0.0
+    ax, ay = vertices[one, 0], vertices[one, 1]
     run, rise = vertices[other, 0] - ax, vertices[other, 1] - ay
     square = run * run + rise * rise
     most, found = tolerance, one
