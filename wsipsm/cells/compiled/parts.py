@@ -151,7 +151,15 @@ def sums(plane: _Bytes, zero: int, runs: _Runs, count: int) -> _Longs:
 
 @compiled
 def weighted_sums(plane: _Bytes, zero: int, weight: _Ints, runs: _Runs, count: int) -> _Longs:
-    """Sums of a plane of bytes, see `sums`, times a weight (y, x), and of the weight; (2, N) int64 of N parts."""
+    """Sums of a plane of bytes times a weight over each part, and of the weight; (2, N) int64.
+
+    Parameters
+    ----------
+    plane, zero, runs, count
+        As of `sums`.
+    weight : (y, x) int32
+        How much each pixel counts.
+    """
     begin, end, row, owner = runs
     table = np.zeros((2, count), np.int64)
     for run in range(len(owner)):
