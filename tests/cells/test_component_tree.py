@@ -38,6 +38,7 @@ def _described(component: np.ndarray, mask: np.ndarray) -> tuple[int, ...]:
     return (*map(int, sums), int(x.min()), int(x.max()), int(y.min()), int(y.max()), int((component & mask).sum()))
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_every_pixel_gets_the_value_of_the_smallest_component_that_holds_it(seed: int) -> None:
     levels = np.random.default_rng(seed).integers(0, 4, (9, 11)).astype(np.uint8)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 
 from wsipsm.cells.outlines import Rings, trace
 from wsipsm.core.geometry import Labels, Mask
@@ -153,6 +152,8 @@ def _edges_at(corners: _Ints, cells: Labels) -> _Ints:
 
 def _thinned(edges: _Edges, moved: _Floats, tolerance_px: float) -> Rings:
     """Stretches by Douglas-Peucker as open lines from corner to corner, each in its own frame and direction."""
+    from wsipsm.cells.compiled import outlines
+
     lengths = np.diff(edges.starts)
     counts = lengths + np.where(edges.closed, 1, 2)
     offsets = np.concatenate([[0], np.cumsum(counts)])
@@ -165,13 +166,7 @@ def _thinned(edges: _Edges, moved: _Floats, tolerance_px: float) -> Rings:
     backward = _run_backward(lines, offsets)
     origin = lines[np.where(backward, offsets[1:] - 1, offsets[:-1])]
     turned = _turned(Rings(lines - origin[stretch], offsets), backward)
-    thin = shapely.simplify(
-        shapely.from_ragged_array(shapely.GeometryType.LINESTRING, turned.vertices, (turned.offsets,)),
-        tolerance_px,
-        preserve_topology=False,
-    )
-    _, vertices, (kept,) = shapely.to_ragged_array(thin)
-    offsets = np.asarray(kept, np.int64)
+    vertices, offsets = outlines.thinned(turned.vertices, turned.offsets, tolerance_px)
     return _turned(Rings(vertices + np.repeat(origin, np.diff(offsets), axis=0), offsets), backward)
 
 

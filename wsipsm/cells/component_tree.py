@@ -53,8 +53,7 @@ class ComponentTree:
         """Pixels of each node, (N,) int64, that a (y, x) mask holds."""
         from wsipsm.cells.compiled import runs, tree
 
-        counts = np.zeros(len(self.parent), np.int64)
-        np.add.at(counts, self.node, runs.count_true(mask, self.begin, self.end, self.row))
+        counts = runs.count_true(mask, (self.begin, self.end, self.row), self.node, len(self.parent))
         tree.add_up(counts, self.parent)
         return counts
 
@@ -109,6 +108,5 @@ def component_tree(levels: Levels) -> ComponentTree:
     """Component tree of a map (y, x) uint8 of small integers; pixels are connected by their edges."""
     from wsipsm.cells.compiled import runs, tree
 
-    begin, end, row, offsets = runs.find_runs(levels)
-    level = levels[row, begin]
+    begin, end, row, level, offsets = runs.find_runs(levels)
     return ComponentTree(begin, end, row, *tree.number_nodes(tree.link(begin, end, offsets, level), level))

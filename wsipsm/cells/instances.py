@@ -135,8 +135,12 @@ def instances(evidence: Evidence, mask: Mask, *, mpp: float, config: LabelsConfi
     tree = component_tree(levels)
     if tree.parent.size:
         found = _choose(tree, levels.shape, mask[inner], limits, mpp)
-        grown = pixels.grow(found, levels, limits.growth)
-        labels[inner] = pixels.in_scan_order(_wide_enough(grown, limits.min_width) if limits.min_width else grown)
+        grown = found.copy()
+        pixels.grow(grown, found, levels, limits.growth, (tree.begin, tree.end, tree.row))
+        if limits.min_width:
+            grown = _wide_enough(grown, limits.min_width)
+        pixels.renumber(grown, np.zeros(len(tree.parent) + 1, np.int32))
+        labels[inner] = grown
     return labels
 
 
@@ -178,8 +182,7 @@ def _sharpen(evidence: Evidence, half: int) -> Evidence:
 def _to_levels(evidence: Evidence, step: int) -> Levels:
     """0 below 128, then one more every ``step``."""
     table: Levels = np.maximum((np.arange(256) - DECISION) // step + 1, 0).astype(np.uint8)
-    levels: Levels = table[evidence]
-    return levels
+    return np.asarray(cv2.LUT(evidence, table), np.uint8)
 
 
 def _fill_holes(levels: Levels, limits: _Limits) -> Levels:
@@ -188,14 +191,19 @@ def _fill_holes(levels: Levels, limits: _Limits) -> Levels:
 
     if limits.hole_area == 0 or not levels.any():
         return levels
-    # A hole has a lowest flat, which is small too; nearly all that is lowest is wide background.
-    lowest = (cv2.erode(levels, np.ones((3, 3), np.uint8)) == levels).view(np.uint8)
-    _, flats, stats, _ = cv2.connectedComponentsWithStats(lowest, connectivity=8)
-    x0, y0, width, height, area = stats.T
-    small = (area <= limits.hole_area) & (width <= limits.hole_extent) & (height <= limits.hole_extent)
-    small[0] = False
-    seeds = holes.first_of(flats, np.flatnonzero(small), x0, y0)
-    return holes.raise_holes(levels, seeds, (limits.hole_area, limits.hole_extent))
+    filled, no_hole = levels.copy(), np.full_like(levels, levels.max())
+    holes.raise_holes(filled, levels, no_hole, _lowest_pixels(levels), (limits.hole_area, limits.hole_extent))
+    return filled
+
+
+def _lowest_pixels(levels: Levels) -> Ints:
+    """Flat indices, (N,) int64, of pixels whose neighbours of 8 are not lower, and those before them all higher.
+
+    Every hole has a lowest flat, and so the first pixel of that.
+    """
+    before = np.array([[1, 1, 1], [1, 0, 0], [0, 0, 0]], np.uint8)
+    low = (levels < cv2.erode(levels, before)) & (levels <= cv2.erode(levels, before[::-1, ::-1]))
+    return np.flatnonzero(low)
 
 
 def _within(sums: Sums, shape: tuple[int, ...], extent: int) -> Mask:

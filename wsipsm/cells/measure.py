@@ -11,7 +11,7 @@ import numpy.typing as npt
 from wsipsm.cells import outlines
 from wsipsm.cells.confidence import confidences
 from wsipsm.cells.measurements import measurements
-from wsipsm.cells.regions import Components, largest_components
+from wsipsm.cells.regions import Components, largest_components, sample_deviation
 from wsipsm.cells.shape import shape_columns
 from wsipsm.cells.smoothing import smooth
 from wsipsm.cells.surroundings import mean_around
@@ -111,8 +111,9 @@ def _densities(components: Components, maps: Mapping[str, npt.NDArray[np.uint8]]
     found = {}
     for name, plane in (("nuclear", "nuclear_stain"), ("counterstain", "counterstain")):
         density = maps[plane].view(np.int8)
-        found[f"{name}_od_mean"] = components.mean(density) * OD_PER_STEP
-        found[f"{name}_od_std"] = components.deviation(density) * OD_PER_STEP
+        total, squares = components.sums(density)
+        found[f"{name}_od_mean"] = total / components.area * OD_PER_STEP
+        found[f"{name}_od_std"] = sample_deviation(components.area, total, squares) * OD_PER_STEP
     return found
 
 
@@ -124,7 +125,7 @@ def _marker(
     In a core the deeper a pixel lies the more it counts: by the square of its evidence.
     """
     nuclear, counter, evidence = (maps[name] for name in ("nuclear_stain", "counterstain", "evidence"))
-    weight = np.maximum(evidence.astype(np.int64) - DECISION, 0) ** 2
+    weight = np.maximum(evidence.astype(np.int32) - DECISION, 0) ** 2
     return {
         "nuclear_od_core": components.mean(nuclear.view(np.int8), weight) * OD_PER_STEP,
         "counterstain_od_core": components.mean(counter.view(np.int8), weight) * OD_PER_STEP,

@@ -74,8 +74,6 @@ class Rings:
 def trace(labels: Labels, first: npt.NDArray[np.int64]) -> Rings:
     """Exterior ring of every cell along pixel corners, its holes left out.
 
-    All cells walk their boundary in step, so the cost in Python is that of the longest ring alone.
-
     Parameters
     ----------
     labels : (y, x) int
@@ -89,31 +87,9 @@ def trace(labels: Labels, first: npt.NDArray[np.int64]) -> Rings:
         int64 (x, y) in pixels of ``labels``; a vertex at each turn only. A ring starts at the top left corner of its
         first pixel. It is simple: where a cell touches itself at a corner, the pocket behind counts as a hole.
     """
-    padded = np.pad(labels, 1)
-    stride = padded.shape[1]
-    # Directions 0 to 3 run east along a top edge, south along a right one, west, north: the cell is on the right hand.
-    ahead = np.array([1, stride, -1, -stride])
-    across = ahead + np.array([-stride, 1, stride, -1])
-    corner = np.array([1, stride + 1, stride, 0])
-    start = (first // labels.shape[1] + 1) * stride + first % labels.shape[1] + 1
-    turns_at, turns_of = [start], [np.arange(len(first))]
-    flat, cell, pixel, direction = padded.ravel(), np.arange(len(first)), start, np.zeros(len(first), np.intp)
-    own = flat[start]
-    while len(cell):
-        left = flat[pixel + across[direction]] == own
-        straight = flat[pixel + ahead[direction]] == own
-        turn = np.where(left, 3, np.where(straight, 0, 1))
-        turned = turn != 0
-        turns_at.append((pixel + corner[direction])[turned])
-        turns_of.append(cell[turned])
-        pixel = pixel + np.where(left, across[direction], np.where(straight, ahead[direction], 0))
-        direction = (direction + turn) & 3
-        going = (direction != 0) | (pixel != start[cell])
-        cell, pixel, direction, own = cell[going], pixel[going], direction[going], own[going]
-    owner = np.concatenate(turns_of)
-    at = np.concatenate(turns_at)[np.argsort(owner, kind="stable")]
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(first)))])
-    return Rings(np.stack([at % stride - 1, at // stride - 1], axis=1), offsets)
+    from wsipsm.cells.compiled import outlines
+
+    return Rings(*outlines.trace(np.ascontiguousarray(labels, np.int32), np.asarray(first, np.int64)))
 
 
 def to_legal(

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from skimage import measure
 
 from wsipsm.core.geometry import Labels, Mask
 
 _Ints = npt.NDArray[np.int64]
 _Floats = npt.NDArray[np.float64]
+_Runs = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,74 +21,76 @@ class Components:
 
     Attributes
     ----------
-    labels : (y, x) int32
-        Each component has its own value, and so have the smaller components of the labels; 0 is background.
-    pixels, owner : (P,) int64
-        Flat indices of all their pixels in scan order, and the number of the component (from 0) each belongs to.
+    shape : (int, int)
+        Of the window they lie in, (y, x).
+    runs : four of (R,) int32
+        Stretches of rows that they consist of, in scan order: first column, the column after the last, row, and the
+        number of the component (from 0) each belongs to.
     area : (N,) int64
         Pixels.
     first, anchor : (N,) int64
         Flat index of the first pixel, in scan order, of the component, and of the whole label.
     """
 
-    labels: npt.NDArray[np.int32]
-    pixels: _Ints
-    owner: _Ints
+    shape: tuple[int, ...]
+    runs: _Runs
     area: _Ints
     first: _Ints
     anchor: _Ints
+
+    @property
+    def labels(self) -> npt.NDArray[np.int32]:
+        """Image (y, x) of the components, from 1; 0 is background."""
+        from wsipsm.cells.compiled import runs
+
+        image = np.zeros(self.shape, np.int32)
+        runs.paint(image, *self.runs[:3], self.runs[3] + 1)
+        return image
 
     def drop_smaller(self, area_px: float) -> Components:
         """Components of at least this area, px."""
         kept = self.area >= area_px
         if kept.all():
             return self
-        number = np.cumsum(kept) - 1
-        stay = kept[self.owner]
-        return Components(
-            labels=self.labels,
-            pixels=self.pixels[stay],
-            owner=number[self.owner[stay]],
-            area=self.area[kept],
-            first=self.first[kept],
-            anchor=self.anchor[kept],
-        )
+        number = np.cumsum(kept, dtype=np.int32) - 1
+        begin, end, row, owner = self.runs
+        stay = kept[owner]
+        runs = begin[stay], end[stay], row[stay], number[owner[stay]].astype(np.int32)
+        return Components(self.shape, runs, self.area[kept], self.first[kept], self.anchor[kept])
 
-    def total(self, values: npt.NDArray[Any]) -> _Floats:
-        """Sum of the (P,) values over each component, in scan order; exact for integers."""
-        return np.bincount(self.owner, weights=values, minlength=len(self.area)).astype(np.float64, copy=False)
+    def sums(self, plane: npt.NDArray[Any]) -> _Floats:
+        """Sums of a (y, x) plane of bytes over each component, and of its squares; (2, N), exact."""
+        from wsipsm.cells.compiled import parts
 
-    def mean(self, image: npt.NDArray[Any], weight: _Ints | None = None) -> _Floats:
-        """Mean of a (y, x) image over each component; weighted, where a component has any weight (y, x)."""
-        values = image.ravel()[self.pixels]
-        means: _Floats = self.total(values) / self.area
+        sums: _Floats = parts.sums(*unsigned(plane), self.runs, len(self.area))[:2].astype(np.float64)
+        return sums
+
+    def mean(self, plane: npt.NDArray[Any], weight: npt.NDArray[np.int32] | None = None) -> _Floats:
+        """Mean of a (y, x) plane of bytes over each component; weighted, where a component has any weight (y, x)."""
+        from wsipsm.cells.compiled import parts
+
+        means: _Floats = self.sums(plane)[0] / self.area
         if weight is None:
             return means
-        weights = weight.ravel()[self.pixels]
-        totals = self.total(weights)
-        return np.divide(self.total(values * weights), totals, out=means, where=totals > 0)
-
-    def deviation(self, image: npt.NDArray[Any]) -> _Floats:
-        """Standard deviation of a whole-numbered (y, x) image over each component, of a sample; 0 for one pixel."""
-        values = image.ravel()[self.pixels].astype(np.int64)
-        return sample_deviation(self.area, self.total(values), self.total(values * values))
+        total, weights = parts.weighted_sums(*unsigned(plane), weight, self.runs, len(self.area)).astype(np.float64)
+        np.divide(total, weights, out=means, where=weights > 0)
+        return means
 
     def centroids(self, x0: int, y0: int) -> _Floats:
-        """Centres of gravity, (N, 2) as (x, y), where ``labels`` begins at (x0, y0); a pixel's centre is at .5."""
-        x, y = self._own_frame()
-        first_y, first_x = np.divmod(self.first, self.labels.shape[1])
+        """Centres of gravity, (N, 2) as (x, y), where the window begins at (x0, y0); a pixel's centre is at .5."""
+        x, y = self._moments()[:2]
+        first_y, first_x = np.divmod(self.first, self.shape[1])
         # One rounded sum of a fraction and a whole number: the same in every window.
-        centre_x = self.total(x) / self.area + (first_x + x0 + 0.5)
-        centre_y = self.total(y) / self.area + (first_y + y0 + 0.5)
+        centre_x = x / self.area + (first_x + x0 + 0.5)
+        centre_y = y / self.area + (first_y + y0 + 0.5)
         return np.stack([centre_x, centre_y], axis=1)
 
-    def maximum(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Largest value of a (y, x) image in each component."""
-        values = image.ravel()[self.pixels]
-        if not len(self.area):
-            return values
-        order = np.argsort(self.owner, kind="stable")
-        return np.maximum.reduceat(values[order], np.cumsum(self.area) - self.area)
+    def maximum(self, plane: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Largest value of a (y, x) uint8 plane in each component."""
+        from wsipsm.cells.compiled import parts
+
+        largest: npt.NDArray[np.uint8] = parts.sums(plane, 0, self.runs, len(self.area))[2].astype(np.uint8)
+        return largest
 
     def eccentricities(self) -> _Floats:
         """Eccentricity of the ellipse of the same second moments; 0 is a circle (or one pixel), towards 1 a line."""
@@ -109,17 +111,22 @@ class Components:
 
     def _spread(self) -> tuple[_Floats, _Floats, _Floats]:
         """Second moments xx, yy, xy about the centre, times the area squared."""
-        x, y = self._own_frame()
-        n, sx, sy = self.area, self.total(x), self.total(y)
+        n, (sx, sy, sxx, syy, sxy) = self.area, self._moments()
         # Whole numbers, hence exact, as long as a cell is far below a million pixels.
-        xx, yy = n * self.total(x * x) - sx * sx, n * self.total(y * y) - sy * sy
-        return xx, yy, n * self.total(x * y) - sx * sy
+        return n * sxx - sx * sx, n * syy - sy * sy, n * sxy - sx * sy
 
-    def _own_frame(self) -> tuple[_Ints, _Ints]:
-        """Count x and y from the first pixel of each component: the same wherever the window lies."""
-        y, x = np.divmod(self.pixels, self.labels.shape[1])
-        first_y, first_x = np.divmod(self.first, self.labels.shape[1])
-        return x - first_x[self.owner], y - first_y[self.owner]
+    def _moments(self) -> _Floats:
+        """Sums of x, y, xx, yy, xy, counted from the first pixel of each component: the same in every window."""
+        from wsipsm.cells.compiled import parts
+
+        first_y, first_x = np.divmod(self.first, self.shape[1])
+        moments: _Floats = parts.moments(self.runs, first_x, first_y).astype(np.float64)
+        return moments
+
+
+def unsigned(plane: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], int]:
+    """Bytes of a uint8 or int8 plane, and the byte whose value is 0, for loops that are compiled once for both."""
+    return plane.view(np.uint8), 128 if plane.dtype == np.int8 else 0
 
 
 def sample_deviation(count: npt.NDArray[Any], total: _Floats, squares: _Floats) -> _Floats:
@@ -157,34 +164,33 @@ def largest_components(labels: Labels, keep: Mask) -> Components:
     Components
         Ordered by label.
     """
-    wanted = np.concatenate([[False], keep])[labels]
-    parts = _components(np.where(wanted, labels, 0))
-    pixels = np.flatnonzero(wanted)
-    part = parts.ravel()[pixels]
-    n_parts = int(parts.max(initial=0))
-    area = np.bincount(part, minlength=n_parts + 1)
-    first = np.zeros(n_parts + 1, np.int64)
-    first[part[::-1]] = pixels[::-1]  # the last assignment of a repeated index stays: the first in scan order
-    label = labels.ravel()[first]
-    label[0] = 0
-    order = np.lexsort((first, -area, label))[1:]  # without the background
-    leads = np.diff(label[order], prepend=0) != 0
-    chosen = order[leads]
-    number = np.full(n_parts + 1, -1, np.int64)
-    number[chosen] = np.arange(len(chosen))
-    owner = number[part]
-    start = np.flatnonzero(leads)
-    return Components(
-        labels=parts,
-        pixels=pixels[owner >= 0],
-        owner=owner[owner >= 0],
-        area=area[chosen],
-        first=first[chosen],
-        anchor=np.minimum.reduceat(first[order], start) if len(start) else first[:0],
-    )
+    from wsipsm.cells.compiled import parts, runs
+
+    begin, end, row, label, offsets = runs.find_runs(np.ascontiguousarray(labels, np.int32))
+    label[~keep[label - 1]] = 0
+    part = parts.join(begin, end, offsets, label)
+    best, begins, area = parts.largest(begin, end, label, part, len(keep))
+    found = np.flatnonzero(best >= 0)
+    number = np.full(len(keep), -1, np.int32)
+    number[found] = np.arange(len(found))
+    own = np.flatnonzero(part == np.concatenate([[-1], best])[label])
+    first, anchor = (row[at].astype(np.int64) * labels.shape[1] + begin[at] for at in (best[found], begins[found]))
+    of_runs = begin[own], end[own], row[own], number[label[own] - 1]
+    return Components(labels.shape, of_runs, area[found], first, anchor)
 
 
-def _components(labels: Labels) -> npt.NDArray[np.int32]:
-    """Label image of the 4-connected parts of equal value."""
-    parts = measure.label(labels, background=0, connectivity=1)
-    return np.asarray(parts, np.int32)
+def components_of(labels: Labels, wanted: npt.NDArray[Any]) -> Components:
+    """All pixels of N labels, (N,) whole numbers, in their order, each of which is one component."""
+    from wsipsm.cells.compiled import runs
+
+    begin, end, row, label, _ = runs.find_runs(np.ascontiguousarray(labels, np.int32))
+    number = np.full(int(max(labels.max(initial=0), wanted.max(initial=0))) + 1, -1, np.int32)
+    number[wanted] = np.arange(len(wanted))
+    owner = number[label]
+    own = np.flatnonzero(owner >= 0)
+    begin, end, row, owner = begin[own], end[own], row[own], owner[own]
+    first = np.zeros(len(wanted), np.int64)
+    # The last assignment of a repeated index stays: the first in scan order.
+    first[owner[::-1]] = (row.astype(np.int64) * labels.shape[1] + begin)[::-1]
+    area = np.bincount(owner, end - begin, minlength=len(wanted)).astype(np.int64)
+    return Components(labels.shape, (begin, end, row, owner), area, first, first)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from wsipsm.cells.regions import Components
+from wsipsm.cells.regions import Components, unsigned
 from wsipsm.core.geometry import Mask
 
 _Floats = npt.NDArray[np.float64]
@@ -33,18 +32,11 @@ def mean_around(components: Components, plane: npt.NDArray[Any], background: Mas
     (N,) float64
         Of whole numbers and their ratios, so the same to the bit in every window; 0 where no background is near.
     """
-    y, x = np.mgrid[-radius_px : radius_px + 1, -radius_px : radius_px + 1]
-    disk = (x * x + y * y <= radius_px * radius_px).astype(np.uint8)
-    counts = _disk_sums(background.astype(np.float32), disk)
-    sums = _disk_sums(plane.astype(np.float32) * background, disk)
-    near = components.total(counts.ravel()[components.pixels])
-    total = components.total(sums.ravel()[components.pixels])
-    return np.divide(total, near, out=np.zeros(len(near)), where=near > 0)
+    from wsipsm.cells.compiled.surroundings import disk_sums
 
-
-def _disk_sums(plane: npt.NDArray[np.float32], disk: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Sums over the disk around each pixel, without what lies beyond the border: whole numbers below 2**24.
-
-    OpenCV goes by way of a Fourier transform for large disks, after which they are whole no more.
-    """
-    return np.rint(cv2.filter2D(plane, cv2.CV_32F, disk, borderType=cv2.BORDER_CONSTANT)).astype(np.float32)
+    y = np.arange(-radius_px, radius_px + 1)
+    half = np.sqrt(radius_px * radius_px - y * y).astype(np.int64)
+    rows = np.zeros((len(half), 2, plane.shape[1] + len(half) + 1), np.int64)
+    near, total = disk_sums(unsigned(plane), background, components.runs, len(components.area), half, rows)
+    means: _Floats = np.divide(total, near, out=np.zeros(len(near)), where=near > 0)
+    return means

@@ -16,7 +16,7 @@ from wsipsm.cells.enclosed import enclosed_in, opened
 from wsipsm.cells.expansion import grow
 from wsipsm.cells.measurements import measurements
 from wsipsm.cells.outlines import Rings
-from wsipsm.cells.regions import Components, sample_deviation
+from wsipsm.cells.regions import Components, components_of, sample_deviation
 from wsipsm.cells.shape import shape_columns
 from wsipsm.cells.table import Cells
 from wsipsm.config import Config
@@ -84,14 +84,14 @@ def with_whole_cells(
         Tolerance of the outlines, and stain.
     """
     labels = _labels_of(cells, grown.nuclei, window, grid)
-    components = _components(grown.cells, labels)
+    components = components_of(grown.cells, labels)
     nuclei = Rings(cells.vertices_l0, cells.ring_offsets)
     rings = _Outliner(grown.cells, window, grid, config.cells.outline_tolerance_px).of(components, nuclei)
     nuclei, um_per_px = _inside(nuclei, rings), grid.mpp / grid.downsample
     columns = shape_columns(nuclei, um_per_px=um_per_px)
     shapes = shape_columns(rings, um_per_px=um_per_px) | {"eccentricity": components.eccentricities()}
     columns |= {f"cell_{name}": values for name, values in shapes.items()}
-    columns |= _densities(components, grown.nuclei.ravel()[components.pixels] > 0, maps)
+    columns |= _densities(components, grown.nuclei > 0, maps)
     columns["nucleus_cell_ratio"] = columns["area_um2"] / columns["cell_area_um2"]
     found = cells.columns | {name: values.astype(np.float32) for name, values in columns.items()}
     return replace(
@@ -163,37 +163,20 @@ def _labels_of(cells: Cells, nuclei: Labels, window: Box, grid: Grid) -> npt.NDA
     return labels
 
 
-def _components(cells: Labels, labels: npt.NDArray[Any]) -> Components:
-    """Whole cells of some labels, (N,), in their order."""
-    number = np.full(int(max(cells.max(initial=0), labels.max(initial=0))) + 1, -1)
-    number[labels] = np.arange(len(labels))
-    owner = number[cells.ravel()]
-    pixels = np.flatnonzero(owner >= 0)
-    owner = owner[pixels]
-    first = np.zeros(len(labels), np.int64)
-    first[owner[::-1]] = pixels[::-1]  # the last assignment of a repeated index stays: the first in scan order
-    area = np.bincount(owner, minlength=len(labels))
-    return Components(np.asarray(cells, np.int32), pixels, owner, area, first, first)
-
-
-def _densities(
-    components: Components, nuclear: npt.NDArray[np.bool_], maps: Mapping[str, npt.NDArray[np.uint8]]
-) -> dict[str, _Floats]:
+def _densities(components: Components, nuclear: Mask, maps: Mapping[str, npt.NDArray[np.uint8]]) -> dict[str, _Floats]:
     """Mean and deviation of both stains over cells and over their cytoplasm; ``nuclear``: which pixels are none of it.
 
     A cell that is all nucleus has no cytoplasm: that of the cell stands for it.
     """
     found: dict[str, _Floats] = {}
-    free = np.bincount(components.owner, ~nuclear, minlength=len(components.area)).astype(np.int64)
+    free = components.sums((~nuclear).view(np.uint8))[0].astype(np.int64)
     counted = np.where(free > 0, free, components.area)
     for name, plane in (("nuclear", "nuclear_stain"), ("counterstain", "counterstain")):
-        values = maps[plane].view(np.int8).ravel()[components.pixels].astype(np.int64)
-        total, squares = components.total(values), components.total(values * values)
-        found[f"cell_{name}_od_mean"] = total / components.area * OD_PER_STEP
-        found[f"cell_{name}_od_std"] = sample_deviation(components.area, total, squares) * OD_PER_STEP
-        values = np.where(nuclear, 0, values)
-        total = np.where(free > 0, components.total(values), total)
-        squares = np.where(free > 0, components.total(values * values), squares)
+        density = maps[plane].view(np.int8)
+        sums = components.sums(density)
+        found[f"cell_{name}_od_mean"] = sums[0] / components.area * OD_PER_STEP
+        found[f"cell_{name}_od_std"] = sample_deviation(components.area, *sums) * OD_PER_STEP
+        total, squares = np.where(free > 0, components.sums(np.where(nuclear, np.int8(0), density)), sums)
         found[f"cytoplasm_{name}_od_mean"] = total / counted * OD_PER_STEP
         found[f"cytoplasm_{name}_od_std"] = sample_deviation(counted, total, squares) * OD_PER_STEP
     return found

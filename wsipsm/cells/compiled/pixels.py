@@ -12,7 +12,9 @@ _Int32s = npt.NDArray[np.int32]
 
 
 @compiled
-def grow(labels: _Int32s, levels: npt.NDArray[np.uint8], steps: int) -> _Int32s:
+def grow(
+    grown: _Int32s, labels: _Int32s, levels: npt.NDArray[np.uint8], steps: int, runs: tuple[_Int32s, _Int32s, _Int32s]
+) -> None:
     """Let free pixels join their highest neighbour's instance (of equals the first of up, left, right, down).
 
     The highest neighbour of a pixel of a candidate lies in that candidate. So a candidate that the window has to
@@ -20,20 +22,22 @@ def grow(labels: _Int32s, levels: npt.NDArray[np.uint8], steps: int) -> _Int32s:
 
     Parameters
     ----------
+    grown : (y, x) int32
+        A copy of the labels, to which the pixels are added.
     labels : (y, x) int32
         Instances, 0 is free.
     levels : (y, x) uint8
         Evidence; where it is 0, and along the border, no pixel is taken.
     steps : int
         Pixels that an instance can grow by.
+    runs : three of (R,) int32
+        All where ``levels`` is above 0, those of one label: first column, the column after the last, row.
     """
-    height, width = labels.shape
-    grown = labels.copy()
-    for y in range(1, height - 1):
-        for x in range(1, width - 1):
-            if labels[y, x] == 0 and levels[y, x] > 0:
-                grown[y, x] = _uphill(labels, levels, y, x, steps)
-    return grown
+    begin, end, row = runs
+    for run in range(len(row)):
+        if labels[row[run], begin[run]] == 0:
+            for x in range(begin[run], end[run]):
+                grown[row[run], x] = _uphill(labels, levels, row[run], x, steps)
 
 
 @compiled
@@ -59,19 +63,27 @@ def _uphill(labels: _Int32s, levels: npt.NDArray[np.uint8], y: int, x: int, step
 
 
 @compiled
-def in_scan_order(labels: _Int32s) -> _Int32s:
-    """Labels (y, x) renumbered 1, 2, ... in the order of their first pixels."""
-    numbers, count = np.zeros(labels.max() + 1, np.int32), 0
-    ordered = np.zeros_like(labels)
+def renumber(labels: _Int32s, numbers: _Int32s) -> None:
+    """Renumber labels (y, x) 1, 2, ... in the order of their first pixels, in place.
+
+    Parameters
+    ----------
+    labels : (y, x) int32
+        0 is background.
+    numbers : (N + 1,) int32
+        All 0; the new number of each label up to N is put here.
+    """
+    count = 0
     for y in range(labels.shape[0]):
+        before, number = 0, 0
         for x in range(labels.shape[1]):
             label = labels[y, x]
-            if label != 0:
-                if numbers[label] == 0:
+            if label != before:
+                if label != 0 and numbers[label] == 0:
                     count += 1
                     numbers[label] = count
-                ordered[y, x] = numbers[label]
-    return ordered
+                before, number = label, numbers[label]
+            labels[y, x] = number
 
 
 @compiled

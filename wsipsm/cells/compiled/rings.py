@@ -81,3 +81,58 @@ def _distance(ax: float, ay: float, bx: float, by: float, point: _Floats) -> flo
     along = 0.0 if square == 0 else min(max((x * run + y * rise) / square, 0.0), 1.0)
     x, y = x - along * run, y - along * rise
     return float(np.sqrt(x * x + y * y))
+
+
+@compiled
+def areas_and_lengths(vertices: _Floats, offsets: _Longs) -> _Floats:
+    """Area within each ring, and its length, to the bit as GEOS finds them.
+
+    Parameters
+    ----------
+    vertices, offsets
+        As of `are_clear`.
+
+    Returns
+    -------
+    (2, N) float64
+    """
+    found = np.zeros((2, len(offsets) - 1))
+    for number in range(len(offsets) - 1):
+        ring, area, length = vertices[offsets[number] : offsets[number + 1]], 0.0, 0.0
+        for at in range(1, len(ring)):
+            run, rise = ring[at, 0] - ring[at - 1, 0], ring[at, 1] - ring[at - 1, 1]
+            length += np.sqrt(run * run + rise * rise)
+            if at + 1 < len(ring):
+                area += (ring[at, 0] - ring[0, 0]) * (ring[at - 1, 1] - ring[at + 1, 1])
+        found[0, number], found[1, number] = abs(area / 2), length
+    return found
+
+
+@compiled
+def moments(vertices: _Floats, offsets: _Longs) -> _Floats:
+    """Area within each ring, negative where it runs counter-clockwise on the screen, and centre of gravity.
+
+    Parameters
+    ----------
+    vertices, offsets
+        As of `are_clear`.
+
+    Returns
+    -------
+    (N, 3) float64
+        Area, x, y; 0, 0 of a ring without an area.
+    """
+    found = np.zeros((len(offsets) - 1, 3))
+    for number in range(len(offsets) - 1):
+        area, x, y = 0.0, 0.0, 0.0
+        for at in range(offsets[number], offsets[number + 1] - 1):
+            one, other = vertices[at], vertices[at + 1]
+            cross = one[0] * other[1] - other[0] * one[1]
+            area += cross
+            x += cross * (one[0] + other[0])
+            y += cross * (one[1] + other[1])
+        area = area / 2
+        found[number, 0] = area
+        if area != 0:
+            found[number, 1], found[number, 2] = x / (6 * area), y / (6 * area)
+    return found

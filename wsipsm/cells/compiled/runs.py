@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,27 +13,27 @@ _Ints = npt.NDArray[np.int32]
 
 
 @compiled
-def find_runs(plane: npt.NDArray[np.uint8]) -> tuple[_Ints, _Ints, _Ints, _Ints]:
-    """Runs of a (y, x) plane in scan order.
+def find_runs(plane: npt.NDArray[Any]) -> tuple[_Ints, _Ints, _Ints, npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """Runs of a (y, x) plane of whole numbers in scan order.
 
     Returns
     -------
     begin, end, row : (R,) int32
         First column, the column after the last, and row of each.
-    offsets : (y + 1,) int32
+    values : (R,)
+        Of each, as in the plane.
+    offsets : (y + 1,) int64
         Where the runs of each row begin.
     """
     height, width = plane.shape
-    offsets = np.zeros(height + 1, np.int32)
+    offsets = np.zeros(height + 1, np.int64)
     for y in range(height):
-        count, before = 0, 0
-        for x in range(width):
-            value = plane[y, x]
-            count += value != 0 and value != before
-            before = value
+        count = int(width > 0 and plane[y, 0] != 0)
+        for x in range(1, width):
+            count += (plane[y, x] != 0) & (plane[y, x] != plane[y, x - 1])
         offsets[y + 1] = offsets[y] + count
     begin, end = np.empty(offsets[height], np.int32), np.empty(offsets[height], np.int32)
-    row = np.empty(offsets[height], np.int32)
+    row, values = np.empty(offsets[height], np.int32), np.empty(offsets[height], plane.dtype)
     for y in range(height):
         at, before = offsets[y] - 1, 0
         for x in range(width):
@@ -39,10 +41,10 @@ def find_runs(plane: npt.NDArray[np.uint8]) -> tuple[_Ints, _Ints, _Ints, _Ints]
             if value != 0:
                 if value != before:
                     at += 1
-                    begin[at], row[at] = x, y
+                    begin[at], row[at], values[at] = x, y, value
                 end[at] = x + 1
             before = value
-    return begin, end, row, offsets
+    return begin, end, row, values, offsets
 
 
 @compiled
@@ -65,18 +67,25 @@ def paint(plane: npt.NDArray[np.int32], begin: _Ints, end: _Ints, row: _Ints, va
 
 
 @compiled
-def count_true(mask: npt.NDArray[np.bool_], begin: _Ints, end: _Ints, row: _Ints) -> npt.NDArray[np.int64]:
-    """Pixels of each run that a (y, x) mask holds, (R,) int64.
+def count_true(
+    mask: npt.NDArray[np.bool_], runs: tuple[_Ints, _Ints, _Ints], owner: _Ints, count: int
+) -> npt.NDArray[np.int64]:
+    """Pixels of the runs of each owner that a (y, x) mask holds, (N,) int64.
 
     Parameters
     ----------
     mask : (y, x) bool
         The mask.
-    begin, end, row : (R,) int32
-        Runs, see :func:`find_runs`.
+    runs : three of (R,) int32
+        First column, the column after the last, and row, see :func:`find_runs`.
+    owner : (R,) int32
+        Whose each run is, from 0.
+    count : int
+        Number N of owners.
     """
-    counts = np.zeros(len(begin), np.int64)
+    begin, end, row = runs
+    counts = np.zeros(count, np.int64)
     for run in range(len(begin)):
         for x in range(begin[run], end[run]):
-            counts[run] += mask[row[run], x]
+            counts[owner[run]] += mask[row[run], x]
     return counts

@@ -39,7 +39,7 @@ def _connect(parent: _Ints, level: _Levels, one: int, other: int) -> None:
 
 
 @compiled
-def link(begin: _Ints, end: _Ints, offsets: _Ints, level: _Levels) -> _Ints:
+def link(begin: _Ints, end: _Ints, offsets: _Longs, level: _Levels) -> _Ints:
     """For each run another one of its component, at the same level or the next lower one; -1 for one of the lowest.
 
     Branches are merged run by run, as Wilkinson et al. 2008 do ("Concurrent computation of attribute filters"): the
@@ -49,24 +49,54 @@ def link(begin: _Ints, end: _Ints, offsets: _Ints, level: _Levels) -> _Ints:
     ----------
     begin, end : (R,) int32
         First column of each run and the column after its last, in scan order.
-    offsets : (y + 1,) int32
+    offsets : (y + 1,) int64
         Where the runs of each row begin.
     level : (R,) uint8
         Of each run.
     """
     parent = np.full(len(begin), -1, np.int32)
     for y in range(len(offsets) - 1):
+        _link_row(parent, level, begin, end, (offsets[y], offsets[y + 1]))
         above, stop = offsets[max(y - 1, 0)], offsets[y]
-        for run in range(offsets[y], offsets[y + 1]):
-            if run > offsets[y] and end[run - 1] == begin[run]:
-                _connect(parent, level, run, run - 1)
+        one, two, height, waits = stop, stop, 0, False  # the last pair that touches, and if it is to be connected
+        for run in range(stop, offsets[y + 1]):
             while above < stop and end[above] <= begin[run]:
                 above += 1
             other = above
             while other < stop and begin[other] < end[run]:
-                _connect(parent, level, run, other)
+                low = min(level[run], level[other])
+                # Next to a pair that touches at a higher level, or the same one, a pair is connected by way of that.
+                beside = one == run or end[one] == begin[run]
+                beside = beside and two < stop and (two == other or end[two] == begin[other])
+                if waits and not (beside and low > height):
+                    _connect(parent, level, one, two)
+                waits = not (beside and low <= height)
+                one, two, height = run, other, low
                 other += 1
+        if waits:
+            _connect(parent, level, one, two)
     return parent
+
+
+@compiled
+def _link_row(parent: _Ints, level: _Levels, begin: _Ints, end: _Ints, row: tuple[int, int]) -> None:
+    """Link the runs of a row, ``row[0]`` up to ``row[1]``, to each other, as if there were no other rows."""
+    waiting, count = np.empty(256, np.int32), 0  # the last run of each level that lower ones have not ended
+    for run in range(row[0], row[1]):
+        if run > row[0] and end[run - 1] < begin[run]:
+            count = 0
+        higher = -1
+        while count > 0 and level[waiting[count - 1]] > level[run]:
+            count -= 1
+            higher = waiting[count]
+        if count > 0:
+            parent[run] = waiting[count - 1]
+            if level[parent[run]] == level[run]:
+                continue
+        if higher >= 0:
+            parent[higher] = run
+        waiting[count] = run
+        count += 1
 
 
 @compiled
@@ -91,7 +121,8 @@ def number_nodes(parent: _Ints, level: _Levels) -> tuple[_Ints, _Ints, _Ints]:
     for run in range(len(level)):
         if parent[run] < 0 or level[parent[run]] != level[run]:
             starts[256 - level[run]] += 1
-    starts = np.cumsum(starts).astype(np.int32)
+    for level_down in range(256):
+        starts[level_down + 1] += starts[level_down]
     node = np.full(len(level), -1, np.int32)
     node_parent, node_level = np.empty(starts[256], np.int32), np.empty(starts[256], np.int32)
     for run in range(len(level)):
