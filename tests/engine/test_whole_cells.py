@@ -14,6 +14,7 @@ import pytest
 import shapely
 import zarr
 
+from tests.helpers.command import told_by
 from tests.helpers.qupath import OF_WHOLE_CELLS, read_as_qupath
 from tests.helpers.results import SEGMENTER, cells_of, labels_of, run_slide
 from tests.helpers.slidegen import mosaic, read_rgb, write_slide
@@ -171,6 +172,41 @@ def test_label_images_are_of_the_objects_that_are_asked_for(
 
     expected = np.asarray(zarr.open_group(grown / "labels.ome.zarr", mode="r")[f"{name}/0"])
     assert np.array_equal(np.asarray(Image.open(path)), expected)
+
+
+@pytest.mark.parametrize("objects", ["", "polygons"])
+def test_spatialdata_reads_nuclei_and_whole_cells(grown: Path, tmp_path: Path, objects: str) -> None:
+    code = """
+import numpy as np
+from pathlib import Path
+from wsipsm.results.export import ExportOptions, export
+options = ExportOptions(objects=sys.argv[3] or None, where="label > 20")
+export(Path(sys.argv[2]), "spatialdata", Path(sys.argv[1]), options)
+import spatialdata
+data = spatialdata.read_zarr(sys.argv[1])
+finest = {name: np.asarray(image["scale0"].image if hasattr(image, "children") else image)
+          for name, image in data.labels.items()}
+print(json.dumps({
+    "shapes": {name: [shapes.index.tolist(), shapes.area.tolist()] for name, shapes in data.shapes.items()},
+    "pixels": {name: np.bincount(labels.ravel()).tolist() for name, labels in finest.items()},
+    "annotated": spatialdata.join_spatialelement_table(
+        spatial_element_names="nuclei", sdata=data, table_name="table")[1].n_obs,
+}))
+"""
+
+    told = told_by(code, tmp_path / "cells.zarr", grown, objects)
+
+    chosen = cells_of(grown)[cells_of(grown)["label"] > 20]
+    expected = {"nuclei": (chosen.geometry.area, labels_of(grown))}
+    if not objects:
+        expected["cells"] = (shapely.area(np.array(chosen["cell_geometry"])), whole_labels_of(grown))
+    assert told["annotated"] == len(chosen)
+    assert told["shapes"].keys() == expected.keys()
+    assert told["pixels"].keys() == {f"{name}_labels" for name in expected}
+    for name, (areas, labels) in expected.items():
+        assert told["shapes"][name][0] == chosen["label"].tolist()
+        assert told["shapes"][name][1] == pytest.approx(areas.tolist())
+        assert told["pixels"][f"{name}_labels"] == np.bincount(np.where(labels > 20, labels, 0).ravel()).tolist()
 
 
 def test_a_result_shows_both_outlines(grown: Path) -> None:
