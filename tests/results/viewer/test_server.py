@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import shutil
@@ -19,7 +18,7 @@ from starlette.testclient import TestClient
 
 from tests.helpers.command import wsipsm
 from tests.helpers.results import cells_of, labels_of
-from tests.helpers.viewed import admitted
+from tests.helpers.viewed import admitted, unfinished_row
 from wsipsm.core.errors import InputError
 from wsipsm.results.viewer.listing import Listing
 from wsipsm.results.viewer.tiles import LARGEST_ID, MARGIN_PX, TILE_PX, ids_as_png, picture_tile
@@ -27,11 +26,7 @@ from wsipsm.slide import open_slide
 
 
 def test_slides_are_listed_while_the_run_goes_on_and_open_once_they_are_finished(out: Path, whole: Path) -> None:
-    with (out / "slides.csv").open(newline="") as file:
-        row = next(csv.DictReader(file))
-    late = {"slide": "/slides/late.svs", "slide_id": "late", "status": "running", "tiles_done": "3", "tiles_total": "9"}
-    with (out / "slides.csv").open("a", newline="") as file:
-        csv.DictWriter(file, list(row)).writerow(row | late | {"cells": "0", "out": str(out / "late")})
+    unfinished_row(out, Path("/slides/late.svs"))
     client = admitted(out)
 
     first, second = client.get("/api/slides").json()["slides"]
@@ -47,6 +42,42 @@ def test_slides_are_listed_while_the_run_goes_on_and_open_once_they_are_finished
     assert (second["id"], second["status"], second["tiles_done"], second["version"]) == ("late", "running", 3, "")
     assert (unfinished.status_code, begun.status_code) == (404, 404)
     assert client.get("/api/slides/late").json()["cells"]["count"] == len(cells_of(whole))
+
+
+@pytest.fixture
+def late(out: Path, slide: Path) -> Path:
+    """Output folder in whose table a second slide is still being processed."""
+    unfinished_row(out, slide)
+    return out
+
+
+def test_an_unfinished_slide_has_a_picture_and_no_cell(late: Path, slide: Path, whole: Path) -> None:
+    client, address = admitted(late), "/api/slides/late"
+    row = client.get("/api/slides").json()["slides"][1]
+
+    facts = client.get(address).json()
+    tile = client.get(f"{address}/picture/{facts['picture']['levels'] - 1}/1_1?v=unfinished")
+    column = client.get(f"{address}/columns/class?v=unfinished")
+    regions = client.put(f"{address}/regions?v=unfinished", json=[])
+    shutil.copytree(whole, late / "late")
+
+    assert (row["version"], row["unfinished"]) == ("", True)
+    with open_slide(slide) as opened:
+        assert (facts["width"], facts["height"], facts["mpp"]) == (opened.width_l0, opened.height_l0, opened.mpp_l0)
+        expected = picture_tile(opened, 0, 1, 1).astype(int)
+    assert (facts["unfinished"], facts["cells"]["count"]) == (True, 0)
+    assert np.abs(np.asarray(Image.open(io.BytesIO(tile.content))).astype(int) - expected).mean() < 3
+    assert client.get(f"{address}/thumbnail?v=unfinished").headers["content-type"] == "image/jpeg"
+    assert column.content == bytes([255])
+    assert regions.status_code == 404
+    assert "has no results yet" in regions.json()["error"]
+    assert client.get(f"{address}?v=unfinished").status_code == 404, "its cells are there now"
+    assert client.get(address).json()["cells"]["count"] == len(cells_of(whole))
+
+
+@pytest.mark.parametrize("slide_id", ["late2", "%2e%2e", "..", ""])
+def test_no_other_file_is_opened_for_an_unfinished_slide(late: Path, slide_id: str) -> None:
+    assert admitted(late).get(f"/api/slides/{slide_id}/thumbnail").status_code == 404
 
 
 def test_a_folder_without_its_table_lists_the_results_in_it(out: Path, whole: Path) -> None:
