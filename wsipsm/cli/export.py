@@ -72,7 +72,8 @@ def export(
       png              .png: labels of a region or small slide
 
     cells.parquet (geopandas, DuckDB) and labels.ome.zarr (OME-Zarr 0.5) of OUT/SLIDE need no export. Of a run with
-    --expand-um, csv, visium-hd, label images and cells of geojson have the outlines of whole cells. For example:
+    --expand-um, csv, visium-hd, label images and cells of geojson have the outlines of whole cells, and spatialdata
+    has those and nuclei. For example:
 
       wsipsm export out/slide --to csv -o cells.csv
 

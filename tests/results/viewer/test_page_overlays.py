@@ -5,31 +5,17 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import shapely
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 from starlette.testclient import TestClient
 
 from tests.helpers.classified import table
-from tests.helpers.results import cells_of
-from tests.helpers.viewed import (
-    CHROMIUM,
-    REFUSED,
-    at,
-    middle,
-    picture_of,
-    served,
-    settled,
-    unfinished_row,
-    watched,
-)
-from wsipsm.core.lock import locked
-from wsipsm.engine.tables import RUN_FILE
+from tests.helpers.viewed import CHROMIUM, REFUSED, at, middle, picture_of
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
 
@@ -112,32 +98,3 @@ def test_every_control_has_a_name(page: Page, link: str) -> None:
     )
 
     assert nameless == []
-
-
-def test_a_slide_that_is_still_being_processed_is_shown_and_gets_its_cells_when_it_is_done(
-    browser: Browser, out: Path, whole: Path, slide: Path
-) -> None:
-    unfinished_row(out, slide)
-    (out / RUN_FILE).unlink()  # says that the run has ended
-    view = "slide=late&x=1200&y=1100&mpp=0.25&cells=outlines"
-    with locked(out), served(out) as (link, _), watched(browser, link) as page:
-        at(page, link, view)
-        before, said, summary = picture_of(page), page.inner_text("#notice"), page.inner_text("#summary")
-        at(page, link, view.replace("late", whole.name).replace("outlines", "hidden"))
-        bare = picture_of(page)
-        at(page, link, view)
-
-        shutil.copytree(whole, out / ".late")
-        (out / ".late").rename(out / "late")
-        page.wait_for_function("() => wsipsm.shown.facts.version !== 'unfinished'", timeout=60_000)
-        page.wait_for_function("() => document.querySelector('#notice').hidden")
-        settled(page)
-
-        assert said == "Still being processed: cells appear when the slide is done"
-        assert summary == "running: 3 of 9 tiles"
-        middle_of = np.s_[200:500, 200:500]
-        assert np.abs(before[middle_of] - bare[middle_of]).max() == 0
-        assert (np.abs(picture_of(page) - before)[middle_of].sum(axis=2) > 60).mean() > 0.01
-        assert page.inner_text("#shown") == f"{len(cells_of(whole)):,}"
-        assert "x=1200" in page.url
-        assert "mpp=0.25" in page.url

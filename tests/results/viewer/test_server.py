@@ -44,42 +44,6 @@ def test_slides_are_listed_while_the_run_goes_on_and_open_once_they_are_finished
     assert client.get("/api/slides/late").json()["cells"]["count"] == len(cells_of(whole))
 
 
-@pytest.fixture
-def late(out: Path, slide: Path) -> Path:
-    """Output folder in whose table a second slide is still being processed."""
-    unfinished_row(out, slide)
-    return out
-
-
-def test_an_unfinished_slide_has_a_picture_and_no_cell(late: Path, slide: Path, whole: Path) -> None:
-    client, address = admitted(late), "/api/slides/late"
-    row = client.get("/api/slides").json()["slides"][1]
-
-    facts = client.get(address).json()
-    tile = client.get(f"{address}/picture/{facts['picture']['levels'] - 1}/1_1?v=unfinished")
-    column = client.get(f"{address}/columns/class?v=unfinished")
-    regions = client.put(f"{address}/regions?v=unfinished", json=[])
-    shutil.copytree(whole, late / "late")
-
-    assert (row["version"], row["unfinished"]) == ("", True)
-    with open_slide(slide) as opened:
-        assert (facts["width"], facts["height"], facts["mpp"]) == (opened.width_l0, opened.height_l0, opened.mpp_l0)
-        expected = picture_tile(opened, 0, 1, 1).astype(int)
-    assert (facts["unfinished"], facts["cells"]["count"]) == (True, 0)
-    assert np.abs(np.asarray(Image.open(io.BytesIO(tile.content))).astype(int) - expected).mean() < 3
-    assert client.get(f"{address}/thumbnail?v=unfinished").headers["content-type"] == "image/jpeg"
-    assert column.content == bytes([255])
-    assert regions.status_code == 404
-    assert "has no results yet" in regions.json()["error"]
-    assert client.get(f"{address}?v=unfinished").status_code == 404, "its cells are there now"
-    assert client.get(address).json()["cells"]["count"] == len(cells_of(whole))
-
-
-@pytest.mark.parametrize("slide_id", ["late2", "%2e%2e", "..", ""])
-def test_no_other_file_is_opened_for_an_unfinished_slide(late: Path, slide_id: str) -> None:
-    assert admitted(late).get(f"/api/slides/{slide_id}/thumbnail").status_code == 404
-
-
 def test_a_folder_without_its_table_lists_the_results_in_it(out: Path, whole: Path) -> None:
     (out / "slides.csv").unlink()
     listing = Listing(out, lambda: ("", []))
