@@ -81,18 +81,18 @@ class Taken:
         parts = [np.arange(start, min(start + 1_000, len(rings))) for start in range(0, len(rings), 1_000)]
         rings = rings.take(np.concatenate([are_legal(rings.take(part)) for part in parts]))
         bounds = ring_bounds(rings)
-        column, row = ((bounds[:, i] + bounds[:, i + 2]) // (2 * CORE_PX * DOWNSAMPLE) for i in (0, 1))
+        column, row = ((bounds[:, i] + bounds[:, i + 2]) // (2 * CORE_PX) for i in (0, 1))
         return rings.take(np.lexsort((column, row)))
 
     @cached_property
     def _bounds(self) -> Floats:
-        return ring_bounds(self._rings) / DOWNSAMPLE
+        return ring_bounds(self._rings)
 
     @property
     def grid(self) -> Grid:
-        """The plane that holds all outlines."""
+        """The plane that holds all outlines, in their own pixels: small ones keep their area."""
         width, height = np.ceil(self._bounds[:, 2:].max(axis=0)).astype(int).tolist()
-        return Grid(width, height, DOWNSAMPLE, MPP)
+        return Grid(width, height, 1.0, MPP)
 
     def cores(self) -> Iterator[tuple[Box, int, Rings]]:
         """Outlines some thousand at a time, each once."""
@@ -123,20 +123,20 @@ def write_table(slide: Path, cells: Generated | Taken) -> int:
         for _, first, rings in cells.cores():
             batch = measured_cells(rings, grid, np.random.default_rng(first))
             labels = np.arange(first, first + len(rings))
-            table.write(batch, labels, cell_uuids("benchmark", grid, batch.anchor))
+            table.write(batch, labels, cell_uuids("benchmark", grid, labels))
     write_record(slide, grid, len(cells))
     return len(cells)
 
 
 def write_labels(slide: Path, cells: Generated | Taken) -> int:
     """Write ``labels.ome.zarr``, outlines filled, and its pyramid; the number of cells."""
-    tiles, last, image = TilesConfig(core_px=CORE_PX), None, np.zeros((0, 0), np.int32)
-    with LabelsWriter(slide / "labels.ome.zarr", ["instances"], grid=cells.grid, tiles=tiles) as store:
+    tiles, last, image, grid = TilesConfig(core_px=CORE_PX), None, np.zeros((0, 0), np.int32), cells.grid
+    with LabelsWriter(slide / "labels.ome.zarr", ["instances"], grid=grid, tiles=tiles) as store:
         for box, first, rings in cells.near():
             if box != last:
                 write_core(store, last, image)
                 last, image = box, np.zeros(box.shape, np.int32)
-            fill(image, box, first, rings)
+            fill(image, box, first, Rings(rings.vertices / grid.downsample, rings.offsets))
         write_core(store, last, image)
     return len(cells)
 
@@ -178,15 +178,15 @@ def middles_and_areas(rings: Rings) -> tuple[Floats, Floats]:
 
 
 def fill(image: npt.NDArray[np.int32], box: Box, first: int, rings: Rings) -> None:
-    """Fill outlines with their labels; vertices are rounded to 1/16 px.
+    """Fill outlines, px of the plane, with their labels; vertices are rounded to 1/16 px.
 
     OpenCV fills every pixel that an outline touches, so outlines are drawn half a pixel smaller.
     """
     middles, areas = middles_and_areas(rings)
-    smaller = np.maximum(0, 1 - 0.5 * DOWNSAMPLE / np.sqrt(np.maximum(areas, 1) / np.pi))
+    smaller = np.maximum(0, 1 - 0.5 / np.sqrt(np.maximum(areas, 1) / np.pi))
     middles, smaller = (np.repeat(one, rings.lengths, axis=0) for one in (middles, smaller))
     drawn = middles + (rings.vertices - middles) * smaller[:, None]
-    fixed = (drawn / DOWNSAMPLE - (box.x0, box.y0) - 0.5) * 2**SUBPIXEL_BITS
+    fixed = (drawn - (box.x0, box.y0) - 0.5) * 2**SUBPIXEL_BITS
     for i, ring in enumerate(np.split(np.round(fixed).astype(np.int32), rings.offsets[1:-1])):
         cv2.fillPoly(image, [ring], first + i, shift=SUBPIXEL_BITS)
 
