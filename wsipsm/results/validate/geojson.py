@@ -110,7 +110,8 @@ class _Checker:
             return feature
 
     def _properties(self, feature: Feature, index: int, flags: set[str]) -> None:
-        self._ids.append(hash(feature.id) if feature.id else -1 - index)
+        known = feature.id
+        self._ids.append(hash(known) if known else -1 - index)
         self._annotations += feature.object_type == "annotation"
         kind = checks.usual_kind(feature)
         if (found := None if kind is None else self._found.get(kind)) is None:

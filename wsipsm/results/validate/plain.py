@@ -66,7 +66,7 @@ def _vertices(rings: tuple[list[Any], ...]) -> Floats | None:
     try:
         if set(map(len, points)) != {2}:
             return None
-        numbers = array("d", chain.from_iterable(points))
+        numbers = array("d", list(chain.from_iterable(points)))  # of a list: faster than of an iterator
     except (TypeError, OverflowError):
         return None
     return np.ascontiguousarray(np.frombuffer(numbers).reshape(-1, 2).T)

@@ -110,13 +110,13 @@ class FeatureStream:
             if buffer.next() != b"{":
                 self._says("truncated" if not buffer.next() else "not_a_feature", _shown(buffer))
                 return
-            if (piece := _guessed(buffer, mark)) is None:
-                piece = Piece(_whole_object(buffer), None)
-                if not piece.text:
-                    self._says("truncated")
-                    return
-                follows = _FOLLOWS.match(buffer.peek(80))
-                mark = piece.text[-2:] + follows[0] if follows else mark
+            yield from _guessed(buffer, mark)
+            piece = Piece(_whole_object(buffer), None)
+            if not piece.text:
+                self._says("truncated")
+                return
+            follows = _FOLLOWS.match(buffer.peek(80))
+            mark = piece.text[-2:] + follows[0] if follows else mark
             yield piece
             if not self._another(buffer):
                 return
@@ -207,20 +207,21 @@ class _Buffer:
         return self.take(limit)
 
 
-def _guessed(buffer: _Buffer, mark: bytes) -> Piece | None:
-    """Feature that begins at the buffer's first byte and ends two bytes into ``mark``; None: that is not so.
+def _guessed(buffer: _Buffer, mark: bytes) -> Iterator[Piece]:
+    """Features from the buffer's first byte on, while each ends two bytes into ``mark`` and another begins in it.
 
-    What parses as an object is the whole of one: no part of an object, and nothing longer, is an object too.
+    What parses as an object is the whole of one: no part of an object, and nothing longer, is an object too. Those that
+    are given are taken; the buffer stays at the first byte of a feature.
     """
-    found = buffer.data.find(mark, buffer.at, buffer.at + LONGEST_GUESS) if mark else -1
-    if found < 0:
-        return None
-    text = buffer.data[buffer.at : found + 2]
-    try:
-        content = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None
-    return Piece(buffer.take(len(text)), content)
+    brace = mark.find(b"{", 2)
+    while mark and (found := buffer.data.find(mark, buffer.at, buffer.at + LONGEST_GUESS)) >= 0:
+        text = buffer.data[buffer.at : found + 2]
+        try:
+            content = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return
+        buffer.at = found + brace
+        yield Piece(text, content)
 
 
 def _whole_object(buffer: _Buffer) -> bytes:
