@@ -15,8 +15,8 @@ import pytest
 import yaml
 from dask_kubernetes.operator import make_cluster_spec
 
-from tests.engine.test_resume import finished_tiles
 from tests.helpers.command import WSIPSM, wsipsm, wsipsm_process
+from tests.helpers.killed import finished_tiles
 from tests.helpers.results import cells_of
 from wsipsm.config import load_recipe, packaged_recipes
 from wsipsm.core.errors import ConfigError

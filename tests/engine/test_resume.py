@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 from PIL import Image
 
-from tests.helpers.command import WSIPSM
+from tests.helpers.killed import killed_midway
 from tests.helpers.results import QUICK_FIT, cells_of, labels_of, run_slide
 from tests.helpers.slidegen import read_rgb
 from wsipsm.cli.progress import summary
@@ -170,31 +166,11 @@ def test_one_slide_under_two_names_has_two_rows(tmp_path: Path) -> None:
     assert [row["out"] for row in rows] == [str(tmp_path / "out" / name) for name in ("one", "two")]
 
 
-def kill_tree(process: subprocess.Popen[bytes]) -> None:
-    """SIGKILL a process and all its children at once."""
-    family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
-    for one in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            os.kill(one.pid, signal.SIGKILL)
-    process.wait(20)
-
-
-def finished_tiles(out: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in out.glob("*/.work-*/tiles/*.npz")}
-
-
 def test_a_killed_run_goes_on_and_ends_like_an_undisturbed_one(slide: Path, whole: Path, tmp_path: Path) -> None:
-    command = [WSIPSM, "run", str(slide), "-o", str(tmp_path), "--encoder", str(whole / "calibration.pt")]
     settings = ["--set", CUT, "--set", QUICK_FIT, "--workers", "2"]
-    process = subprocess.Popen([*command, *settings], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while len(finished_tiles(tmp_path)) < 3 and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
 
-    kill_tree(process)
-    before = finished_tiles(tmp_path)
+    before = killed_midway(slide, tmp_path, "--encoder", whole / "calibration.pt", *settings)
     assert 3 <= len(before) < 25, "killed midway"
-    assert not list(tmp_path.glob("*/cells*")), "nothing under a final name"
     again = run_slide(slide, tmp_path, CUT, QUICK_FIT, encoder=whole / "calibration.pt")
 
     assert cells_of(again).equals(cells_of(whole))

@@ -15,12 +15,12 @@ import psutil
 import pytest
 from PIL import Image
 
-from tests.engine.test_resume import finished_tiles
 from tests.helpers import forked
 from tests.helpers.command import WSIPSM, wsipsm, wsipsm_process
 from tests.helpers.dask_processes import start_scheduler, start_worker
 from tests.helpers.dask_processes import stop as stop_processes
 from tests.helpers.imports import PACKAGE
+from tests.helpers.killed import finished_tiles
 from tests.helpers.results import PSM, QUICK_FIT, cells_of, labels_of, run_slide
 from tests.helpers.slidegen import read_rgb
 from wsipsm import __version__

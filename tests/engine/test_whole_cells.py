@@ -14,6 +14,8 @@ import pytest
 import shapely
 import zarr
 
+from tests.helpers.command import told_by
+from tests.helpers.killed import killed_midway
 from tests.helpers.qupath import OF_WHOLE_CELLS, read_as_qupath
 from tests.helpers.results import SEGMENTER, cells_of, labels_of, run_slide
 from tests.helpers.slidegen import mosaic, read_rgb, write_slide
@@ -27,6 +29,7 @@ from wsipsm.results.validate.labels import check_labels
 from wsipsm.slide.sample import HE_FIELD_MPP, he_field
 
 GROWN = "cells.expand_um=3"
+NINE_TILES = (SEGMENTER, GROWN, "tiles.core_px=256")
 
 
 @pytest.fixture(scope="module")
@@ -57,25 +60,53 @@ def whole_of(results: Path) -> npt.NDArray[np.object_]:
     return np.array(cells_of(results)["cell_geometry"])
 
 
+@pytest.fixture(scope="module")
+def small_cores(slide: Path, grown: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Whole cells with the slide as nine tiles."""
+    return run_slide(slide, tmp_path_factory.mktemp("small"), *NINE_TILES, encoder=grown / "calibration.pt")
+
+
+def are_those_of(found: Path, expected: Path) -> None:
+    """Cells and both label images of a run equal those of another one."""
+    assert len(cells_of(expected)) > 200
+    assert cells_of(found).equals(cells_of(expected))
+    np.testing.assert_array_equal(labels_of(found), labels_of(expected))
+    np.testing.assert_array_equal(whole_labels_of(found), whole_labels_of(expected))
+
+
 @pytest.mark.parametrize(
     "cut",
     [
-        ("tiles.core_px=256",),
         ("tiles.core_px=512", "tiles.order=random", "schedule.workers=4"),
         ("tiles.core_px=512", "schedule.processes=true"),
     ],
-    ids=["256 px cores", "random order", "two processes"],
+    ids=["random order", "two processes"],
 )
 def test_a_cut_gives_the_whole_cells_of_the_whole(
     slide: Path, grown: Path, tmp_path: Path, cut: tuple[str, ...]
 ) -> None:
     results = run_slide(slide, tmp_path, SEGMENTER, GROWN, *cut, encoder=grown / "calibration.pt")
 
-    expected, found = cells_of(grown), cells_of(results)
-    assert len(expected) > 200
-    assert found.equals(expected)
-    np.testing.assert_array_equal(labels_of(results), labels_of(grown))
-    np.testing.assert_array_equal(whole_labels_of(results), whole_labels_of(grown))
+    are_those_of(results, grown)
+
+
+def test_small_cores_give_the_whole_cells_of_the_whole(small_cores: Path, grown: Path) -> None:
+    are_those_of(small_cores, grown)
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_files_of_an_undisturbed_one(
+    slide: Path, small_cores: Path, tmp_path: Path
+) -> None:
+    options = [part for one in NINE_TILES for part in ("--set", one)]
+
+    before = killed_midway(slide, tmp_path, *options, "--workers", "2", least=2)
+    assert 2 <= len(before) < 9, "killed midway"
+    again = run_slide(slide, tmp_path, *NINE_TILES)
+
+    are_those_of(again, small_cores)
+    for name in ("cells.geojson.gz", "cells.parquet", "overview.png", "tissue.geojson"):
+        assert (again / name).read_bytes() == (small_cores / name).read_bytes(), name
+    assert {path.name for path in again.iterdir()} == {path.name for path in small_cores.iterdir()}
 
 
 def test_no_two_cells_overlap_and_nuclei_lie_inside(grown: Path) -> None:
@@ -171,6 +202,41 @@ def test_label_images_are_of_the_objects_that_are_asked_for(
 
     expected = np.asarray(zarr.open_group(grown / "labels.ome.zarr", mode="r")[f"{name}/0"])
     assert np.array_equal(np.asarray(Image.open(path)), expected)
+
+
+@pytest.mark.parametrize("objects", ["", "polygons"])
+def test_spatialdata_reads_nuclei_and_whole_cells(grown: Path, tmp_path: Path, objects: str) -> None:
+    code = """
+import numpy as np
+from pathlib import Path
+from wsipsm.results.export import ExportOptions, export
+options = ExportOptions(objects=sys.argv[3] or None, where="label > 20")
+export(Path(sys.argv[2]), "spatialdata", Path(sys.argv[1]), options)
+import spatialdata
+data = spatialdata.read_zarr(sys.argv[1])
+finest = {name: np.asarray(image["scale0"].image if hasattr(image, "children") else image)
+          for name, image in data.labels.items()}
+print(json.dumps({
+    "shapes": {name: [shapes.index.tolist(), shapes.area.tolist()] for name, shapes in data.shapes.items()},
+    "pixels": {name: np.bincount(labels.ravel()).tolist() for name, labels in finest.items()},
+    "annotated": spatialdata.join_spatialelement_table(
+        spatial_element_names="nuclei", sdata=data, table_name="table")[1].n_obs,
+}))
+"""
+
+    told = told_by(code, tmp_path / "cells.zarr", grown, objects)
+
+    chosen = cells_of(grown)[cells_of(grown)["label"] > 20]
+    expected = {"nuclei": (chosen.geometry.area, labels_of(grown))}
+    if not objects:
+        expected["cells"] = (shapely.area(np.array(chosen["cell_geometry"])), whole_labels_of(grown))
+    assert told["annotated"] == len(chosen)
+    assert told["shapes"].keys() == expected.keys()
+    assert told["pixels"].keys() == {f"{name}_labels" for name in expected}
+    for name, (areas, labels) in expected.items():
+        assert told["shapes"][name][0] == chosen["label"].tolist()
+        assert told["shapes"][name][1] == pytest.approx(areas.tolist())
+        assert told["pixels"][f"{name}_labels"] == np.bincount(np.where(labels > 20, labels, 0).ravel()).tolist()
 
 
 def test_a_result_shows_both_outlines(grown: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -35,3 +36,11 @@ def wsipsm_process(*arguments: str | Path, **options: Any) -> Done:
     """As `wsipsm`, of a process of its own; options as `subprocess.run` takes them."""
     command = [WSIPSM, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, **options)
+
+
+def told_by(code: str, *arguments: str | Path) -> Any:
+    """What a program prints as JSON; it gets ``sys.argv[1:]``, and its warnings are ignored."""
+    command = [sys.executable, "-W", "ignore", "-c", f"import json, sys\n{code}", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])

@@ -7,7 +7,8 @@ import json
 import math
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
@@ -160,3 +161,54 @@ def read_annotations_as_qupath(path: Path) -> list[dict[str, Any]]:
     colors = {(one["name"], tuple(one["color"])) for one in classes_of(table["features"])}
     assert len(colors) == len({name for name, _ in colors}), "one class, one colour"
     return list(table["features"])
+
+
+class Opened(NamedTuple):
+    """An image of a project: its name, its file, what reads it, and with what arguments."""
+
+    name: str
+    file: Path
+    provider: str
+    arguments: tuple[str, ...]
+
+
+def open_project(path: Path) -> dict[int, Opened]:
+    """Images of a project by their ids, read as QuPath's ``DefaultProject`` and ``DefaultImageServerBuilder`` do."""
+    project = json.loads(path.read_text(encoding="utf-8"))
+    assert type(project["createTimestamp"]) is type(project["modifyTimestamp"]) is int
+    assert project["version"]
+    assert project["version"] not in {"v0.2.0-m1", "v0.2.0-m2"}
+    assert _file(project["uri"]) == path.absolute()
+    opened = {entry["entryID"]: _opened(entry) for entry in project["images"]}
+    assert len(opened) == len(project["images"])
+    assert project["lastID"] >= max(opened)
+    assert len({entry["randomizedName"] for entry in project["images"]}) == len(opened)
+    return opened
+
+
+def _opened(entry: dict[str, Any]) -> Opened:
+    builder = entry["serverBuilder"]
+    assert entry.keys() <= {
+        "serverBuilder",
+        "entryID",
+        "randomizedName",
+        "imageName",
+        "description",
+        "metadata",
+        "tags",
+    }
+    assert builder.keys() <= {"builderType", "providerClassName", "uri", "args", "metadata"}
+    assert builder["builderType"] == "uri"
+    assert type(entry["entryID"]) is int
+    assert all(isinstance(value, str) for value in entry["metadata"].values())
+    uuid.UUID(entry["randomizedName"])
+    package, _, provider = builder["providerClassName"].partition("qupath.lib.images.servers.")
+    assert package == ""
+    return Opened(entry["imageName"], _file(builder["uri"]), provider, tuple(builder["args"]))
+
+
+def _file(uri: str) -> Path:
+    parts = urlsplit(uri)
+    assert (parts.scheme, parts.netloc, parts.query, parts.fragment) == ("file", "", "", "")
+    assert uri.isascii()
+    return Path(unquote(parts.path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import shutil
 import subprocess
@@ -113,3 +114,12 @@ def lone_cell(cells: pd.DataFrame, low: float, high: float) -> pd.Series:
     """Cell well inside the slide whose area no other one has."""
     inside = cells[(cells.centroid_x.between(low, high)) & (cells.centroid_y.between(low, high))]
     return inside[~inside.area_um2.duplicated(keep=False) & (inside.area_um2 > 30)].iloc[0]
+
+
+def unfinished_row(out: Path, slide: Path) -> None:
+    """Add a slide of the name ``late`` to a run's table that is still being processed."""
+    with (out / "slides.csv").open(newline="") as file:
+        row = next(csv.DictReader(file))
+    late = {"slide": slide, "slide_id": "late", "status": "running", "tiles_done": "3", "tiles_total": "9"}
+    with (out / "slides.csv").open("a", newline="") as file:
+        csv.DictWriter(file, list(row)).writerow(row | late | {"cells": "0", "out": str(out / "late")})

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,17 +26,10 @@ from ome_zarr_models.v04.image_label import ImageLabel
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
+from tests.helpers.command import told_by
 from tests.helpers.results import labels_of, nearest
 from wsipsm.core.errors import ExtraError, OutputError
 from wsipsm.results.export import ExportOptions, export
-
-
-def told_by(code: str, *paths: Path) -> Any:
-    """What a program prints as JSON; it gets paths as ``sys.argv[1:]``, and its warnings are ignored."""
-    command = [sys.executable, "-W", "ignore", "-c", f"import json, sys\n{code}", *map(str, paths)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def levels_of(path: Path) -> list[npt.NDArray[Any]]:

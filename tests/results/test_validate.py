@@ -35,6 +35,22 @@ def test_a_fault_of_a_feature_is_found_and_placed(name: str, tmp_path: Path) -> 
             read_as_qupath(path)
 
 
+@pytest.mark.parametrize("name", faults.FEATURES)
+def test_a_fault_behind_many_good_features_is_found_as_well(name: str, tmp_path: Path) -> None:
+    _, rule, change = faults.FEATURES[name]
+    table, before = faults.collection(), 250
+    change(table)
+    good = faults.collection(before)["features"]
+    for i, feature in enumerate(good):
+        feature["id"] = f"{i:08x}-1111-0000-0000-000000000000"
+    path = faults.write(tmp_path / "cells.geojson.gz", table | {"features": [*good, *table["features"]]})
+
+    report = check_geojson(path)
+
+    assert set(report.findings) == {rule}, report.findings
+    assert (report.findings[rule].first, report.findings[rule].count) == (before + 1, 1)
+
+
 @pytest.mark.parametrize("name", faults.FILES)
 def test_a_fault_of_a_file_is_found(name: str, tmp_path: Path) -> None:
     severity, rule, file, content = faults.FILES[name]
@@ -72,9 +88,34 @@ def test_where_the_file_is_cut_while_it_is_read_does_not_matter(
     path.write_text(json.dumps({"features of": {"features": [{}]}} | table, indent=2))
     monkeypatch.setattr(stream, "CHUNK", chunk)
 
-    texts = list(stream.FeatureStream(path))
+    texts = [piece.text for piece in stream.FeatureStream(path)]
 
     assert [json.loads(text) for text in texts] == table["features"]
+
+
+@pytest.mark.parametrize("chunk", [1, 1 << 10, 1 << 20])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_features_of_all_forms_in_one_file_are_cut_out_whole(
+    chunk: int, indent: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = [
+        {"type": "Feature", "parts": [{"a": {"b": {}}}, {"type": "Feature", "a": {}}], "properties": {"name": "}},{"}},
+        {"properties": {"measurements": {"x": 1}}, "type": "Feature"},
+        {"type": "Feature", "value": float("nan"), "properties": {"é": {}}},
+        {},
+        {"type": "Feature", "properties": {"names": ['}},\n{"type":']}},
+    ]
+    features = [kinds[i] for i in [*range(5), 1, 1, 0, 0, 2, 2, 3, 3, 4, 4, 1, 3, 0, 4, 2, 0] * 3]
+    path = tmp_path / "cells.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}, indent=indent))
+    monkeypatch.setattr(stream, "CHUNK", chunk)
+
+    pieces = list(stream.FeatureStream(path))
+
+    assert [json.dumps(json.loads(piece.text)) for piece in pieces] == [json.dumps(one) for one in features]
+    parsed = [piece.content for piece in pieces if piece.content is not None]
+    assert parsed == [json.loads(piece.text) for piece in pieces if piece.content is not None]
+    assert bool(parsed) == (chunk > 1)
 
 
 def test_a_damaged_gzip_file_is_reported(tmp_path: Path) -> None:

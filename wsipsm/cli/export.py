@@ -72,7 +72,8 @@ def export(
       png              .png: labels of a region or small slide
 
     cells.parquet (geopandas, DuckDB) and labels.ome.zarr (OME-Zarr 0.5) of OUT/SLIDE need no export. Of a run with
-    --expand-um, csv, visium-hd, label images and cells of geojson have the outlines of whole cells. For example:
+    --expand-um, csv, visium-hd, label images and cells of geojson have the outlines of whole cells, and spatialdata
+    has those and nuclei. For example:
 
       wsipsm export out/slide --to csv -o cells.csv
 
@@ -93,14 +94,31 @@ def export(
         print(path)
 
 
-def qupath(out: Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of wsipsm run.")]) -> None:
+def qupath(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of wsipsm run.")],
+    project: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write a QuPath project of the run's slides there, a new folder."),
+    ] = None,
+) -> None:
     """Write a script that imports the cells of all slides of a run into the QuPath project that is open.
 
-    Images are matched by the names of their files; running it again imports nothing twice. For example:
+    Images are matched by the names of their files; running it again imports nothing twice. With --project there is a
+    project too, in which the script stands under Automate > Project scripts. For example:
 
       wsipsm qupath out
+
+      wsipsm qupath out --project my-project
     """
     from wsipsm.results.qupath import write_project_script
+    from wsipsm.results.qupath_project import SCRIPT, write_project
 
-    path, count = write_project_script(out)
-    print(f"{path}: open your project in QuPath and run it (Automate > Script editor); {count:,} slides have cells")
+    if project is None:
+        path, count = write_project_script(out)
+        print(f"{path}: open your project in QuPath and run it (Automate > Script editor); {count:,} slides have cells")
+        return
+    written = write_project(out, project)
+    print(f"{written.path}: {written.slides:,} slides; drag it onto QuPath")
+    print(f"Automate > Project scripts > {SCRIPT} then imports their cells")
+    if written.missing:
+        print(f"{written.missing:,} of the files are not where the run read them: QuPath asks for the new folder")

@@ -29,8 +29,9 @@ def view(
 ) -> None:
     """Look at slides with all their cells in a browser: zoom, colour by measurement, filter, count in drawn regions.
 
-    Works offline, shows nothing outside the output folder and its slides, and may be used while the run goes on. The
-    page asks for the link that is printed here; press ? in it for its keys, and Ctrl-C here to end. For example:
+    Works offline, shows nothing outside the output folder and its slides, and may be used while the run goes on: a
+    slide that is not done is shown without cells, which appear when it is. The page asks for the link that is printed
+    here; press ? in it for its keys, and Ctrl-C here to end. For example:
 
       wsipsm view out
 

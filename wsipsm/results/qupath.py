@@ -15,7 +15,9 @@ _SCRIPT = """\
 //   QuPath script import_into_project.groovy --project PROJECT.qpproj --args FOLDER
 // An image is matched by the name of its file; where several slides have one name, by the path that the run read.
 // Objects that an image has already, by their ids, are not imported again.
+// An image without a type gets that of the run's stain.
 import com.google.gson.Gson
+import qupath.lib.images.ImageData
 import qupath.lib.io.PathIO
 
 def project = getProject()
@@ -36,9 +38,11 @@ for (slide in folder.listFiles().sort()) {
     def record = new File(slide, 'run.json')
     if (!record.isFile())
         continue
-    def path = new Gson().fromJson(record.getText('UTF-8'), Map.class).slide.path
+    def run = new Gson().fromJson(record.getText('UTF-8'), Map.class)
+    def path = run.slide.path
+    def type = run.config?.recognizer?.stain == 'ihc' ? 'BRIGHTFIELD_H_DAB' : 'BRIGHTFIELD_H_E'
     def files = slide.listFiles().findAll { it.name ==~ /cells(-\\d+)?\\.geojson\\.gz/ }.sort()
-    slides << [name: path.tokenize('/').last(), path: path, files: files]
+    slides << [name: path.tokenize('/').last(), path: path, type: type, files: files]
 }
 
 for (entry in project.getImageList()) {
@@ -52,6 +56,8 @@ for (entry in project.getImageList()) {
         continue
     }
     def imageData = entry.readImageData()
+    if (imageData.getImageType() == ImageData.ImageType.UNSET)
+        imageData.setImageType(ImageData.ImageType.valueOf(found[0].type))
     def hierarchy = imageData.getHierarchy()
     def known = hierarchy.getAllObjects(false).collect { it.getID() } as Set
     def count = 0
@@ -91,8 +97,13 @@ def write_project_script(out: Path) -> tuple[Path, int]:
     if not count:
         raise OutputError(f"{out}: holds no finished slide; expected the output folder of wsipsm run")
     path = out / PROJECT_SCRIPT
-    write_bytes(path, _SCRIPT.replace("@FOLDER@", _quoted(str(out.resolve()))).encode())
+    write_bytes(path, project_script(out).encode())
     return path, count
+
+
+def project_script(out: Path) -> str:
+    """Text of the script for an output folder."""
+    return _SCRIPT.replace("@FOLDER@", _quoted(str(out.resolve())))
 
 
 def _quoted(text: str) -> str:

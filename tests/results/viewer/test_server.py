@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import shutil
@@ -19,7 +18,7 @@ from starlette.testclient import TestClient
 
 from tests.helpers.command import wsipsm
 from tests.helpers.results import cells_of, labels_of
-from tests.helpers.viewed import admitted
+from tests.helpers.viewed import admitted, unfinished_row
 from wsipsm.core.errors import InputError
 from wsipsm.results.viewer.listing import Listing
 from wsipsm.results.viewer.tiles import LARGEST_ID, MARGIN_PX, TILE_PX, ids_as_png, picture_tile
@@ -27,11 +26,7 @@ from wsipsm.slide import open_slide
 
 
 def test_slides_are_listed_while_the_run_goes_on_and_open_once_they_are_finished(out: Path, whole: Path) -> None:
-    with (out / "slides.csv").open(newline="") as file:
-        row = next(csv.DictReader(file))
-    late = {"slide": "/slides/late.svs", "slide_id": "late", "status": "running", "tiles_done": "3", "tiles_total": "9"}
-    with (out / "slides.csv").open("a", newline="") as file:
-        csv.DictWriter(file, list(row)).writerow(row | late | {"cells": "0", "out": str(out / "late")})
+    unfinished_row(out, Path("/slides/late.svs"))
     client = admitted(out)
 
     first, second = client.get("/api/slides").json()["slides"]

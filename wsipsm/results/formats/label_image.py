@@ -32,6 +32,8 @@ class LabelPlane:
     ----------
     source : ExportSource
         The slide; of a region of interest its bounds are taken, and labels that are not exported are 0.
+    name : str, optional
+        Which labels; by default those that the options ask for.
 
     Attributes
     ----------
@@ -47,9 +49,9 @@ class LabelPlane:
         Sizes of the levels of a pyramid.
     """
 
-    def __init__(self, source: ExportSource) -> None:
+    def __init__(self, source: ExportSource, name: str = "") -> None:
         whole = source.has_whole_cells and source.options.objects in (None, "cells")
-        self.name = "cells" if whole else "instances"
+        self.name = name or ("cells" if whole else "instances")
         self._levels = open_levels(source.folder / "labels.ome.zarr", self.name)
         self.mpp = self._levels[0][1] if source.options.mpp is None else source.options.mpp
         if not 0 < self.mpp < math.inf:

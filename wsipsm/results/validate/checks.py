@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from types import NoneType
 from typing import Any
 
 from wsipsm.results.validate.feature import NUMBERS, OBJECT_TYPES, Feature
@@ -21,7 +22,36 @@ READ = frozenset(
     | {"isMissing", "nucleusGeometry"}
 )
 """Properties that QuPath reads, or that another rule is about."""
+_USUAL_CLASS = {"name", "color"}
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def usual_kind(feature: Feature) -> tuple[Any, ...] | None:
+    """All that the rules look at, of a feature that has the usual parts; None: of another.
+
+    Two features of one kind keep the same rules. It holds the keys, the types and the class; the id is a UUID, no value
+    is null, and the measurements are finite numbers.
+    """
+    raw, properties = feature.raw, feature.properties
+    if type(properties.get("measurements", {})) is not dict or type(raw.get("properties")) is not dict:
+        return None
+    class_ = _usual_class(feature.classification)
+    if class_ is None or None in raw.values() or None in properties.values() or id_not_uuid(feature) is not None:
+        return None
+    if not feature.has_numbers or measurement_nan(feature) is not None:
+        return None
+    types = (raw.get("type"), feature.object_type)
+    return (*raw, 0, *properties, 0, *types, *class_) if set(map(type, types)) <= {str, NoneType} else None
+
+
+def _usual_class(value: Any) -> tuple[Any, ...] | None:
+    """Name and colour of a classification that has nothing else, nothing of a missing one; None: it is unusual."""
+    if value is None:
+        return ()
+    if type(value) is not dict or value.keys() != _USUAL_CLASS:
+        return None
+    name, color = value["name"], value["color"]
+    return (name, *color) if type(name) is str and type(color) is list and _are_whole(color) else None
 
 
 def not_a_feature(feature: Feature) -> str | None:

@@ -20,7 +20,10 @@ AREA_TOLERANCE = 0.3
 """Part by which the area of an outline may differ from that of its pixels: it is smooth, and its holes are filled."""
 AREAS = {"instances": "area_um2", "cells": "cell_area_um2"}
 """Column of the area of the objects of a label image."""
+ROWS = 1 << 20
+"""Rows of the table that are compared at a time."""
 Ids = npt.NDArray[np.int64]
+Areas = npt.NDArray[np.floating[Any]]
 
 
 def check_labels(folder: Path, table: Path | None = None) -> Report:
@@ -158,10 +161,21 @@ def _pixels(array: zarr.Array[Any]) -> Ids:
     height, width = (max(side, 1024) for side in (array.shards or array.chunks))
     for y in range(0, array.shape[0], height):
         for x in range(0, array.shape[1], width):
-            block = np.bincount(np.maximum(np.asarray(array[y : y + height, x : x + width]), 0).ravel())
-            if len(block) > len(counts):
-                counts = np.concatenate([counts, np.zeros(len(block) - len(counts), np.int64)])
-            counts[: len(block)] += block
+            block = np.asarray(array[y : y + height, x : x + width])
+            labels = block[block > 0]
+            counts[0] += block.size - labels.size
+            if labels.size:
+                counts = _counted(counts, labels)
+    return counts
+
+
+def _counted(counts: Ids, labels: npt.NDArray[np.integer[Any]]) -> Ids:
+    """Counts with those of more labels; only the stretch from the smallest to the largest of these is gone through."""
+    low = int(labels.min())
+    more = np.bincount(labels - low)
+    if (needed := low + len(more)) > len(counts):
+        counts = np.concatenate([counts, np.zeros(max(needed, len(counts) * 5 // 4) - len(counts), np.int64)])
+    counts[low:needed] += more
     return counts
 
 
@@ -171,31 +185,48 @@ def _scale(image: zarr.Group) -> float:
     return float(scale[-1])
 
 
-def _agree(counts: Ids, mpp: float, cells: tuple[Ids, npt.NDArray[np.float64]], report: Report) -> None:
+def _agree(counts: Ids, mpp: float, cells: tuple[Ids, Areas], report: Report) -> None:
     """Compare the labels of an image with labels and areas (um2) of the table."""
-    labels, areas = cells
-    unique, first = np.unique(labels, return_index=True)
-    if len(unique) < len(labels):
-        report.add(LABEL_RULES["label_twice"], f"{len(labels) - len(unique)} rows", count=len(labels) - len(unique))
-    present = np.flatnonzero(counts[1:]) + 1
-    for key, lacking in (
-        ("label_without_cell", np.setdiff1d(present, unique)),
-        ("cell_without_label", np.setdiff1d(unique, present)),
-    ):
-        if len(lacking):
-            report.add(LABEL_RULES[key], f"label {lacking[0]}", count=len(lacking))
-    both = np.isin(unique, present)
-    measured = counts[unique[both]] * mpp**2
-    apart = np.abs(areas[first][both] - measured) > AREA_TOLERANCE * measured
-    if mpp > 0 and apart.any():
-        detail = f"label {unique[both][apart][0]}: {areas[first][both][apart][0]:.2f} and {measured[apart][0]:.2f} um2"
+    (labels, areas), twice = _once(*cells)
+    if twice:
+        report.add(LABEL_RULES["label_twice"], f"{twice} rows", count=twice)
+    alone = counts > 0
+    alone[0] = False
+    alone[labels[(labels > 0) & (labels < len(counts))]] = False
+    _lacking("label_without_cell", np.flatnonzero(alone), report)
+    for start in range(0, len(labels), ROWS):
+        some = labels[start : start + ROWS]
+        inside = (some > 0) & (some < len(counts))
+        pixels = np.where(inside, counts[np.where(inside, some, 0)], 0)
+        _lacking("cell_without_label", some[pixels == 0], report)
+        _compare_areas(some[pixels > 0], areas[start : start + ROWS][pixels > 0], pixels[pixels > 0] * mpp**2, report)
+
+
+def _lacking(key: str, labels: Ids, report: Report) -> None:
+    if len(labels):
+        report.add(LABEL_RULES[key], f"label {labels[0]}", count=len(labels))
+
+
+def _compare_areas(labels: Ids, areas: Areas, measured: Areas, report: Report) -> None:
+    """Areas of outlines beside those of their pixels, um2; without a scale these are 0."""
+    apart = (np.abs(areas - measured) > AREA_TOLERANCE * measured) & (measured > 0)
+    if apart.any():
+        detail = f"label {labels[apart][0]}: {areas[apart][0]:.2f} and {measured[apart][0]:.2f} um2"
         report.add(LABEL_RULES["area"], detail, count=int(apart.sum()))
 
 
-def _cells(table: Path, area: str) -> tuple[Ids, npt.NDArray[np.float64]]:
+def _once(labels: Ids, areas: Areas) -> tuple[tuple[Ids, Areas], int]:
+    """Labels in ascending order, each once, with the first area of each; and how many rows repeat one."""
+    if (labels[1:] > labels[:-1]).all():
+        return (labels, areas), 0
+    unique, first = np.unique(labels, return_index=True)
+    return (unique, areas[first]), len(labels) - len(unique)
+
+
+def _cells(table: Path, area: str) -> tuple[Ids, Areas]:
     """Labels and areas (um2) of the cells of a table, (N,) each."""
     try:
         columns = pq.read_table(table, columns=["label", area])
-        return columns["label"].to_numpy().astype(np.int64), columns[area].to_numpy().astype(np.float64)
+        return columns["label"].to_numpy().astype(np.int64, copy=False), columns[area].to_numpy()
     except (OSError, LookupError, ValueError) as error:
         raise StoredResultsError(f"{table}: cells cannot be read: {short_reason(error)}") from None

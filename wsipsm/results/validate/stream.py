@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -17,16 +18,34 @@ CHUNK = 1 << 20
 """Bytes that are read at a time."""
 LONGEST_TAIL = 1 << 20
 """Bytes behind the features that are looked at."""
+LONGEST_GUESS = 1 << 16
+"""Bytes of a feature whose end is guessed first."""
 
 _STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 # A lone quotation mark begins a string that does not end in the bytes read so far.
 _BRACES = re.compile(_STRING + rb'|[{}"]', re.DOTALL)
 _NESTING = re.compile(rb'("features"\s*:\s*\[)|' + _STRING + rb'|[][{}"]', re.DOTALL)
+_FOLLOWS = re.compile(rb'\s*,\s*\{\s*"[^"\\]*"\s*:')
 _SPACE = re.compile(rb"[ \t\r\n]*")
 
 
+class Piece(NamedTuple):
+    """A feature of a file.
+
+    Attributes
+    ----------
+    text : bytes
+        As it stands there.
+    content : dict or None
+        What was parsed of it; None: it was not parsed yet.
+    """
+
+    text: bytes
+    content: dict[str, Any] | None
+
+
 class FeatureStream:
-    """Iterator over the raw features of a file.
+    """Iterator over the features of a file, each a `Piece`.
 
     Parameters
     ----------
@@ -55,7 +74,7 @@ class FeatureStream:
         except OSError as error:
             raise OutputError(f"{path}: cannot be read: {error.strerror}") from None
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Piece]:
         with self._path.open("rb") as stored:
             buffer = _Buffer(gzip.GzipFile(fileobj=stored) if self.gzipped else stored)
             yield from self._features(buffer)
@@ -65,7 +84,7 @@ class FeatureStream:
     def _says(self, key: str, detail: str = "") -> None:
         self.problems.append((key, detail))
 
-    def _features(self, buffer: _Buffer) -> Iterator[bytes]:
+    def _features(self, buffer: _Buffer) -> Iterator[Piece]:
         if buffer.next() == b"\xef" and buffer.peek(3) == b"\xef\xbb\xbf":
             buffer.take(3)
         first = buffer.next()
@@ -82,18 +101,23 @@ class FeatureStream:
         else:
             self._says("not_json", _shown(buffer))
 
-    def _items(self, buffer: _Buffer) -> Iterator[bytes]:
+    def _items(self, buffer: _Buffer) -> Iterator[Piece]:
         """Objects of a list whose bracket was taken; its closing bracket is left."""
         if buffer.next() == b"]":
             return
+        mark = b""
         while True:
             if buffer.next() != b"{":
                 self._says("truncated" if not buffer.next() else "not_a_feature", _shown(buffer))
                 return
-            if not (raw := _whole_object(buffer)):
+            yield from _guessed(buffer, mark)
+            piece = Piece(_whole_object(buffer), None)
+            if not piece.text:
                 self._says("truncated")
                 return
-            yield raw
+            follows = _FOLLOWS.match(buffer.peek(80))
+            mark = piece.text[-2:] + follows[0] if follows else mark
+            yield piece
             if not self._another(buffer):
                 return
 
@@ -124,7 +148,7 @@ class FeatureStream:
         if isinstance(envelope, dict) and envelope.get("type") != "FeatureCollection":
             self._says("not_a_collection", f"type {envelope.get('type')!r}")
 
-    def _objects(self, buffer: _Buffer) -> Iterator[bytes]:
+    def _objects(self, buffer: _Buffer) -> Iterator[Piece]:
         """Objects one after another, without a list around them."""
         count = 0
         while buffer.next() == b"{":
@@ -132,7 +156,7 @@ class FeatureStream:
                 self._says("truncated")
                 return
             count += 1
-            yield raw
+            yield Piece(raw, None)
         if buffer.next():
             self._says("not_json", _shown(buffer))
         self._says("newline_delimited" if count > 1 else "bare_feature")
@@ -181,6 +205,23 @@ class _Buffer:
         while len(self.data) - self.at < limit and self.more():
             pass
         return self.take(limit)
+
+
+def _guessed(buffer: _Buffer, mark: bytes) -> Iterator[Piece]:
+    """Features from the buffer's first byte on, while each ends two bytes into ``mark`` and another begins in it.
+
+    What parses as an object is the whole of one: no part of an object, and nothing longer, is an object too. Those that
+    are given are taken; the buffer stays at the first byte of a feature.
+    """
+    brace = mark.find(b"{", 2)
+    while mark and (found := buffer.data.find(mark, buffer.at, buffer.at + LONGEST_GUESS)) >= 0:
+        text = buffer.data[buffer.at : found + 2]
+        try:
+            content = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return
+        buffer.at = found + brace
+        yield Piece(text, content)
 
 
 def _whole_object(buffer: _Buffer) -> bytes:

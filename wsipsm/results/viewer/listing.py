@@ -13,6 +13,8 @@ from wsipsm.results.result import Result
 Status = Callable[[], tuple[str, list[dict[str, Any]]]]
 """Gives the state of the run and the rows of ``slides.csv``."""
 
+_TO_COME = frozenset({"waiting", "running", "stopped"})
+"""Status of slides whose results may still come."""
 _SHOWN = ("status", "tiles_done", "tiles_total", "cells", "mm2", "error", "warnings")
 
 
@@ -39,7 +41,10 @@ class Listing:
             raise InputError(f"{out}: no slides here; expected the output folder of wsipsm run or of one slide")
 
     def table(self) -> dict[str, Any]:
-        """State of the run and its slides, ready for JSON; ``version`` is empty where a slide has no results yet."""
+        """State of the run and its slides, ready for JSON.
+
+        ``version`` is empty where a slide has no results; ``unfinished`` says that they may still come.
+        """
         state, rows = ("", []) if self._single else self._status()
         slides = [self._of_row(row) for row in rows] or self._found()
         return {"state": state, "folder": self.out.name, "slides": slides}
@@ -64,11 +69,25 @@ class Listing:
             return format((self.folder(slide_id) / "run.json").stat().st_mtime_ns, "x")
         return ""
 
+    def unfinished(self, slide_id: str) -> Path:
+        """File of a slide whose results are still to come.
+
+        Raises
+        ------
+        InputError
+            There is no such slide in the output folder.
+        """
+        for row in [] if self._single else self._status()[1]:
+            if Path(row["out"]).name == slide_id and row["status"] in _TO_COME:
+                return Path(row["slide"])
+        raise InputError(f"{slide_id[:80]}: no slide of this name here, or it has no results")
+
     def _of_row(self, row: dict[str, Any]) -> dict[str, Any]:
         # By the name of its folder: the table has the place where the run wrote, and the folder may have been moved.
         slide_id = Path(row["out"]).name
         shown = {"id": slide_id, "name": Path(row["slide"]).name, **{name: row[name] for name in _SHOWN}}
-        return shown | {"version": self.version(slide_id)}
+        version = self.version(slide_id)
+        return shown | {"version": version, "unfinished": not version and row["status"] in _TO_COME}
 
     def _found(self) -> list[dict[str, Any]]:
         """Rows of the folders that hold results, where no table lists them."""
@@ -92,4 +111,5 @@ class Listing:
             "error": "",
             "warnings": "; ".join(result.warnings),
             "version": self.version(result.name),
+            "unfinished": False,
         }

@@ -24,19 +24,25 @@ class Picture:
 
     Parameters
     ----------
-    result : Result
-        Of the slide.
-    folders : sequence of Path
-        Where else to look for the slide's file.
+    path : Path
+        The slide's file.
+    size_l0 : (int, int)
+        Its width and height, level-0 px.
+    open_slide : callable
+        Opens it.
     """
 
-    def __init__(self, result: Result, folders: tuple[Path, ...] = ()) -> None:
-        facts = result.record["slide"]
-        self._result, self._size_l0 = result, (int(facts["width_l0"]), int(facts["height_l0"]))
-        places = [Path(facts["path"]), *(folder / Path(facts["path"]).name for folder in folders)]
-        self._path = next((path for path in places if path.exists()), places[0])
+    def __init__(self, path: Path, size_l0: tuple[int, int], open_slide: Callable[[Path], Slide]) -> None:
+        self._path, self._size_l0, self._open_slide = path, size_l0, open_slide
         self._slide: Slide | None = None
         self._lock = threading.Lock()
+
+    @classmethod
+    def of_result(cls, result: Result, folders: tuple[Path, ...] = ()) -> Picture:
+        """Picture of the slide of a result; ``folders`` as `place_of`."""
+        facts = result.record["slide"]
+        size_l0 = (int(facts["width_l0"]), int(facts["height_l0"]))
+        return cls(place_of(Path(facts["path"]), folders), size_l0, result.open_slide)
 
     def why_missing(self) -> str:
         """Why there are no pixels; empty where there are."""
@@ -87,5 +93,10 @@ class Picture:
 
     def _opened(self) -> Slide:
         if self._slide is None:
-            self._slide = self._result.open_slide(self._path)
+            self._slide = self._open_slide(self._path)
         return self._slide
+
+
+def place_of(path: Path, folders: tuple[Path, ...]) -> Path:
+    """Where a slide's file is: where the run read it, or else in one of the folders; the former if it is nowhere."""
+    return next((one for one in (path, *(folder / path.name for folder in folders)) if one.exists()), path)

@@ -25,8 +25,10 @@ from wsipsm.results.viewer.listing import Listing
 from wsipsm.results.viewer.picture import Picture
 from wsipsm.results.viewer.regions import FILE
 from wsipsm.results.viewer.slide_view import SlideView
+from wsipsm.results.viewer.unfinished import UNFINISHED, UnfinishedView
 
 STATIC = Path(__file__).with_name("static")
+View = SlideView | UnfinishedView
 OPEN_SLIDES = 8
 """Slides whose files are kept open."""
 _LARGEST_BODY = 8 << 20
@@ -47,11 +49,11 @@ class Desk:
 
     def __init__(self, listing: Listing, slide_folders: tuple[Path, ...] = ()) -> None:
         self.listing, self._folders = listing, slide_folders
-        self._open: OrderedDict[str, SlideView] = OrderedDict()
+        self._open: OrderedDict[str, View] = OrderedDict()
         self._lock, self._few = threading.Lock(), threading.Semaphore(2)
 
-    def view(self, slide_id: str) -> SlideView:
-        """A finished slide as it is now: opened again where its results have changed.
+    def view(self, slide_id: str) -> View:
+        """A slide as it is now: opened again where its results have come, or have changed.
 
         Raises
         ------
@@ -60,19 +62,26 @@ class Desk:
         OutputError
             Its results cannot be read.
         """
-        folder, version = self.listing.folder(slide_id), self.listing.version(slide_id)
+        version = self.listing.version(slide_id)
         with self._lock:
             found = self._open.pop(slide_id, None)
-            if found is None or found.version != version:
-                found = SlideView(folder, version, self._folders)
+            if found is None or found.version != (version or UNFINISHED):
+                found = self._opened(slide_id, version)
             self._open[slide_id] = found
             if len(self._open) > OPEN_SLIDES:
                 self._open.popitem(last=False)[1].picture.close()
         return found
 
+    def _opened(self, slide_id: str, version: str) -> View:
+        if not version:
+            return UnfinishedView(slide_id, self.listing.unfinished(slide_id), self._folders)
+        return SlideView(self.listing.folder(slide_id), version, self._folders)
+
     def thumbnail(self, slide_id: str) -> bytes:
-        """Thumbnail of a finished slide as JPEG; a list of thousands does not close the slide that is looked at."""
-        picture = Picture(Result(self.listing.folder(slide_id)), self._folders)
+        """Thumbnail of a slide as JPEG; a list of thousands does not close the slide that is looked at."""
+        if not self.listing.version(slide_id):
+            return self.view(slide_id).picture.thumbnail()
+        picture = Picture.of_result(Result(self.listing.folder(slide_id)), self._folders)
         try:
             with self._few:
                 return picture.thumbnail()
@@ -143,7 +152,7 @@ def _takes(answer: Callable[[Request, Any], Response]) -> Callable[[Request], An
     return endpoint
 
 
-def _of(desk: Desk, asked: Request) -> SlideView:
+def _of(desk: Desk, asked: Request) -> View:
     """Slide that a request asks for, as it is now or not at all: labels and columns of two runs do not go together."""
     found = desk.view(asked.path_params["slide"])
     if asked.query_params.get("v", found.version) != found.version:
@@ -179,7 +188,7 @@ def _cell(desk: Desk, asked: Request) -> Response:
     return _json(_of(desk, asked).cells.cell(asked.path_params["label"]))
 
 
-def _geojson(view: SlideView, drawings: Any) -> Response:
+def _geojson(view: View, drawings: Any) -> Response:
     return Response(view.regions_as_geojson(drawings), 200, _FRESH, "application/geo+json")
 
 

@@ -41,7 +41,7 @@ class SlideView:
 
     def __init__(self, folder: Path, version: str, slide_folders: tuple[Path, ...] = ()) -> None:
         self.result, self.version = Result(folder), version
-        self.picture = Picture(self.result, slide_folders)
+        self.picture = Picture.of_result(self.result, slide_folders)
         self._levels = [array for array, _ in open_levels(folder / "labels.ome.zarr")]
 
     @cached_property

@@ -1,5 +1,7 @@
 // What the page asks of its server; every address carries the version of the results.
 
+export const UNFINISHED = "unfinished"; // in the place of a version: the slide has no results yet
+
 export async function getJson(address) {
   const answer = await fetch(address);
   const found = await answer.json().catch(() => ({ error: answer.statusText }));

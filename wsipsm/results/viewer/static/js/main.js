@@ -1,6 +1,6 @@
 // The page: opens a slide, ties the parts to each other, and keeps the address up to date.
 
-import { getJson, Source } from "./api.js";
+import { getJson, Source, UNFINISHED } from "./api.js";
 import { CellCard } from "./cell.js";
 import { drawScale, SmallMap } from "./furniture.js";
 import { listKeys, onKeys } from "./keys.js";
@@ -8,7 +8,7 @@ import * as link from "./link.js";
 import { element, Panel } from "./panel.js";
 import { Regions } from "./regions.js";
 import { DENSITY_MPP, Scene } from "./scene.js";
-import { SlideList, stateOf } from "./slides.js";
+import { SlideList, stateOf, toCome } from "./slides.js";
 import { CellStyle } from "./style.js";
 
 const byId = (id) => document.getElementById(id);
@@ -19,13 +19,14 @@ const NEAR_MPP = 0.25; // resolution of the screen at which a cell is shown that
 let shown = null; // the slide that is open, with its parts
 let opening = 0;
 let ramp = [];
+let standing = ""; // notice that stays while there is no other one
 
 const slides = new SlideList((id) => open(id));
 const map = new SmallMap((centre) => shown && shown.scene.go(centre, shown.scene.mpp));
 
 function notice(text, ms = 0) {
-  byId("notice").textContent = text;
-  byId("notice").hidden = !text;
+  byId("notice").textContent = text || standing;
+  byId("notice").hidden = !(text || standing);
   clearTimeout(notice.timer);
   if (ms) notice.timer = setTimeout(() => notice(""), ms);
 }
@@ -33,10 +34,10 @@ function notice(text, ms = 0) {
 async function open(id, wanted = link.read("")) {
   const row = slides.of(id), turn = ++opening;
   slides.mark(id);
-  if (!row?.version) return notice(row ? `${id}: ${row.error || stateOf(row)}; no results yet` : `${id}: no such slide here`);
+  if (!row?.version && !row?.unfinished) return notice(row ? `${id}: ${row.error || stateOf(row)}; no results yet` : `${id}: no such slide here`);
   notice("Opening the slide …");
   try {
-    const source = new Source(id, row.version);
+    const source = new Source(id, row.version || UNFINISHED);
     const facts = await getJson(source.address());
     const style = new CellStyle(source, facts, ramp);
     await style.load("class", "centroid_x", "centroid_y", ...facts.cells.measured.slice(0, 1).map(({ column }) => column));
@@ -70,9 +71,18 @@ async function show(source, facts, style, wanted) {
   regions.list = await getJson(source.address("regions")).catch(() => []);
   await scene.opened;
   await apply(wanted);
+  showProgress();
   notice("");
   document.body.dataset.ready = facts.id;
   return fetchAhead(style);
+}
+
+// Of a slide that is not finished: what to wait for, and how far it is.
+function showProgress() {
+  const row = shown.facts.unfinished && slides.of(shown.id), before = standing;
+  standing = row ? toCome(row) : "";
+  if (row) byId("summary").textContent = stateOf(row);
+  if (byId("notice").textContent === before) notice("");
 }
 
 async function fetchAhead(style) {
@@ -212,6 +222,7 @@ function listen() {
   slides.addEventListener("change", () => {
     const row = shown && slides.of(shown.id);
     if (row?.version && row.version !== shown.facts.version) open(shown.id, link.read(location.hash));
+    else if (row) showProgress();
   });
 }
 
@@ -220,7 +231,7 @@ async function start() {
   listen();
   const found = await slides.start();
   ramp = found.ramp;
-  const first = slides.of(wanted.slide) ?? found.slides.find((slide) => slide.version);
+  const first = slides.of(wanted.slide) ?? found.slides.find((slide) => slide.version) ?? found.slides.find((slide) => slide.status === "running" && slide.unfinished);
   if (first) await open(first.id, first.id === wanted.slide ? wanted : undefined);
   else notice("No slide is finished yet; the list goes on by itself");
 }

@@ -147,6 +147,10 @@ export class Panel {
 
   #showFilter() {
     const { style, measure } = this;
+    if (!measure) { // a slide without cells after one with some
+      byId("histogram").width = 0;
+      byId("filters").replaceChildren();
+    }
     if (!measure || !style.columns.has(measure)) return;
     byId("measure").value = measure;
     const domain = style.domain(measure) ?? [0, 1], range = style.filters.get(measure) ?? [-Infinity, Infinity];

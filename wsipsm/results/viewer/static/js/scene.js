@@ -133,7 +133,7 @@ export class Scene extends EventTarget {
     const view = this.#view();
     view.context.clearRect(0, 0, this.overlay.width, this.overlay.height);
     this.labels.waiting = []; // of an earlier view
-    if (this.mode !== "hidden") this.#drawCells(view);
+    if (this.mode !== "hidden" && this.facts.cells.count) this.#drawCells(view);
     if (this.seams) drawSeams(view, this.facts);
     if (this.selected) this.#drawSelected(view);
     for (const draw of this.drawOver) draw(view);

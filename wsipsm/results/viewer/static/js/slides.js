@@ -89,6 +89,11 @@ export class SlideList extends EventTarget {
   }
 }
 
+// What stands over the picture of a slide whose cells are still to come.
+export function toCome(slide) {
+  return `${slide.status === "running" ? "Still being processed" : "Not processed yet"}: cells appear when the slide is done`;
+}
+
 export function stateOf(slide) {
   const cells = `${slide.cells.toLocaleString("en")} cells`;
   if (slide.status === "done") return cells;
