@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from isal import isal_zlib
 
 from benchmarks.exported_slides import Generated, Taken, write_labels, write_table
 from wsipsm.config import OutputConfig
