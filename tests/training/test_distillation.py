@@ -130,3 +130,13 @@ def test_the_loss_is_the_divergence_from_the_teachers_and_0_where_they_are_met()
 
     assert loss.item() == pytest.approx(divergence + 2 * error, rel=1e-9)
     assert none.item() == pytest.approx(0, abs=1e-12)
+
+
+def test_a_probability_that_rounding_put_beyond_1_counts_as_1() -> None:
+    output, distance = torch.full((1, 2, 3, 3), 2.0), torch.zeros(1, 3, 3)
+    whole, beyond = torch.ones(1, 3, 3), torch.full((1, 3, 3), 1 + 2**-23)
+
+    found, expected = (distillation_loss(output, one, distance) for one in (beyond, whole))
+
+    assert beyond.max() > 1
+    assert found == expected

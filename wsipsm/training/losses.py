@@ -48,9 +48,8 @@ def distillation_loss(output: Tensor, probability: Tensor, distance: Tensor) -> 
     -------
     () Tensor
     """
-    entropy = F.binary_cross_entropy_with_logits(output[:, 0], probability) - F.binary_cross_entropy(
-        probability, probability
-    )
+    wanted = probability.clamp(0, 1)  # means and resized ones may be above 1 in the last bit, which torch refuses
+    entropy = F.binary_cross_entropy_with_logits(output[:, 0], wanted) - F.binary_cross_entropy(wanted, wanted)
     return entropy + DISTANCE_WEIGHT * F.smooth_l1_loss(output[:, 1], distance, beta=_BETA)
 
 
