@@ -135,6 +135,7 @@ def test_the_model_is_a_segmenter_that_knows_where_it_comes_from(trained: Path) 
     assert net.network.shape.widths == (4, 8)
     assert [one["name"] for one in net.provenance["inputs"]] == ["one", "two"]
     assert net.provenance["config"]["training"]["steps"] == 30
+    assert net.provenance["seconds"]["segmenter"] > 0
     assert set(net.provenance["digests"]) == {"fields", "encoder", "pseudolabels", "segmenter"}
     before, after = tensors(trained / "round-2.pt"), tensors(trained / "model.pt")
     assert any(not torch.equal(before[key], after[key]) for key in before)

@@ -59,22 +59,21 @@ def train_segmenter(
             save_checkpoint(folder.round(number), net.checkpoint())
             for member in range(config.members_in_round(number)):
                 folder.state(number - 1, member).unlink(missing_ok=True)
-        if config.distil_steps:
-            return _distilled(training, samples, [frozen(training, one) for one in ensemble[: config.learners]])
-    return frozen(training, ensemble[0], provenance(training, number=config.rounds))
+        teachers = [frozen(training, networks) for networks in ensemble[: config.learners]]
+        segmenter = _distilled(training, samples, teachers) if config.distil_steps else teachers[0].network
+    return _net(training, segmenter, provenance(training, number=config.rounds))
 
 
 def _distilled(
     training: TrainingContext, samples: Sequence[SlideSample], teachers: Sequence[SegmentationNet]
-) -> SegmentationNet:
+) -> Segmenter:
     """Segmenter that learnt the mean maps of all teachers."""
     config, number = training.config.training, training.config.training.rounds + 1
     fields: list[TrainingField] = []
     for one in training.each("targets of the distillation", samples):
         fields += lessons(one, teachers, training.config)
     progress = training.progress("distillation", number, steps=config.distil_steps)
-    segmenter = distil(teachers[0], fields, config, state_file=training.folder.state(number, 0), progress=progress)
-    return _net(training, segmenter, provenance(training, number=config.rounds))
+    return distil(teachers[0], fields, config, state_file=training.folder.state(number, 0), progress=progress)
 
 
 def label_fields(
