@@ -240,9 +240,10 @@ def test_the_example_of_the_readme_runs_on_processes_without_a_main_guard(
 
 
 def test_training_and_scoring(field: Path, result: wsipsm.Result, tmp_path: Path) -> None:
+    short = ["training.members=1", "training.distil_steps=0"]
     tiny = ["encoder.steps=2", "encoder.patches=8", "training.fields=1", "training.steps=2", "training.rounds=0"]
 
-    model = wsipsm.train(field, tmp_path / "model", slide_mpp=HE_FIELD_MPP, settings=[*tiny, "training.members=1"])
+    model = wsipsm.train(field, tmp_path / "model", slide_mpp=HE_FIELD_MPP, settings=[*tiny, *short])
     report = wsipsm.evaluate(result.folder, result.folder / "cells.geojson.gz")
 
     assert model == tmp_path / "model" / "model.pt"

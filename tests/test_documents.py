@@ -56,7 +56,7 @@ THREADS = ("schedule.workers=1", "schedule.processes=false")
 QUICK_FIT = ("encoder.steps=5", "encoder.batch=4", "encoder.patches=24")
 QUICK_TRAINING = (
     *("encoder.steps=2", "encoder.patches=8", "training.fields=2", "training.steps=2", "training.members=1"),
-    *("training.rounds=1", "training.round_steps=2"),
+    *("training.rounds=1", "training.round_steps=2", "training.distil_steps=2"),
 )
 
 of_each = pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)

@@ -24,7 +24,7 @@ from wsipsm.training.pipeline import Stage, TrainRequest, train
 TINY = (
     *("encoder.patches=8", "encoder.width=4", "encoder.blocks=1", "encoder.steps=1", "encoder.batch=2"),
     *("training.threads=1", "training.widths=[4,8]", "training.patch_px=64", "training.batch=1"),
-    *("training.steps=1", "training.members=1", "training.rounds=0"),
+    *("training.steps=1", "training.members=1", "training.rounds=0", "training.distil_steps=0"),
 )
 TINY_PAPER = [
     "data.crop_px=96",

@@ -84,6 +84,13 @@ class TrainingConfig(Section):
     """Weight of pixels of doubtful labels, and of likely nucleus outside all labels."""
     likely: float = Field(default=0.3, ge=0, le=1)
     """Probability from which on a pixel outside all labels counts as likely nucleus."""
+    distil_steps: int = Field(default=1500, ge=0)
+    """Optimiser steps after the last round, on the mean maps of all segmenters over four rotations, so that one pass of
+    one segmenter comes near to many of all; 0 for none."""
+    distil_rate: float = Field(default=0.002, gt=0, le=1)
+    """Peak of the cosine schedule of these steps."""
+    distil_share: float = Field(default=0.5, ge=0, le=1)
+    """Where the result's weights lie between those before these steps, 0, and those after, 1."""
     threads: int = Field(default=1, ge=1)
     """CPU threads; another number may change the last bits of the weights."""
 
@@ -94,6 +101,15 @@ class TrainingConfig(Section):
     def members_in_round(self, number: int) -> int:
         """Number of segmenters that learn in a round, 0 for the first round."""
         return self.members if number < self.rounds else 1
+
+    @property
+    def learners(self) -> int:
+        """Number of segmenters that learn at all: only one where there are no further rounds."""
+        return self.members_in_round(max(self.rounds - 1, 0))
+
+    def last_round_of(self, member: int) -> int:
+        """Last round in which a segmenter learns."""
+        return self.rounds if member == 0 else self.rounds - 1
 
     def is_final_round(self, number: int) -> bool:
         """Whether labels of a round are found as a run finds cells."""

@@ -65,9 +65,10 @@ def draw(
         return np.ascontiguousarray(turned[:, ::-1] if mirror else turned)
 
     inter = cv2.INTER_AREA if reach > side else cv2.INTER_LINEAR
+    binary = cv2.INTER_NEAREST_EXACT if target.nucleus.dtype == np.uint8 else inter
     return Sample(
         planes=np.ascontiguousarray(_disturbed(cut(planes_of(window), inter), config, rng, colours).transpose(2, 0, 1)),
-        nucleus=cut(target.nucleus[window], cv2.INTER_NEAREST_EXACT).astype(np.float32),
+        nucleus=cut(target.nucleus[window], binary).astype(np.float32),
         distance=cut(target.distance[window], inter),
         weight=cut(target.weight[window], cv2.INTER_NEAREST_EXACT),
     )

@@ -67,8 +67,8 @@ class Folder:
         return self.path / f"round-{number}-{member}.state"
 
     def states(self, *, rounds: int, members: int) -> set[Path]:
-        """States of all rounds and members."""
-        states = {self.state(n, m) for n in range(rounds + 1) for m in range(members)}
+        """States of all rounds and members, and of the distillation, which counts as one more round."""
+        states = {self.state(n, m) for n in range(rounds + 2) for m in range(members)}
         return states | {
             state.with_suffix(".pair") for state in states
         }  # as earlier versions called the end of a round

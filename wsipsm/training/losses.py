@@ -1,4 +1,4 @@
-"""Loss of the segmenter: cross entropy, soft Dice, and smooth L1 of the distance map."""
+"""Losses of the segmenter: cross entropy, soft Dice, and smooth L1 of the distance map."""
 
 from __future__ import annotations
 
@@ -32,6 +32,25 @@ def segmenter_loss(output: Tensor, nucleus: Tensor, distance: Tensor, weight: Te
         + DICE_WEIGHT * soft_dice_loss(torch.sigmoid(logit), nucleus, weight)
         + DISTANCE_WEIGHT * _weighted(error, weight)
     )
+
+
+def distillation_loss(output: Tensor, probability: Tensor, distance: Tensor) -> Tensor:
+    """Cross entropy above that of a perfect student + 2 smooth L1 of the distance map; 0 where teachers are met.
+
+    Parameters
+    ----------
+    output : (b, 2, y, x) Tensor
+        Logit of nucleus, and the predicted distance map.
+    probability, distance : (b, y, x) Tensor
+        Of the teachers; from 0 to 1, and about so.
+
+    Returns
+    -------
+    () Tensor
+    """
+    wanted = probability.clamp(0, 1)  # means and resized ones may be above 1 in the last bit, which torch refuses
+    entropy = F.binary_cross_entropy_with_logits(output[:, 0], wanted) - F.binary_cross_entropy(wanted, wanted)
+    return entropy + DISTANCE_WEIGHT * F.smooth_l1_loss(output[:, 1], distance, beta=_BETA)
 
 
 def soft_dice_loss(probability: Tensor, nucleus: Tensor, weight: Tensor) -> Tensor:

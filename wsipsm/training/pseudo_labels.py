@@ -140,6 +140,13 @@ def teacher_labels(
     return PseudoLabels(_instances(evidence, rules, mpp), _crop(probability, halo), np.zeros((0, 0), np.uint8))
 
 
+def maps_of_field(image: Image, teachers: Sequence[SegmentationNet], stats: SlideStats) -> tuple[Floats, Floats]:
+    """`averaged_maps` of a field that is mirrored at its border; two (y, x) float32."""
+    halo = teachers[0].halo_px
+    probability, distance = averaged_maps(_mirrored(image, halo), teachers, stats)
+    return _crop(probability, halo), _crop(distance, halo)
+
+
 def averaged_maps(image: Image, teachers: Sequence[SegmentationNet], stats: SlideStats) -> tuple[Floats, Floats]:
     """Nucleus probability and distance map, means over teachers and four rotations; two (y, x) float32.
 

@@ -1,4 +1,4 @@
-"""Self-training of the segmenter: a round on the labels of the pseudo masks, then rounds on its teachers' labels."""
+"""Self-training of the segmenter: a round on pseudo masks, rounds on its teachers' labels, then their distillation."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from wsipsm.nuclei.nets.unet import Segmenter
 from wsipsm.nuclei.segmentation import SegmentationNet
 from wsipsm.training.batches import TrainingField, batch_of
 from wsipsm.training.context import TrainingContext
+from wsipsm.training.distillation import distil, lessons
 from wsipsm.training.losses import segmenter_loss
 from wsipsm.training.pseudo_labels import Counts, count_labels, load_pseudo_labels, teacher_labels
 from wsipsm.training.slide_sample import SlideSample
@@ -29,7 +30,7 @@ from wsipsm.training.targets import make_target
 def train_segmenter(
     training: TrainingContext, samples: Sequence[SlideSample], init: SegmentationNet | None
 ) -> SegmentationNet:
-    """Train the ensemble round by round; the first member's teacher after the last round is the result.
+    """Train the ensemble round by round, and distil it; without that, the first member's teacher is the result.
 
     Parameters
     ----------
@@ -45,8 +46,8 @@ def train_segmenter(
     ensemble = [networks_of(init) if init else new_networks(settings) for settings in members]
     with training.stage("segmenter"), limited_threads(config.threads):
         first = folder.rounds_done(config)
-        for member in range(config.members_in_round(first - 1) if first else 0):
-            ensemble[member].load(folder.state(first - 1, member))
+        for member in range(config.learners if first else 0):
+            ensemble[member].load(folder.state(min(first - 1, config.last_round_of(member)), member))
         for networks in ensemble:
             networks.to(training.device)
         for number in range(first, config.rounds + 1):
@@ -56,9 +57,23 @@ def train_segmenter(
                 _train_member(training, fields, ensemble[member], number=number, member=member)
             net = frozen(training, ensemble[0], provenance(training, number=number))
             save_checkpoint(folder.round(number), net.checkpoint())
-            for member in range(config.members):
+            for member in range(config.members_in_round(number)):
                 folder.state(number - 1, member).unlink(missing_ok=True)
-    return frozen(training, ensemble[0], provenance(training, number=config.rounds))
+        teachers = [frozen(training, networks) for networks in ensemble[: config.learners]]
+        segmenter = _distilled(training, samples, teachers) if config.distil_steps else teachers[0].network
+    return _net(training, segmenter, provenance(training, number=config.rounds))
+
+
+def _distilled(
+    training: TrainingContext, samples: Sequence[SlideSample], teachers: Sequence[SegmentationNet]
+) -> Segmenter:
+    """Segmenter that learnt the mean maps of all teachers."""
+    config, number = training.config.training, training.config.training.rounds + 1
+    fields: list[TrainingField] = []
+    for one in training.each("targets of the distillation", samples):
+        fields += lessons(one, teachers, training.config)
+    progress = training.progress("distillation", number, steps=config.distil_steps)
+    return distil(teachers[0], fields, config, state_file=training.folder.state(number, 0), progress=progress)
 
 
 def label_fields(
@@ -147,9 +162,12 @@ def frozen(
     provenance : dict, optional
         What it learnt from, for the checkpoint.
     """
+    return _net(training, copy.deepcopy(networks.teacher), provenance or {})
+
+
+def _net(training: TrainingContext, segmenter: Segmenter, provenance: dict[str, Any]) -> SegmentationNet:
     mpp, stain = training.config.grid.mpp, training.config.recognizer.stain
-    teacher = copy.deepcopy(networks.teacher)
-    return SegmentationNet(teacher, mpp=mpp, stain=stain, provenance=provenance or {}, device=training.device)
+    return SegmentationNet(segmenter, mpp=mpp, stain=stain, provenance=provenance, device=training.device)
 
 
 def provenance(training: TrainingContext, *, number: int) -> dict[str, Any]:

@@ -26,15 +26,15 @@ class Target:
 
     Attributes
     ----------
-    nucleus : (y, x) uint8
-        1 in a nucleus, else 0.
+    nucleus : (y, x) uint8 or float32
+        1 in a nucleus, else 0; or the probability of nucleus.
     distance : (y, x) float32
         Normalised distance map, see :func:`distance_map`.
     weight : (y, x) float32
         Weight of a pixel in the loss, 0 to 1.
     """
 
-    nucleus: npt.NDArray[np.uint8]
+    nucleus: npt.NDArray[np.uint8] | Floats
     distance: Floats
     weight: Floats
 
