@@ -189,13 +189,14 @@ def test_no_cell_gives_an_empty_collection(tmp_path: Path) -> None:
     assert read_as_qupath(files[0]) == []
 
 
-def test_the_same_cells_give_the_same_bytes_however_they_are_batched(tmp_path: Path) -> None:
-    cells = row_of_squares(7)
+@pytest.mark.parametrize("count", [7, 6000])
+def test_the_same_cells_give_the_same_bytes_however_they_are_batched(tmp_path: Path, count: int) -> None:
+    cells = row_of_squares(count)
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
 
     one = write(tmp_path / "a", [cells])[0].read_bytes()
-    other = write(tmp_path / "b", [cells.take(np.arange(2)), cells.take(np.arange(2, 7))])[0].read_bytes()
+    other = write(tmp_path / "b", [cells.take(np.arange(2)), cells.take(np.arange(2, count))])[0].read_bytes()
 
     assert one == other
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Self, cast
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ from wsipsm.results.formats import FORMATS
 from wsipsm.results.formats.features import CellFeatures
 
 IMPORT_SCRIPT = "import.groovy"
+
+_BLOCK_BYTES = 1 << 20
 
 _HEAD, _TAIL = b'{"type":"FeatureCollection","features":[', b"]}"
 
@@ -134,7 +136,7 @@ class _Part:
         self.path = path
         self.room = room
         self._file: BinaryIO = path.open("wb")
-        self._gzip = _gzipped(self._file)
+        self._gzip = _Gzip(self._file)
         self._gzip.write(_HEAD)
         self._skip = 1  # the comma of the first feature
 
@@ -157,13 +159,28 @@ class _Part:
         self.path.unlink(missing_ok=True)
 
 
-def _gzipped(file: BinaryIO) -> BinaryIO:
+class _Gzip:
     """Stream into a gzip file: as small as by zlib's level 4, in a quarter of the time.
 
-    Without name and time in the header, the same cells give the same bytes.
+    The same text gives the same bytes, however it is cut into pieces: without name and time in the header, and
+    compressed in blocks of one size, which show in what ISA-L makes of them.
     """
-    stream = igzip.IGzipFile(filename="", mode="wb", compresslevel=3, fileobj=file, mtime=0)  # type: ignore[no-untyped-call]
-    return cast(BinaryIO, stream)
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._gzip: Any = igzip.IGzipFile(filename="", mode="wb", compresslevel=3, fileobj=file, mtime=0)  # type: ignore[no-untyped-call]
+        self._held = bytearray()
+
+    def write(self, text: bytes | memoryview) -> None:
+        """Add a piece."""
+        self._held += text
+        while len(self._held) >= _BLOCK_BYTES:
+            self._gzip.write(bytes(self._held[:_BLOCK_BYTES]))
+            del self._held[:_BLOCK_BYTES]
+
+    def close(self) -> None:
+        """Complete the stream; the file stays open."""
+        self._gzip.write(bytes(self._held))
+        self._gzip.close()
 
 
 def _publish(temporary: list[Path], folder: Path) -> list[Path]:
