@@ -141,7 +141,15 @@ def teacher_labels(
 
 
 def maps_of_field(image: Image, teachers: Sequence[SegmentationNet], stats: SlideStats) -> tuple[Floats, Floats]:
-    """`averaged_maps` of a field that is mirrored at its border; two (y, x) float32."""
+    """`averaged_maps` of a field that is mirrored at its border; two (y, x) float32.
+
+    Parameters
+    ----------
+    image : (y, x, 3) uint8
+        RGB of the field.
+    teachers, stats
+        As of `averaged_maps`.
+    """
     halo = teachers[0].halo_px
     probability, distance = averaged_maps(_mirrored(image, halo), teachers, stats)
     return _crop(probability, halo), _crop(distance, halo)
