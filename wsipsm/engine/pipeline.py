@@ -83,8 +83,6 @@ def run(request: Request, on_event: Observer = ignore, stop: Stop | None = None)
     stop, on_event = stop or Stop(), combine(on_event)
     tasks = slide_tasks(request, lambda text: on_event(Event("message", text=text)))
     stop.awaited = True
-    if _local(request) and request.config.schedule.processes:
-        start_fork_server([WORKERS_IMPORT])
     states = [SlideState(task.slide, task.slide_id, task.out) for task in tasks]
     name = uuid.uuid4().hex[:12]
     with locked_trees(_folders(request, tasks), run=name, wait_seconds=LOCK_SECONDS) as roots:
@@ -183,7 +181,9 @@ def _work(
 ) -> None:
     """Start or join a cluster and do what is left."""
     gpus = 0 if request.device == "cpu" else gpu_count()
-    local = _local(request)
+    local = request.scheduler is None and request.recipe is None
+    if local and request.config.schedule.processes:
+        start_fork_server([WORKERS_IMPORT])  # now that there is work: what else takes time goes on beside it
     schedule = _enough(request.config.schedule, left, gpus) if local else request.config.schedule
     cluster = partial(connect, schedule, scheduler=request.scheduler, recipe=request.recipe, gpus=gpus)
     roots = sorted({task.root for task, _ in left if task.root is not None})
@@ -200,10 +200,6 @@ def _work(
             run_stream(pool, archive, stop)
         finally:
             archive.close()
-
-
-def _local(request: Request) -> bool:
-    return request.scheduler is None and request.recipe is None
 
 
 def _enough(config: ScheduleConfig, left: Sequence[tuple[SlideTask, SlideState]], gpus: int) -> ScheduleConfig:

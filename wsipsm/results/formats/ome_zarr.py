@@ -66,6 +66,7 @@ class LabelsWriter:
         self._tiles = tiles
         self._levels: dict[str, list[zarr.Array[Any]]] = {}
         self._filled: dict[str, set[tuple[int, int]]] = {name: set() for name in arrays}
+        self._finished = False
 
     def __enter__(self) -> Self:
         shutil.rmtree(self._temporary, ignore_errors=True)
@@ -78,7 +79,7 @@ class LabelsWriter:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            if kind is None and self._temporary.exists():
+            if kind is None and not self._finished:
                 self.finish()
         finally:
             shutil.rmtree(self._temporary, ignore_errors=True)
@@ -88,6 +89,7 @@ class LabelsWriter:
         for name in self._names:
             self._fill_pyramid(name)
         self._publish()
+        self._finished = True
 
     def write(self, name: str, core: Box, data: npt.NDArray[Any]) -> None:
         """Store one core of an array, in any order and once each; empty cores are not written.
