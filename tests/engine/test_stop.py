@@ -48,6 +48,12 @@ def begin(slide: Path, out: Path, fit: Path) -> subprocess.Popen[str]:
     return process
 
 
+def read_until(process: subprocess.Popen[str], words: str) -> None:
+    """Read what a process tells, to the line that begins with these words."""
+    assert process.stderr is not None
+    assert any(line.startswith(words) for line in process.stderr), "it ended before it said so"
+
+
 @pytest.mark.parametrize(("number", "to_group"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
 def test_a_signal_ends_what_is_under_way_and_leaves_the_rest_for_later(
     slide: Path, whole: Path, tmp_path: Path, number: signal.Signals, to_group: bool
@@ -78,9 +84,11 @@ def test_a_signal_ends_what_is_under_way_and_leaves_the_rest_for_later(
 def test_a_second_ctrl_c_ends_at_once_and_nothing_is_left_running(slide: Path, whole: Path, tmp_path: Path) -> None:
     process = begin(slide, tmp_path, whole / "calibration.pt")
     family = psutil.Process(process.pid).children(recursive=True)
+    for worker in family:
+        worker.suspend()  # so that the first one cannot end in order before the second has come
 
     process.send_signal(signal.SIGINT)
-    time.sleep(0.2)
+    read_until(process, "stopped by SIGINT: ")
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=120)
 
@@ -88,6 +96,21 @@ def test_a_second_ctrl_c_ends_at_once_and_nothing_is_left_running(slide: Path, w
     assert told.splitlines()[-1] == "wsipsm: stopped at once; the same command goes on where it was"
     assert "Traceback" not in told
     assert not psutil.wait_procs(family, timeout=60)[1], "nothing is left running"
+
+
+def test_a_ctrl_c_that_comes_as_a_stopped_run_is_ending_changes_nothing(
+    slide: Path, whole: Path, tmp_path: Path
+) -> None:
+    process = begin(slide, tmp_path, whole / "calibration.pt")
+
+    process.send_signal(signal.SIGINT)
+    read_until(process, "wsipsm: stopped by SIGINT; ")
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.001)
+
+    assert process.returncode == 130
+    assert process.communicate()[1] == "", "the reason is the last line"
 
 
 def terminate(event: Event) -> None:

@@ -29,6 +29,8 @@ CHROMIUM = shutil.which("chromium")
 REFUSED = 200
 """Cells of the second slide that are refused."""
 SIZE = {"width": 1280, "height": 800}
+LATE = "Ignoring tile %s loaded before reset"
+"""What OpenSeadragon says of a tile that was on its way as its slide was closed; it is no fault."""
 
 
 @contextmanager
@@ -54,8 +56,8 @@ def watched(browser: Browser, link: str) -> Iterator[Page]:
         page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
         page.goto(link)
         yield page
-    assert complaints == []
-    assert hosts <= {urlsplit(link).netloc, ""}
+    assert [text for text in complaints if LATE not in text] == [], complaints
+    assert hosts <= {urlsplit(link).netloc, ""}, hosts
 
 
 def at(page: Page, link: str, hash_: str) -> None:

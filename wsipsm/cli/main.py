@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Annotated
 
@@ -51,6 +52,8 @@ def main() -> None:
     except click.Abort:
         refuse("stopped")
     except StoppedError as error:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # what comes now cannot stop more than is stopped
         refuse(str(error), EXIT_SIGNAL + error.signal)
     except WsipsmError as error:
         refuse(" ".join(str(error).split()))

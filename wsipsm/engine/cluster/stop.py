@@ -101,7 +101,8 @@ class Stop:
         ----------
         at_once : callable
             What a second SIGINT does; by default it raises KeyboardInterrupt, after which the workers are still ended
-            in order.
+            in order. One that is given is that of a process that a stop ends: its handlers then stay, so that a
+            signal that comes late, as the process is ending, has no other meaning.
         """
         self._at_once = at_once
         if threading.current_thread() is not threading.main_thread():
@@ -111,8 +112,9 @@ class Stop:
         try:
             yield self
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            if at_once is _interrupt or not self.asked:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
     def _caught(self, number: int, _: FrameType | None) -> None:
         if not self.awaited:
