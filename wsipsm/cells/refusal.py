@@ -22,7 +22,7 @@ BIN_UM = 32.0
 """Side of a bin, micrometres; a cell's neighbourhood is its bin and the 24 around it, the nearer the heavier."""
 LEAST_CELLS = 12
 """A neighbourhood with fewer cells, as many as would lie in its nine innermost bins, refuses none."""
-MIN_CONFIDENCE, MIN_NEIGHBOURHOOD_FILL = 0.1, 0.917
+MIN_CONFIDENCE, MIN_NEIGHBOURHOOD_FILL = 0.1, 0.912
 """Usual limits on cells of the segmenter."""
 DYE_RATIO = -0.35
 """Counterstain over nuclear stain below which a colour is none of haematoxylin and eosin: marking dye absorbs red more

@@ -72,7 +72,7 @@ class CellsConfig(Section):
     """Cells of a lower confidence are refused, 0 to 1; null: 0.1 with the segmenter, 0 with the pseudo mask."""
     min_neighbourhood_fill: float | None = Field(default=None, ge=0, le=1)
     """Where cells fill a smaller share of their moment ellipses, mean over about 100 micrometres, all are refused:
-    keratin, debris, dye and folds break up into pieces of any shape. null: 0.917 with the segmenter, 0 with the pseudo
+    keratin, debris, dye and folds break up into pieces of any shape. null: 0.912 with the segmenter, 0 with the pseudo
     mask, whose cells are chosen by that share."""
     keep_doubtful: bool = False
     """Write refused cells too, with the class Doubtful."""
