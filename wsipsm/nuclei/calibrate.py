@@ -102,7 +102,9 @@ def calibrate_segmenter(
     seen = patches if windows is None else windows
     levels = find_levels(seen, net, stats, config=own, rules=config.labels)
     size = nuclear_scale(seen, net, stats, mpp=config.grid.mpp) if stain == "he" else None  # its model is of he.pt
-    return SegmenterRecognizer(net, stats.scaled(levels.input_scale), own, replace(levels, nuclear_scale=size))
+    stats, levels = stats.scaled(levels.input_scale), replace(levels, nuclear_scale=size)
+    ranges = net.ranges(list(seen), stats) if own.precision == "int8" else None
+    return SegmenterRecognizer(net, stats, own, levels, ranges=ranges)
 
 
 def slide_stats(patches: Patches, config: Config) -> SlideStats:

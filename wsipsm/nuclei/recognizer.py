@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -19,6 +19,7 @@ from wsipsm.nuclei.activation import ActivationNet, Device
 from wsipsm.nuclei.frozen import FrozenNet
 from wsipsm.nuclei.levels import Levels
 from wsipsm.nuclei.nets.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from wsipsm.nuclei.nets.integers import Range
 from wsipsm.nuclei.pseudomask import Clusters, evidence, features
 from wsipsm.nuclei.segmentation import SegmentationNet, evidence_of
 from wsipsm.stain.normalise import SlideStats, stain_steps
@@ -124,16 +125,26 @@ class SegmenterRecognizer(Recognizer):
         Smoothing of the distance map.
     levels : Levels
         Of the slide: threshold of the distance map; the scale of the input is in ``stats`` already.
+    ranges : dict of two of float, optional
+        Of the network's planes on the slide, where it computes in bytes.
     """
 
     kind = "segmenter-fit"
     net: SegmentationNet
 
     def __init__(
-        self, net: SegmentationNet, stats: SlideStats, config: SegmenterConfig, levels: Levels, fitted_on: str = ""
+        self,
+        net: SegmentationNet,
+        stats: SlideStats,
+        config: SegmenterConfig,
+        levels: Levels,
+        fitted_on: str = "",
+        *,
+        ranges: Mapping[str, Range] | None = None,
     ) -> None:
         super().__init__(net, stats, fitted_on)
-        self.config, self.levels = config, levels
+        self.config, self.levels, self._ranges = config, levels, ranges
+        self._by = net.integers(ranges) if ranges else None
 
     @property
     def _smoothing_px(self) -> float:
@@ -145,7 +156,7 @@ class SegmenterRecognizer(Recognizer):
         return min(self.halo_px, smooth_radius_px(self._smoothing_px))
 
     def _maps(self, images: Sequence[Image]) -> list[tuple[Map, Map]]:
-        return self.net.maps_inside(images, self.stats, rim_px=self.halo_px - self._around_px)
+        return self.net.maps_inside(images, self.stats, rim_px=self.halo_px - self._around_px, by=self._by)
 
     def _evidence(self, image: Image, maps: tuple[Map, Map]) -> tuple[Map, npt.NDArray[np.uint8]]:
         probability, distance = maps
@@ -153,7 +164,8 @@ class SegmenterRecognizer(Recognizer):
         return crop(probability, self._around_px), crop(evidence, self._around_px)
 
     def _constants(self) -> dict[str, Any]:
-        return {"settings": self.config.model_dump(mode="json"), "levels": self.levels.to_dict()}
+        own = {"settings": self.config.model_dump(mode="json"), "levels": self.levels.to_dict()}
+        return own | ({"ranges": dict(self._ranges)} if self._ranges else {})
 
     @classmethod
     def of_checkpoint(cls, checkpoint: Checkpoint, stats: SlideStats, fitted_on: str, *, device: Device) -> Self:
@@ -169,7 +181,8 @@ class SegmenterRecognizer(Recognizer):
         levels = checkpoint.table.get("levels")
         if levels is None:  # of an earlier version, which had one threshold for all slides and no scale
             levels = {"input_scale": 1.0, "threshold": settings["threshold"], "scores": {}, "cells": 0}
-        return cls(net, stats, SegmenterConfig(**settings), Levels.from_dict(levels), fitted_on)
+        own, ranges = SegmenterConfig(**settings), checkpoint.table.get("ranges")
+        return cls(net, stats, own, Levels.from_dict(levels), fitted_on, ranges=ranges)
 
 
 class PsmRecognizer(Recognizer):

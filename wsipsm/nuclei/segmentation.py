@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from wsipsm.core.errors import ConfigError
 from wsipsm.core.geometry import Image, Map
 from wsipsm.core.maps import DECISION
 from wsipsm.core.stains import Stain
@@ -17,7 +20,8 @@ from wsipsm.nuclei.frozen import FrozenNet
 from wsipsm.nuclei.nets.checkpoint import Checkpoint
 from wsipsm.nuclei.nets.device import half_precision, on_device
 from wsipsm.nuclei.nets.inside import inside_of
-from wsipsm.nuclei.nets.unet import Segmenter, SegmenterShape
+from wsipsm.nuclei.nets.integers import InIntegers, Range, Steps, observed_ranges
+from wsipsm.nuclei.nets.unet import Segmenter, SegmenterShape, compressed
 from wsipsm.stain.normalise import SlideStats, network_planes
 from wsipsm.stain.optics import Floats, smooth
 
@@ -52,7 +56,9 @@ class SegmentationNet(FrozenNet[Segmenter, tuple[Map, Map]]):
         super().__init__(segmenter, stain=stain, provenance=provenance, device=device)
         self.mpp = mpp
 
-    def maps_inside(self, blocks: Sequence[Image], stats: SlideStats, *, rim_px: int) -> list[tuple[Map, Map]]:
+    def maps_inside(
+        self, blocks: Sequence[Image], stats: SlideStats, *, rim_px: int, by: InIntegers | None = None
+    ) -> list[tuple[Map, Map]]:
         """Maps of blocks as `maps_of`, without so many pixels of each side; those are not computed where it pays.
 
         Parameters
@@ -61,16 +67,49 @@ class SegmentationNet(FrozenNet[Segmenter, tuple[Map, Map]]):
             As of `maps_of`.
         rim_px : int
             Pixels of each side of a block that its maps lack.
+        by : InIntegers, optional
+            Of `integers`: how it is computed on a CPU; in float32 by default.
         """
-        return self._batches.run(lambda some: self._maps(some, stats, rim_px), blocks)
+        return self._batches.run(lambda some: self._maps(some, stats, rim_px, by), blocks)
+
+    def integers(self, ranges: Mapping[str, Range]) -> InIntegers | None:
+        """Arithmetic in bytes, for the ranges of a slide; none on a GPU, which has its own.
+
+        Raises
+        ------
+        ConfigError
+            PyTorch was built without what computes it.
+        """
+        if self.device.type != "cpu":
+            return None
+        if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+            raise ConfigError("segmenter.precision: int8 needs a PyTorch with oneDNN; use float32")
+        return InIntegers(self._fast, ranges)
+
+    def ranges(self, windows: Sequence[Image], stats: SlideStats) -> dict[str, Range]:
+        """Ranges of the planes of the network over windows of a slide, in float32 on the CPU.
+
+        Parameters
+        ----------
+        windows : sequence of (y, x, 3) uint8
+            RGB at the resolution of the training.
+        stats : SlideStats
+            Of the slide.
+        """
+        fast = copy.deepcopy(self._fast).to("cpu")
+        inputs = (torch.from_numpy(network_input(window, stats, fast.shape.stride)) for window in windows)
+        return observed_ranges(fast, (planes.contiguous(memory_format=torch.channels_last) for planes in inputs))
 
     @torch.inference_mode()
-    def _maps(self, blocks: Sequence[Image], stats: SlideStats, rim_px: int = 0) -> list[tuple[Map, Map]]:
+    def _maps(
+        self, blocks: Sequence[Image], stats: SlideStats, rim_px: int = 0, by: InIntegers | None = None
+    ) -> list[tuple[Map, Map]]:
         height, width = (side - 2 * rim_px for side in blocks[0].shape[:2])
-        inputs = [network_input(block, stats, self.network.shape.stride) for block in blocks]
+        shape, steps = self.network.shape, by.input if by else None
+        inputs = [network_input(block, stats, shape.stride, steps, logarithm=shape.logarithm) for block in blocks]
         planes = on_device(inputs, self.device).contiguous(memory_format=torch.channels_last)
         if self.device.type == "cpu":
-            output = inside_of(self._fast, planes, rim_px)
+            output = inside_of(self._fast, planes, rim_px, by)
         else:
             with half_precision(self.device):
                 output = self._fast(planes)[:, :, rim_px:, rim_px:]
@@ -89,8 +128,10 @@ class SegmentationNet(FrozenNet[Segmenter, tuple[Map, Map]]):
         return segmenter, {"mpp": float(checkpoint.table["mpp"])}
 
 
-def network_input(image: Image, stats: SlideStats, stride: int) -> Floats:
-    """Relative planes of an image, padded with background to whole strides; (1, 3, y, x) float32.
+def network_input(
+    image: Image, stats: SlideStats, stride: int, steps: Steps | None = None, *, logarithm: bool = False
+) -> npt.NDArray[Any]:
+    """Relative planes of an image, padded with background to whole strides; (1, 3, y, x) float32, or bytes.
 
     Parameters
     ----------
@@ -100,12 +141,24 @@ def network_input(image: Image, stats: SlideStats, stride: int) -> Floats:
         Constants of the slide's staining.
     stride : int
         Of the network, pixels.
+    steps : Steps, optional
+        Of the bytes, where bytes are wanted.
+    logarithm : bool
+        Bytes are of the logarithm that the network begins with, see `SegmenterShape`.
     """
     height, width = image.shape[:2]
-    planes, beyond = network_planes(image, stats), (-height % stride, -width % stride)
+    beyond, background = (-height % stride, -width % stride), 0
+    if steps is None:
+        planes = network_planes(image, stats)
+    else:
+        planes, background = network_planes(image, stats, partial(_bytes, steps, logarithm)), steps.zero
     if any(beyond):
-        planes = np.pad(planes, [(0, beyond[0]), (0, beyond[1]), (0, 0)])
-    return np.asarray(planes.transpose(2, 0, 1)[None], np.float32)
+        planes = np.pad(planes, [(0, beyond[0]), (0, beyond[1]), (0, 0)], constant_values=background)
+    return planes.transpose(2, 0, 1)[None]
+
+
+def _bytes(steps: Steps, logarithm: bool, planes: Floats) -> npt.NDArray[np.uint8]:
+    return steps.bytes_of(compressed(torch.from_numpy(planes)).numpy() if logarithm else planes)
 
 
 def evidence_of(distance: Map, *, threshold: float, smoothing_px: float) -> npt.NDArray[np.uint8]:

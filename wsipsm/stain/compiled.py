@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,9 +13,9 @@ _Floats = npt.NDArray[np.float32]
 
 
 @compiled
-def looked_up(image: npt.NDArray[np.uint8], table: _Floats) -> _Floats:
-    """Values (y, x, 3) float32 of an image, from a table (256, 3) of each byte in each colour."""
-    values = np.empty(image.shape, np.float32)
+def looked_up(image: npt.NDArray[np.uint8], table: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Values (y, x, 3) of an image, from a table (256, 3) of each byte in each colour."""
+    values = np.empty(image.shape, table.dtype)
     for y in range(image.shape[0]):
         for x in range(image.shape[1]):
             for colour in range(3):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
@@ -207,13 +208,25 @@ def relative_planes(image: Image, stats: SlideStats) -> Floats:
     return np.stack([first, second, (first + second) / 2], axis=-1)
 
 
-def network_planes(image: Image, stats: SlideStats) -> Floats:
-    """What networks see of an image (y, x, 3) uint8: `relative_planes`, to the bit, and quicker where it can be."""
+def network_planes(
+    image: Image, stats: SlideStats, then: Callable[[Floats], npt.NDArray[Any]] = np.asarray
+) -> npt.NDArray[Any]:
+    """What networks see of an image: `relative_planes`, to the bit, and quicker where it can be.
+
+    Parameters
+    ----------
+    image : (y, x, 3) uint8
+        RGB.
+    stats : SlideStats
+        Of the slide.
+    then : callable
+        What is done to each value by itself, whatever the others are.
+    """
     from wsipsm.stain.compiled import looked_up
 
     if not _colours_are_apart(stats):
-        return relative_planes(image, stats)
-    return looked_up(image, relative_planes(_EVERY_GREY, stats))
+        return then(relative_planes(image, stats))
+    return looked_up(image, then(relative_planes(_EVERY_GREY, stats)))
 
 
 def stain_steps(image: Image, stats: SlideStats, od_per_step: float) -> npt.NDArray[np.int8]:

@@ -1,21 +1,35 @@
 """The segmenter on a CPU: the inside of one block, with the very bits of the whole, in two thirds of the time.
 
 Each convolution and its ReLU are one call of oneDNN, planes are halved without keeping where their maxima were, and on
-the way up, what the inside no longer depends on is left out.
+the way up, what the inside no longer depends on is left out. How numbers are kept is another matter: as float32 here,
+as bytes in `integers`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from wsipsm.nuclei.nets.unet import Segmenter, compressed
 
 
-def inside_of(segmenter: Segmenter, planes: Tensor, rim_px: int) -> Tensor:
+class Arithmetic(Protocol):
+    """How the steps of a segmenter are computed; tensors are (1, c, y, x), channels last in memory."""
+
+    def begin(self, planes: Tensor) -> Tensor:
+        """What the first convolution gets of the input."""
+
+    def convolved(self, name: str, x: Tensor) -> Tensor:
+        """Output of the convolution of a name, as in the segmenter's ``state_dict``, and its ReLU if it has one."""
+
+    def merged(self, level: int, skip: Tensor, lifted: Tensor, cut: tuple[int, int]) -> Tensor:
+        """Sum of a skip and of what is lifted to its resolution, without so many pixels of each side of either."""
+
+
+def inside_of(segmenter: Segmenter, planes: Tensor, rim_px: int, by: Arithmetic | None = None) -> Tensor:
     """Output of a segmenter without a rim.
 
     Parameters
@@ -23,28 +37,29 @@ def inside_of(segmenter: Segmenter, planes: Tensor, rim_px: int) -> Tensor:
     segmenter : Segmenter
         With folded norms, on a CPU.
     planes : (1, planes, y, x) float32
-        Its input; sides are multiples of the stride.
+        Its input; sides are multiples of the stride. Another arithmetic may take another.
     rim_px : int
         Pixels of each side that are left out.
+    by : Arithmetic, optional
+        How it is computed; in float32 by default.
 
     Returns
     -------
     (1, 2, y - 2 rim, x - 2 rim) float32
         As of the segmenter.
     """
-    x, skips = compressed(planes) if segmenter.shape.logarithm else planes, []
-    for level, down in enumerate(segmenter.down):
-        x = _two_convolutions(down, x if level == 0 else _half(x))
+    by = by or InFloats(segmenter)
+    x, skips = by.begin(planes), []
+    for level in range(len(segmenter.down)):
+        x = _two_convolutions(by, f"down.{level}", x if level == 0 else _half(x))
         skips.append(x)
-    wanted = rims(rim_px, len(segmenter.up))
-    before = 0
+    wanted, before = rims(rim_px, len(segmenter.up)), 0
     for level in reversed(range(len(segmenter.up))):
         rim, deeper = wanted[level]
-        lifted = _convolution(segmenter.lift[level], _without(x, deeper - before))
-        lifted = F.interpolate(lifted, scale_factor=2.0, mode="bilinear", align_corners=False)
-        merged = _without(skips[level], rim) + _without(lifted, rim - 2 * deeper)
-        x, before = _two_convolutions(segmenter.up[level], merged), rim
-    return _convolution(segmenter.head, _without(x, rim_px - before))
+        lifted = by.convolved(f"lift.{level}", _without(x, deeper - before))
+        merged = by.merged(level, skips[level], lifted, (rim, rim - 2 * deeper))
+        x, before = _two_convolutions(by, f"up.{level}", merged), rim
+    return by.convolved("head", _without(x, rim_px - before))
 
 
 def rims(rim_px: int, levels: int) -> list[tuple[int, int]]:
@@ -76,18 +91,51 @@ def rims(rim_px: int, levels: int) -> list[tuple[int, int]]:
     return found
 
 
-def _two_convolutions(level: Any, x: Tensor) -> Tensor:
-    return _convolution(level.second, _convolution(level.first, x, "relu"), "relu")
+class InFloats:
+    """Arithmetic in float32.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+        With folded norms.
+    """
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        self._logarithm = segmenter.shape.logarithm
+        self._layers = convolutions(segmenter)
+
+    def begin(self, planes: Tensor) -> Tensor:
+        """As the first convolution gets it."""
+        return compressed(planes) if self._logarithm else planes
+
+    def convolved(self, name: str, x: Tensor) -> Tensor:
+        """Convolution of stride 1, and what is done to its output in the same pass."""
+        layer, then = self._layers[name], after(name)
+        if torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+            fused = torch.ops.mkldnn._convolution_pointwise  # what torch.compile makes of the two
+            result: Tensor = fused(x, layer.weight, layer.bias, layer.padding, [1, 1], [1, 1], 1, then, [], "")
+            return result
+        result = layer(x)
+        return F.relu_(result) if then == "relu" else result
+
+    def merged(self, level: int, skip: Tensor, lifted: Tensor, cut: tuple[int, int]) -> Tensor:
+        """Sum of a skip and of what is interpolated to its resolution."""
+        fine = F.interpolate(lifted, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return _without(skip, cut[0]) + _without(fine, cut[1])
 
 
-def _convolution(layer: Any, x: Tensor, then: str = "none") -> Tensor:
-    """Convolution of stride 1, and what is done to its output in the same pass: ``none`` or ``relu``."""
-    if torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        fused = torch.ops.mkldnn._convolution_pointwise  # what torch.compile makes of the two
-        result: Tensor = fused(x, layer.weight, layer.bias, layer.padding, [1, 1], [1, 1], 1, then, [], "")
-        return result
-    result = layer(x)
-    return F.relu_(result) if then == "relu" else result
+def convolutions(segmenter: Segmenter) -> dict[str, Any]:
+    """Convolutions of a segmenter by name."""
+    return {name: layer for name, layer in segmenter.named_modules() if isinstance(layer, nn.Conv2d)}
+
+
+def after(name: str) -> str:
+    """What follows the convolution of a name: ``none`` or ``relu``."""
+    return "relu" if name.startswith(("down", "up")) else "none"
+
+
+def _two_convolutions(by: Arithmetic, level: str, x: Tensor) -> Tensor:
+    return by.convolved(f"{level}.second", by.convolved(f"{level}.first", x))
 
 
 def _half(x: Tensor) -> Tensor:
