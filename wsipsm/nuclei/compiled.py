@@ -49,7 +49,7 @@ def lifted_onto(skip: _Bytes, low: _Floats, cut: tuple[int, int], steps: _Floats
     low : (v, u, 2 c) float32
         What is lifted, in two summands: bilinear, as pixels are areas, the border is continued.
     cut : two of int
-        Pixels of each side that are left out: of the skip, and of what is lifted.
+        Pixels of each side that are left out: of the skip, and of what is lifted; even.
     steps : (3,) float32
         Unit of the skip, unit of the sum, byte of the sum that is 0.
 
@@ -62,19 +62,25 @@ def lifted_onto(skip: _Bytes, low: _Floats, cut: tuple[int, int], steps: _Floats
     rows, columns, count = low.shape[0], low.shape[1], skip.shape[2]
     height, width, size = skip.shape[0] - 2 * rim, skip.shape[1] - 2 * rim, columns * count
     ratio, scale, zero = steps[0] / steps[1], np.float32(1) / steps[1], steps[2] + np.float32(0.5)
-    low_lines = summed(low).reshape(rows, size)
+    low_lines, first = summed(low).reshape(rows, size), beyond // 2 * count
     skip_lines = skip.reshape(skip.shape[0], skip.shape[1] * count)
     merged = np.empty((height, width, count), np.uint8)
-    lines = merged.reshape(height, width * count)
-    padded, fine = np.empty(size + 2 * count, np.float32), np.empty(2 * size, np.float32)
+    lines, padded = merged.reshape(height, width * count), np.empty(size + 2 * count, np.float32)
+    even, odd = np.empty(width // 2 * count, np.uint8), np.empty(width // 2 * count, np.uint8)
     for y in range(height):
         row = (y + beyond) // 2
         other = min(max(row + 2 * ((y + beyond) % 2) - 1, 0), rows - 1)
         _between(low_lines[row], low_lines[other], scale, zero, padded[count : count + size])
         padded[:count], padded[count + size :] = padded[count : 2 * count], padded[size : size + count]
-        _doubled(padded, count, fine)
         onto = skip_lines[y + rim, rim * count : (rim + width) * count]
-        _bytes(onto, ratio, fine[beyond * count : (beyond + width) * count], lines[y])
+        if count % 8:
+            _parted(onto, count, even, odd)
+            _doubled(padded[first:], count, ratio, even, odd)
+            _joined(even, odd, count, lines[y])
+        else:  # the channels of a pixel are few words
+            _parted(onto.view(np.uint64), count // 8, even.view(np.uint64), odd.view(np.uint64))
+            _doubled(padded[first:], count, ratio, even, odd)
+            _joined(even.view(np.uint64), odd.view(np.uint64), count // 8, lines[y].view(np.uint64))
     return merged
 
 
@@ -100,22 +106,28 @@ def _between(near: _Floats, far: _Floats, scale: np.float32, zero: np.float32, t
 
 
 @compiled
-def _doubled(line: _Floats, count: int, to: _Floats) -> None:
-    """A line with its border repeated, interpolated to twice its pixels."""
-    for x in range(len(line) // count - 2):
-        for first in range(0, count, LANES):
-            at = x * count + first
-            before, here, behind = line[at:], line[at + count :], line[at + 2 * count :]
-            left, right = to[2 * at - first :], to[2 * at - first + count :]
-            for lane in range(LANES):
-                near = np.float32(0.75) * here[lane]
-                left[lane] = near + np.float32(0.25) * before[lane]
-                right[lane] = near + np.float32(0.25) * behind[lane]
+def _parted(line: npt.NDArray[Any], count: int, even: npt.NDArray[Any], odd: npt.NDArray[Any]) -> None:
+    """Every other pixel of a line, each of so many numbers."""
+    for at in range(len(even)):
+        there = at + at // count * count
+        even[at], odd[at] = line[there], line[there + count]
 
 
 @compiled
-def _bytes(skip: _Bytes, ratio: np.float32, lifted: _Floats, to: _Bytes) -> None:
-    """Scaled skip and lifted as bytes."""
-    for at in range(len(to)):
-        value = np.float32(skip[at]) * ratio + lifted[at]
-        to[at] = np.uint8(min(max(value, np.float32(0)), np.float32(255)))
+def _joined(even: npt.NDArray[Any], odd: npt.NDArray[Any], count: int, line: npt.NDArray[Any]) -> None:
+    """Inverse of `_parted`."""
+    for at in range(len(even)):
+        there = at + at // count * count
+        line[there], line[there + count] = even[at], odd[at]
+
+
+@compiled
+def _doubled(line: _Floats, count: int, ratio: np.float32, even: _Bytes, odd: _Bytes) -> None:
+    """Add a line, interpolated to twice its pixels, to the scaled bytes of even and odd pixels."""
+    before, here, behind, most = line, line[count:], line[2 * count :], np.int32(255)
+    for at in range(len(even)):
+        near = np.float32(0.75) * here[at]
+        left = np.int32(near + np.float32(0.25) * before[at] + np.float32(np.int32(even[at])) * ratio)
+        right = np.int32(near + np.float32(0.25) * behind[at] + np.float32(np.int32(odd[at])) * ratio)
+        even[at] = np.uint8(min(max(left, np.int32(0)), most))
+        odd[at] = np.uint8(min(max(right, np.int32(0)), most))
