@@ -50,7 +50,7 @@ def plain(slide: Path) -> None:
                 np.asarray(opened.read_region((x0, y0), 0, (x1 - x0, y1 - y0)).convert("RGB"))
 
 
-def forward(slide: Path) -> None:
+def forward(slide: Path, *, integers: bool) -> None:
     """Run the network on as many blocks as the slide has, of pixels that are in memory."""
     import torch
 
@@ -69,13 +69,15 @@ def forward(slide: Path) -> None:
         grid = opened.grid(0.5)
         image = opened.read(Box(0, 0, BLOCK_PX + 2 * HALO_PX, BLOCK_PX + 2 * HALO_PX), grid)
     stats = measure_slide(image[None])
+    by = net.integers(net.ranges([image], stats)) if integers else None
     for _ in range(-(-grid.height // BLOCK_PX) * -(-grid.width // BLOCK_PX)):
-        net.maps_inside([image], stats, rim_px=HALO_PX)
+        net.maps_inside([image], stats, rim_px=HALO_PX, by=by)
 
 
-def run(slide: Path, out: Path, root: Path) -> Spent:
+def run(slide: Path, out: Path, root: Path, precision: str = "float32") -> Spent:
     """Everything; ``root`` is the checkout whose package works."""
-    return time_process([WSIPSM, "run", str(slide), "-o", str(out), "--fresh"], root)
+    how = ["--set", f"segmenter.precision={precision}"] if precision != "float32" else []
+    return time_process([WSIPSM, "run", str(slide), "-o", str(out), "--fresh", *how], root)
 
 
 def main() -> None:
@@ -85,11 +87,13 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=8192)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--against", type=Path, help="another checkout to run in turns")
+    parser.add_argument("--precision", choices=["float32", "int8"], default="float32", help="of the network")
     parser.add_argument("--json", type=Path, default=Path("speed.json"))
     parser.add_argument("--only", choices=["read", "plain", "forward"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only:
-        {"read": read, "plain": plain, "forward": forward}[options.only](options.slide)
+        network = partial(forward, integers=options.precision == "int8")
+        {"read": read, "plain": plain, "forward": network}[options.only](options.slide)
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -98,9 +102,10 @@ def main() -> None:
 
 
 def compare(slide: Path, folder: Path, options: argparse.Namespace) -> None:
-    alone = [sys.executable, "-m", "benchmarks.speed", "--slide", str(slide), "--only"]
+    alone = [sys.executable, "-m", "benchmarks.speed", "--slide", str(slide)]
+    alone += ["--precision", options.precision, "--only"]
     parts = {name: partial(time_process, [*alone, name], ROOT) for name in ("read", "plain", "forward")}
-    parts["run"] = partial(run, slide, folder / "run", ROOT)
+    parts["run"] = partial(run, slide, folder / "run", ROOT, options.precision)
     if options.against:
         parts["against"] = partial(run, slide, folder / "against", options.against.absolute())
     found = in_turns(parts, options.rounds)

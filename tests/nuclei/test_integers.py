@@ -1,4 +1,4 @@
-"""The segmenter in bytes: its whole numbers against plain sums, its maps against float32, its place in a calibration."""
+"""The segmenter in bytes: its whole numbers against plain sums, its maps against float32, its calibration."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_network_that_begins_with_a_logarithm_gets_bytes_of_it(field: np.ndarr
     bytes_of = net.maps_inside(blocks, stats, rim_px=4, by=net.integers(net.ranges(blocks, stats)))[0]
 
     for found, expected in zip(bytes_of, net.maps_inside(blocks, stats, rim_px=4)[0], strict=True):
-        assert np.abs(found - expected).mean() < 0.03 * expected.std()
+        assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99
 
 
 def test_a_range_holds_its_zero() -> None:

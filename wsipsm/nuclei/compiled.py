@@ -131,3 +131,28 @@ def _doubled(line: _Floats, count: int, ratio: np.float32, even: _Bytes, odd: _B
         right = np.int32(near + np.float32(0.25) * behind[at] + np.float32(np.int32(odd[at])) * ratio)
         even[at] = np.uint8(min(max(left, np.int32(0)), most))
         odd[at] = np.uint8(min(max(right, np.int32(0)), most))
+
+
+@compiled
+def evidence_steps(
+    distance: _Floats, smoothed: _Floats, threshold: np.float32, least: int, to: npt.NDArray[np.uint8]
+) -> None:
+    """Evidence of pixels: above a distance, ``least`` and 127 steps of the smoothed distance up to 1; else 0."""
+    height, width = distance.shape
+    for y in range(height):
+        here, smooth, line = distance[y], smoothed[y], to[y]
+        for x in range(width):
+            value = min(max(smooth[x], np.float32(0)), np.float32(1))
+            steps = np.int32(least) + np.int32(np.float32(127) * value)
+            line[x] = np.uint8(steps if here[x] > threshold else np.int32(0))
+
+
+@compiled
+def bytes_of_shares(share: _Floats, to: npt.NDArray[np.uint8]) -> None:
+    """Shares from 0 to 1 as bytes, rounded to even and clipped; 255 is 1."""
+    height, width = share.shape
+    for y in range(height):
+        line, out = share[y], to[y]
+        for x in range(width):
+            value = np.rint(line[x] * np.float32(255))
+            out[x] = np.uint8(np.int32(min(max(value, np.float32(0)), np.float32(255))))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from wsipsm.config import SegmenterConfig, with_new_names
 from wsipsm.core.errors import CheckpointError
 from wsipsm.core.geometry import Image, Map, crop
-from wsipsm.core.maps import OD_PER_STEP
+from wsipsm.core.maps import CHANNELS, OD_PER_STEP
 from wsipsm.nuclei.activation import ActivationNet, Device
 from wsipsm.nuclei.frozen import FrozenNet
 from wsipsm.nuclei.levels import Levels
@@ -78,9 +78,14 @@ class Recognizer(ABC):
         return self.net.maps_of(images, self.stats)
 
     def _channels(self, image: Image, maps: Any) -> npt.NDArray[np.uint8]:
+        from wsipsm.nuclei.compiled import bytes_of_shares
+
         activation, evidence = self._evidence(image, maps)
-        stains = stain_steps(crop(image, self.halo_px), self.stats, OD_PER_STEP).view(np.uint8)
-        return np.stack([np.clip(np.rint(activation * 255), 0, 255).astype(np.uint8), evidence, *stains])
+        channels = np.empty((len(CHANNELS), *evidence.shape), np.uint8)
+        bytes_of_shares(activation, channels[0])
+        channels[1] = evidence
+        channels[2:] = stain_steps(crop(image, self.halo_px), self.stats, OD_PER_STEP).view(np.uint8)
+        return channels
 
     @abstractmethod
     def _evidence(self, image: Image, maps: Any) -> tuple[Map, npt.NDArray[np.uint8]]:

@@ -114,8 +114,8 @@ class SegmentationNet(FrozenNet[Segmenter, tuple[Map, Map]]):
             with half_precision(self.device):
                 output = self._fast(planes)[:, :, rim_px:, rim_px:]
         inner = output[:, :, :height, :width].float()
-        results = torch.stack([torch.sigmoid(inner[:, 0]), inner[:, 1]], dim=1).cpu().numpy()
-        return [(result[0], result[1]) for result in results]
+        both = torch.sigmoid(inner[:, 0]), inner[:, 1].contiguous()
+        return list(zip(*(planes.cpu().numpy() for planes in both), strict=True))
 
     def checkpoint(self) -> Checkpoint:
         """Content of a checkpoint."""
@@ -178,7 +178,8 @@ def evidence_of(distance: Map, *, threshold: float, smoothing_px: float) -> npt.
     (y, x) uint8
         0 below the threshold, from ``DECISION`` at an outline to 255 in the middle of a nucleus.
     """
-    steps = np.floor(127 * np.clip(smooth(distance, smoothing_px), 0, 1))
-    found = np.where(distance > threshold, DECISION + steps, 0)
-    levels: npt.NDArray[np.uint8] = found.astype(np.uint8)
+    from wsipsm.nuclei.compiled import evidence_steps
+
+    levels = np.empty(distance.shape, np.uint8)
+    evidence_steps(distance, smooth(distance, smoothing_px), np.float32(threshold), DECISION, levels)
     return levels
