@@ -4,7 +4,7 @@ Seconds of one CPU thread a square millimetre of tissue, each network on the pat
 documents give, with random weights: speed only. Instances, outlines, reading and writing are left out, of all but the
 ten-line baseline, which has no network. TIAToolbox's networks come with wsipsm; those of Cellpose 3 and InstanSeg are
 measured where ``--also`` names a folder with those packages (``pip install --no-deps --target FOLDER 'cellpose<4'
-instanseg-torch einops fastremap``). Each of theirs is timed in the faster of both memory layouts, in float32 as ours.
+instanseg-torch einops fastremap``). Each of theirs is timed in the faster of both memory layouts, in float32.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ def ours() -> Iterator[Peer]:
     image = np.random.default_rng(0).integers(0, 255, (608, 608, 3)).astype(np.uint8)
     stats = measure_slide(image[None])
     yield Peer("wsipsm, shipped segmenter", 512, 0.5, lambda: net.maps_inside([image], stats, rim_px=48))
+    by = net.integers(net.ranges([image], stats))
+    yield Peer("wsipsm, precision int8", 512, 0.5, lambda: net.maps_inside([image], stats, rim_px=48, by=by))
     yield Peer("ten-line baseline, whole", 608, 0.5, lambda: baseline(image))
 
 
