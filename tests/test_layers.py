@@ -22,9 +22,9 @@ LAYERS = (
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 HOMES = {
-    "zarr": {"engine/maps", "results", "slide/readers"},
+    "zarr": {"results", "slide/readers"},
     "tifffile": {"slide/readers", "results/formats"},
-    "imagecodecs": {"slide/readers"},
+    "imagecodecs": {"engine/maps", "slide/readers"},
     "dask": {"engine/cluster"},
     "distributed": {"engine/cluster"},
     "dask_jobqueue": {"engine/cluster"},

@@ -11,7 +11,7 @@ from scipy import ndimage
 from wsipsm.cells.compiled.hulls import convex_hulls
 from wsipsm.cells.compiled.outlines import averaged, thinned
 from wsipsm.cells.compiled.rings import areas_and_lengths, moments
-from wsipsm.cells.outlines import Rings
+from wsipsm.cells.outlines import Rings, trace
 from wsipsm.cells.smoothing import _WEIGHTS
 
 
@@ -115,3 +115,21 @@ def test_moments_are_those_of_shapely_and_signed() -> None:
     np.testing.assert_allclose(found[:, 1:], centres, atol=1e-6)
     flat = moments(np.array([(0.0, 0.0), (2.0, 0.0), (0.0, 0.0)]), np.array([0, 3]))
     assert flat.tolist() == [[0.0, 0.0, 0.0]]
+
+
+def test_outlines_of_many_corners_are_those_of_the_pixels_united() -> None:
+    """More corners than there is room for at first, in the first cell and in a later one."""
+    labels = np.zeros((40, 130), np.int32)
+    for label, y in enumerate((1, 10, 30), start=1):
+        labels[y, 1:129] = label
+        labels[y + 1 : y + 6, 1:129:2] = label
+    labels[20, 20] = 4
+    first = np.array([np.flatnonzero(labels == label)[0] for label in (1, 4, 2, 3)])
+
+    rings = trace(labels, first)
+
+    for label, polygon in zip((1, 4, 2, 3), rings.polygons(), strict=True):
+        y, x = np.nonzero(labels == label)
+        united = shapely.union_all(shapely.box(x, y, x + 1, y + 1))
+        assert shapely.get_num_coordinates(polygon) == shapely.get_num_coordinates(shapely.simplify(united, 0))
+        assert polygon.equals(united)

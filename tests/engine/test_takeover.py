@@ -211,10 +211,10 @@ def test_maps_that_did_not_reach_the_disk_are_made_again(task: SlideTask) -> Non
     tally = do_tiles(found)
     assemble(found.ref, tally)
     expected = cells_of(task.out)
-    shards = sorted(path for path in (found.ref.load().maps_folder / "c").rglob("*") if path.is_file())
-    shards[0].write_bytes(b"")
-    shards[1].unlink()
-    shards[2].write_bytes(shards[2].read_bytes()[:100])
+    stored = sorted(found.ref.load().maps.folder.iterdir())
+    stored[0].write_bytes(b"")
+    stored[1].unlink()
+    stored[2].write_bytes(stored[2].read_bytes()[:100])
     for path in Path(found.ref.work, "tiles").iterdir():
         path.unlink()
 
@@ -225,3 +225,20 @@ def test_maps_that_did_not_reach_the_disk_are_made_again(task: SlideTask) -> Non
 
     assert len(again.mapped) == len(found.plan.tiles) - 3
     assert cells_of(task.out).equals(expected)
+
+
+def test_maps_of_an_earlier_version_are_made_again(task: SlideTask) -> None:
+    """They were one Zarr array, in a folder of another name; the status of a tile looked as it does now."""
+    found = prepare(task)
+    tally = do_tiles(found)
+    work = Path(found.ref.work)
+    for path in (work / "maps").iterdir():
+        shard = work / "maps.zarr" / "c" / "0" / path.name.replace("_", "/")
+        shard.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(shard)
+
+    again = prepare(task)
+
+    assert not again.mapped
+    assert not again.done
+    assert assemble(again.ref, do_tiles(again)).cells == assemble(found.ref, tally).cells > 100

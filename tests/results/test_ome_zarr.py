@@ -10,8 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import zarr
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from ome_zarr.io import parse_url
 from ome_zarr.reader import Reader
 from ome_zarr_models.v05.image import Image
@@ -21,7 +19,6 @@ from ome_zarr_models.v05.labels import Labels
 from wsipsm.config import TilesConfig
 from wsipsm.core.errors import OutputError
 from wsipsm.core.geometry import Box, Grid
-from wsipsm.engine.maps import create_maps, open_maps, read_window, write_core
 from wsipsm.results.formats.ome_zarr import LabelsWriter, open_labels
 
 TILES = TilesConfig(core_px=96, block_px=32)
@@ -51,61 +48,6 @@ def write_labels(folder: Path, labels: npt.NDArray[np.int32], grid: Grid, tiles:
 
 def shards(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("c/*/*"))
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    width=st.integers(1, 300),
-    height=st.integers(1, 300),
-    x0=st.integers(-120, 310),
-    y0=st.integers(-120, 310),
-    side=st.tuples(st.integers(0, 150), st.integers(0, 150)),
-)
-def test_a_window_of_the_maps_is_that_of_the_zero_padded_plane(
-    tmp_path_factory: pytest.TempPathFactory, width: int, height: int, x0: int, y0: int, side: tuple[int, int]
-) -> None:
-    folder = tmp_path_factory.mktemp("maps") / "maps.zarr"
-    grid = Grid(width, height, 1.0, 0.5)
-    plane = np.random.default_rng(0).integers(0, 256, (3, height, width), dtype=np.uint8)
-    create_maps(folder, ("a", "b", "c"), grid, TILES)
-    for core in cores(grid, TILES.core_px):
-        write_core(open_maps(folder), core, plane[:, *core.slices])
-
-    window = read_window(open_maps(folder), Box(x0, y0, x0 + side[0], y0 + side[1]))
-
-    padded = np.pad(plane, ((0, 0), (120, 500), (120, 500)))
-    expected = padded[:, y0 + 120 : y0 + 120 + side[1], x0 + 120 : x0 + 120 + side[0]]
-    np.testing.assert_array_equal(window, expected, strict=True)
-
-
-def test_a_core_of_the_maps_is_one_file(tmp_path: Path) -> None:
-    grid = Grid(200, 100, 1.0, 0.5)
-    create_maps(tmp_path / "maps", ("a", "b"), grid, TILES)
-    maps = open_maps(tmp_path / "maps")
-
-    write_core(maps, Box(96, 0, 192, 96), np.ones((2, 96, 96), np.uint8))
-    write_core(maps, Box(192, 96, 200, 100), np.ones((2, 4, 8), np.uint8))
-
-    files = [
-        path.relative_to(tmp_path / "maps").as_posix() for path in (tmp_path / "maps").rglob("*") if path.is_file()
-    ]
-    assert sorted(files) == ["c/0/0/1", "c/0/1/2", "zarr.json"]
-    table = json.loads((tmp_path / "maps" / "zarr.json").read_text())
-    assert table["zarr_format"] == 3
-    assert table["dimension_names"] == ["channel", "y", "x"]
-    assert maps.chunks == (2, 32, 32)
-    assert maps.shards == (2, 96, 96)
-
-
-def test_maps_that_are_there_stay_when_created_again(tmp_path: Path) -> None:
-    grid = Grid(50, 50, 1.0, 0.5)
-    create_maps(tmp_path / "maps", ("a",), grid, TILES)
-    write_core(open_maps(tmp_path / "maps"), grid.box, np.ones((1, 50, 50), np.uint8))
-
-    create_maps(tmp_path / "maps", ("a",), grid, TILES)
-
-    assert read_window(open_maps(tmp_path / "maps"), grid.box).all()
-    assert list(tmp_path.iterdir()) == [tmp_path / "maps"]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (96, 96), (250, 1025), (1031, 2077)])

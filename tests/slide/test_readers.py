@@ -50,7 +50,18 @@ def test_a_whole_level_serves_tiles_and_a_fractional_one_does_not(tmp_path: Path
     np.testing.assert_array_equal(from_level_0, (means[5:30, 10:40] + 2) // 4)
 
 
-@pytest.mark.parametrize("box", [Box(3, 2, 9, 8), Box(-4, -3, 30, 5), Box(15, 10, 90, 80), Box(-50, -50, 60, 60)])
+@pytest.mark.parametrize(
+    "box",
+    [
+        Box(3, 2, 9, 8),
+        Box(-4, -3, 30, 5),
+        Box(-20, -12, 41, 25),
+        Box(18, 3, 25, 9),
+        Box(15, 10, 90, 80),
+        Box(30, 2, 40, 9),
+        Box(-50, -50, 60, 60),
+    ],
+)
 def test_beyond_its_edges_a_slide_is_mirrored(tmp_path: Path, box: Box) -> None:
     image = noise(13, 21)
     with open_slide(write_pyramid(tmp_path / "slide.tiff", [image])) as slide:
@@ -60,6 +71,26 @@ def test_beyond_its_edges_a_slide_is_mirrored(tmp_path: Path, box: Box) -> None:
     around = np.pad(image, [(100, 100), (100, 100), (0, 0)], mode="reflect")
     np.testing.assert_array_equal(out, around[box.y0 + 100 : box.y1 + 100, box.x0 + 100 : box.x1 + 100])
     assert (white[0] == 255).all()
+
+
+def test_a_compressed_tile_that_was_not_scanned_is_white(tmp_path: Path) -> None:
+    image = noise(256, 256)
+    with tifffile.TiffWriter(tmp_path / "sparse.tiff") as tiff:
+        tiff.write(
+            iter([image, None]),
+            shape=(256, 512, 3),
+            dtype=np.uint8,
+            tile=(256, 256),
+            photometric="rgb",
+            compression="zlib",
+        )
+
+    with open_slide(tmp_path / "sparse.tiff", mpp=0.5) as slide:
+        out = slide.read(Box(100, 0, 512, 256), slide.grid(0.5))
+
+    assert slide.reader == "openslide"
+    np.testing.assert_array_equal(out[:, :156], image[:, 100:])
+    assert (out[:, 156:] == 255).all()
 
 
 def test_a_grid_finer_than_level_1_is_read_from_level_0(tmp_path: Path) -> None:

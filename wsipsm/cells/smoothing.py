@@ -11,7 +11,7 @@ _SIGMA_PX, _REACH_PX = 1.8, 5
 """Width of the Gaussian that outlines are smoothed by, and its reach to both sides, pixels along the ring."""
 
 
-def _weights() -> npt.NDArray[np.int64]:
+def _weights() -> npt.NDArray[np.int32]:
     """Symmetric weights of the average along a ring, 1024ths.
 
     A Gaussian times a parabola whose second moment is zero: unlike a plain Gaussian it leaves arcs where they are.
@@ -22,7 +22,7 @@ def _weights() -> npt.NDArray[np.int64]:
     weights = gauss * (fourth - second * at**2)
     weights = np.rint(weights / weights.sum() * 1024)
     weights[_REACH_PX] += 1024 - weights.sum()
-    whole: npt.NDArray[np.int64] = weights.astype(np.int64)
+    whole: npt.NDArray[np.int32] = weights.astype(np.int32)
     return whole
 
 

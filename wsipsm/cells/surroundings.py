@@ -36,7 +36,7 @@ def mean_around(components: Components, plane: npt.NDArray[Any], background: Mas
 
     y = np.arange(-radius_px, radius_px + 1)
     half = np.sqrt(radius_px * radius_px - y * y).astype(np.int64)
-    rows = np.zeros((len(half), 2, plane.shape[1] + len(half) + 1), np.int64)
+    rows = np.zeros((len(half), plane.shape[1] + len(half) + 1, 2), np.int64)
     near, total = disk_sums(unsigned(plane), background, components.runs, len(components.area), half, rows)
     means: _Floats = np.divide(total, near, out=np.zeros(len(near)), where=near > 0)
     return means

@@ -18,6 +18,7 @@ from wsipsm.config import Config
 from wsipsm.core.errors import InputError, StaleError, UnreadableSlideError
 from wsipsm.core.files import result_hash, write_bytes
 from wsipsm.core.geometry import Grid
+from wsipsm.engine.maps import Maps
 from wsipsm.nuclei.models import shipped_model
 from wsipsm.slide import Slide, open_slide
 from wsipsm.tissue.region import Region
@@ -221,9 +222,9 @@ class Job:
         return self.work / "calibration.pt"
 
     @property
-    def maps_folder(self) -> Path:
-        """Scratch array of the maps."""
-        return self.work / "maps.zarr"
+    def maps(self) -> Maps:
+        """Scratch files of the maps."""
+        return Maps(self.work / "maps", self.grid, self.config.tiles.core_px)
 
     @property
     def pixels_file(self) -> Path:
@@ -250,7 +251,7 @@ class Job:
 
     def save(self) -> JobRef:
         """Write the job into its scratch folder, which is this run's from now on; returns what tasks carry."""
-        for folder in ("mapped", "tiles"):
+        for folder in ("maps", "mapped", "tiles"):
             (self.work / folder).mkdir(parents=True, exist_ok=True)
         write_bytes(self.work / "job.json", _JOB.dump_json(self, indent=2))
         return self.ref

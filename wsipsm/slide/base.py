@@ -16,7 +16,7 @@ from wsipsm.core.errors import ResolutionError, UnreadableSlideError
 from wsipsm.core.geometry import Box, Grid, Image, reduced_px
 from wsipsm.slide.fingerprint import fingerprint_of
 from wsipsm.slide.header import Header, Level, Thumbnail
-from wsipsm.slide.resample import area_mean, bands, black_to_white, compressed_tiles, mirrored, source_box
+from wsipsm.slide.resample import area_mean, bands, black_to_white, compressed_tiles, read_mirrored, source_box
 
 EXPECTED_RGB = "expected 8-bit RGB. wsipsm reads brightfield colour scans: export the slide as RGB"
 MAKE_PYRAMID = "convert it to a tiled pyramid (vips tiffsave --tile --pyramid --bigtiff)"
@@ -176,12 +176,7 @@ class Slide(ABC):
         UnreadableSlideError
             The file is damaged there.
         """
-        if box.intersect(grid.box) == box:
-            return self.read(box, grid)
-        rows, columns = mirrored(box.y0, box.y1, grid.height), mirrored(box.x0, box.x1, grid.width)
-        x0, y0 = int(columns.min()), int(rows.min())
-        image = self.read(Box(x0, y0, int(columns.max()) + 1, int(rows.max()) + 1), grid)
-        return image.take(rows - y0, axis=0).take(columns - x0, axis=1)
+        return read_mirrored(functools.partial(self.read, grid=grid), box, grid.box)
 
     def thumbnail(self, mpp: float, *, shown_l0: Box | None = None) -> Thumbnail:
         """Whole slide, small, from the coarsest level that is fine enough.

@@ -7,7 +7,7 @@ every pixel is summed in one fixed order, so a small request and a crop of a lar
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import cv2
@@ -85,7 +85,7 @@ def area_mean(source: Image, box: Box, scale_x: float, scale_y: float) -> Image:
     array([[[2, 2, 2]]], dtype=uint8)
     """
     if scale_x == scale_y == 1:
-        return np.array(source)
+        return source
     if scale_x == scale_y == 2:  # the usual one, from 40x to 20x; OpenCV does it in whole numbers too, halves up
         half = (box.width, box.height)
         return np.asarray(cv2.resize(source, half, interpolation=cv2.INTER_AREA), np.uint8)
@@ -131,6 +131,28 @@ def mirrored(start: int, stop: int, size: int) -> npt.NDArray[np.intp]:
     period = max(1, 2 * (size - 1))
     positions = np.arange(start, stop) % period
     return np.minimum(positions, period - positions)
+
+
+def read_mirrored(read: Callable[[Box], Image], box: Box, plane: Box) -> Image:
+    """Pixels of a box, the plane's mirror image where the box leaves it; edge pixels are not repeated.
+
+    Parameters
+    ----------
+    read : callable
+        Reads a box within the plane, (h, w, 3) uint8.
+    box, plane : Box
+        The box, of any size, and the plane, whose origin is that of the frame.
+    """
+    inside = box.intersect(plane)
+    if inside == box:
+        return read(box)
+    left, top, right, bottom = inside.x0 - box.x0, inside.y0 - box.y0, box.x1 - inside.x1, box.y1 - inside.y1
+    if max(left, right) < inside.width and max(top, bottom) < inside.height:  # all that is mirrored is inside
+        return np.asarray(cv2.copyMakeBorder(read(inside), top, bottom, left, right, cv2.BORDER_REFLECT_101), np.uint8)
+    rows, columns = mirrored(box.y0, box.y1, plane.height), mirrored(box.x0, box.x1, plane.width)
+    x0, y0 = int(columns.min()), int(rows.min())
+    image = read(Box(x0, y0, int(columns.max()) + 1, int(rows.max()) + 1))
+    return image.take(rows - y0, axis=0).take(columns - x0, axis=1)
 
 
 def compressed_tiles(box: Box) -> Iterator[Box]:

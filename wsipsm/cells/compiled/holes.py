@@ -76,15 +76,16 @@ def _flood(
         y0, y1, x0, x1 = min(y0, y), max(y1, y), min(x0, x), max(x1, x)
         hole = y0 > 0 and x0 > 0 and y1 < levels.shape[0] - 1 and x1 < levels.shape[1] - 1
         hole = hole and max(y1 - y0, x1 - x0) < most[1] and no_hole[y, x] > level
-        for at in range(9 if hole else 0):
-            near_y, near_x = y + at // 3 - 1, x + at % 3 - 1
-            if levels[near_y, near_x] > level:
-                above = min(above, int(levels[near_y, near_x]))
-            elif seen[seen_y + near_y, seen_x + near_x] != stamp:
-                hole = hole and count < most[0]
-                seen[seen_y + near_y, seen_x + near_x] = stamp
-                pixels[min(count, most[0]), 0], pixels[min(count, most[0]), 1] = near_y, near_x
-                count += 1
+        for near_y in range(y - 1, y + 2 if hole else y - 1):
+            for near_x in range(x - 1, x + 2):
+                near = int(levels[near_y, near_x])
+                if near > level:
+                    above = min(above, near)
+                elif seen[seen_y + near_y, seen_x + near_x] != stamp:
+                    hole = hole and count < most[0]
+                    seen[seen_y + near_y, seen_x + near_x] = stamp
+                    pixels[min(count, most[0]), 0], pixels[min(count, most[0]), 1] = near_y, near_x
+                    count += 1
     if hole:
         return count, above
     for at in range(min(count, most[0])):

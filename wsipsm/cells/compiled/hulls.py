@@ -34,12 +34,13 @@ def least_widths(corners: _Floats, offsets: _Longs) -> _Floats:
     """
     found = np.full(len(offsets) - 1, np.inf)
     for number in range(len(found)):
-        ring = corners[offsets[number] : offsets[number + 1]]
-        for side in range(len(ring) - 1):
-            run, rise = ring[side + 1, 0] - ring[side, 0], ring[side + 1, 1] - ring[side, 1]
+        first, stop = offsets[number], offsets[number + 1]
+        for side in range(first, stop - 1):
+            x, y = corners[side, 0], corners[side, 1]
+            run, rise = corners[side + 1, 0] - x, corners[side + 1, 1] - y
             length, height = np.hypot(run, rise), 0.0
-            for point in ring:
-                height = max(height, abs(run * (point[1] - ring[side, 1]) - rise * (point[0] - ring[side, 0])))
+            for point in range(first, stop):
+                height = max(height, abs(run * (corners[point, 1] - y) - rise * (corners[point, 0] - x)))
             if length > 0:
                 found[number] = min(found[number], height / length)
     return found
@@ -63,17 +64,17 @@ def circles_around(corners: _Floats, offsets: _Longs) -> _Floats:
     """
     found = np.zeros(len(offsets) - 1)
     for number in range(len(found)):
-        ring = corners[offsets[number] : offsets[number + 1]]
-        x, y, square = ring[0, 0], ring[0, 1], 0.0
-        for i in range(1, len(ring)):
-            if _outside(ring[i], x, y, square):
-                x, y, square = ring[i, 0], ring[i, 1], 0.0
-                for j in range(i):
-                    if _outside(ring[j], x, y, square):
-                        x, y, square = _through_two(ring[i], ring[j])
-                        for k in range(j):
-                            if _outside(ring[k], x, y, square):
-                                x, y, square = _through_three(ring[i], ring[j], ring[k])
+        first, stop = offsets[number], offsets[number + 1]
+        x, y, square = corners[first, 0], corners[first, 1], 0.0
+        for i in range(first + 1, stop):
+            if _outside(corners, i, x, y, square):
+                x, y, square = corners[i, 0], corners[i, 1], 0.0
+                for j in range(first, i):
+                    if _outside(corners, j, x, y, square):
+                        x, y, square = _through_two(corners[i], corners[j])
+                        for k in range(first, j):
+                            if _outside(corners, k, x, y, square):
+                                x, y, square = _through_three(corners[i], corners[j], corners[k])
         found[number] = np.sqrt(square)
     return found
 
@@ -166,8 +167,8 @@ def _high(a: float) -> float:
 
 
 @compiled
-def _outside(point: _Floats, x: float, y: float, square: float) -> bool:
-    apart = (point[0] - x) ** 2 + (point[1] - y) ** 2
+def _outside(corners: _Floats, at: int, x: float, y: float, square: float) -> bool:
+    apart = (corners[at, 0] - x) ** 2 + (corners[at, 1] - y) ** 2
     return bool(apart > square * (1 + _SLACK))
 
 

@@ -8,8 +8,8 @@ import numpy.typing as npt
 from wsipsm.core.compiled import compiled
 
 _Floats = npt.NDArray[np.float64]
+_Ints = npt.NDArray[np.int32]
 _Longs = npt.NDArray[np.int64]
-_Labels = npt.NDArray[np.int32]
 
 # East along a top edge, south along a right one, west, north: the cell is on the right hand.
 _AHEAD = np.array([(1, 0), (0, 1), (-1, 0), (0, -1)])
@@ -17,7 +17,7 @@ _CORNER = np.array([(1, 0), (1, 1), (0, 1), (0, 0)])
 
 
 @compiled
-def trace(labels: _Labels, first: _Longs) -> tuple[_Longs, _Longs]:
+def trace(labels: _Ints, first: _Longs) -> tuple[_Longs, _Longs]:
     """Exterior rings of cells along pixel corners, see :func:`wsipsm.cells.outlines.trace`.
 
     Parameters
@@ -34,21 +34,23 @@ def trace(labels: _Labels, first: _Longs) -> tuple[_Longs, _Longs]:
     offsets : (N + 1,) int64
         Where the rings begin.
     """
-    offsets, vertices = np.zeros(len(first) + 1, np.int64), np.empty((0, 2), np.int64)
-    for writing in range(2):
-        if writing:
-            vertices = np.empty((offsets[len(first)], 2), np.int64)
-        for cell in range(len(first)):
-            offsets[cell + 1] = _walk(labels, first[cell], vertices, offsets[cell])
-    return vertices, offsets
+    offsets, vertices = np.zeros(len(first) + 1, np.int64), np.empty((64 * len(first), 2), np.int64)
+    for cell in range(len(first)):
+        offsets[cell + 1] = _walk(labels, first[cell], vertices, offsets[cell])
+        if offsets[cell + 1] > len(vertices):  # no room: once more
+            wider = np.empty((2 * offsets[cell + 1], 2), np.int64)
+            wider[: offsets[cell]] = vertices[: offsets[cell]]
+            vertices = wider
+            _walk(labels, first[cell], vertices, offsets[cell])
+    return vertices[: offsets[len(first)]].copy(), offsets
 
 
 @compiled
-def _walk(labels: _Labels, first: int, vertices: _Longs, at: int) -> int:
-    """Write the vertices of a ring, from place ``at`` on, unless there is no room; returns the place behind them."""
+def _walk(labels: _Ints, first: int, vertices: _Longs, at: int) -> int:
+    """Write the vertices of a ring, from place ``at`` on, as far as there is room; returns the place behind them."""
     start_y, start_x = first // labels.shape[1], first % labels.shape[1]
     x, y, to, own = start_x, start_y, 0, labels[start_y, start_x]
-    if len(vertices):
+    if at < len(vertices):
         vertices[at, 0], vertices[at, 1] = x, y
     at += 1
     while True:
@@ -56,7 +58,7 @@ def _walk(labels: _Labels, first: int, vertices: _Longs, at: int) -> int:
         left_x, left_y = ahead_x + _AHEAD[(to + 3) % 4, 0], ahead_y + _AHEAD[(to + 3) % 4, 1]
         left, straight = _has(labels, left_y, left_x, own), _has(labels, ahead_y, ahead_x, own)
         if left or not straight:
-            if len(vertices):
+            if at < len(vertices):
                 vertices[at, 0], vertices[at, 1] = x + _CORNER[to, 0], y + _CORNER[to, 1]
             at += 1
         if left:
@@ -70,20 +72,20 @@ def _walk(labels: _Labels, first: int, vertices: _Longs, at: int) -> int:
 
 
 @compiled
-def _has(labels: _Labels, y: int, x: int, own: int) -> bool:
+def _has(labels: _Ints, y: int, x: int, own: int) -> bool:
     """Whether a place is a pixel of the cell."""
     return bool(0 <= y < labels.shape[0] and 0 <= x < labels.shape[1] and labels[y, x] == own)
 
 
 @compiled
-def averaged(vertices: _Longs, offsets: _Longs, weights: _Longs) -> tuple[_Floats, _Longs]:
+def averaged(vertices: _Longs, offsets: _Longs, weights: _Ints) -> tuple[_Floats, _Longs]:
     """Closed rings of one vertex an edge of a pixel: weighted means of the midpoints of edges along each ring.
 
     Parameters
     ----------
     vertices, offsets
         As of `trace`.
-    weights : (2 * r + 1,) int64
+    weights : (2 * r + 1,) int32
         Symmetric, 1024ths.
 
     Returns
@@ -99,16 +101,17 @@ def averaged(vertices: _Longs, offsets: _Longs, weights: _Longs) -> tuple[_Float
         for at in range(offsets[ring], offsets[ring + 1] - 1):
             edges += abs(vertices[at + 1, 0] - vertices[at, 0]) + abs(vertices[at + 1, 1] - vertices[at, 1])
         begins[ring + 1], longest = begins[ring] + edges + 1, max(longest, edges)
-    means, twice = np.empty((begins[len(offsets) - 1], 2)), np.empty(longest + len(weights), np.int64)
+    means = np.empty((begins[len(offsets) - 1], 2))
+    twice, totals = np.empty(longest + len(weights), np.int32), np.empty(longest + 1, np.int32)
     for ring in range(len(offsets) - 1):
         for side in range(2):
             _midpoints(vertices, (offsets[ring], offsets[ring + 1]), side, twice, len(weights) // 2)
-            _average(twice, weights, means, (begins[ring], begins[ring + 1] - 1), side)
+            _average((twice, totals), weights, means, (begins[ring], begins[ring + 1] - 1), side)
     return means, begins
 
 
 @compiled
-def _midpoints(vertices: _Longs, ring: tuple[int, int], side: int, twice: _Longs, place: int) -> None:
+def _midpoints(vertices: _Longs, ring: tuple[int, int], side: int, twice: _Ints, place: int) -> None:
     """Twice the x or y of the midpoints of a ring's edges, from its first corner on; from a place in ``twice`` on."""
     for at in range(ring[0], ring[1] - 1):
         here, step = 2 * (vertices[at, side] - vertices[ring[0], side]), vertices[at + 1, side] - vertices[at, side]
@@ -119,18 +122,19 @@ def _midpoints(vertices: _Longs, ring: tuple[int, int], side: int, twice: _Longs
 
 
 @compiled
-def _average(twice: _Longs, weights: _Longs, means: _Floats, ring: tuple[int, int], side: int) -> None:
+def _average(sums: tuple[_Ints, _Ints], weights: _Ints, means: _Floats, ring: tuple[int, int], side: int) -> None:
     """Weighted means along a closed ring of doubled values, which lie behind room for the reach of the weights."""
-    reach, edges = len(weights) // 2, ring[1] - ring[0]
+    (twice, totals), reach, edges = sums, len(weights) // 2, ring[1] - ring[0]
     for aside in range(reach + 1):  # a short ring goes around more than once
         twice[reach + edges + aside] = twice[reach + aside]
     for aside in range(reach - 1, -1, -1):
         twice[aside] = twice[aside + edges]
+    totals[: edges + 1] = 0
+    for k in range(len(weights)):  # in this order many at a time
+        for at in range(edges + 1):
+            totals[at] += weights[k] * twice[at + k]
     for at in range(edges + 1):
-        total = 0
-        for k in range(len(weights)):
-            total += weights[k] * twice[at + k]
-        means[ring[0] + at, side] = total / 2048
+        means[ring[0] + at, side] = totals[at] / 2048
 
 
 @compiled

@@ -91,8 +91,10 @@ def first_pixels(labels: Labels, count: int) -> npt.NDArray[np.int64]:
     """First pixel (x, y) in scan order of label 1 to ``count``, (N, 2) int64; (-1, -1) of one without a pixel."""
     first = np.full((count, 2), -1, np.int64)
     for y in range(labels.shape[0]):
+        before = 0
         for x in range(labels.shape[1]):
             label = labels[y, x]
-            if label > 0 and first[label - 1, 1] < 0:
+            if label > 0 and label != before and first[label - 1, 1] < 0:
                 first[label - 1, 0], first[label - 1, 1] = x, y
+            before = label
     return first

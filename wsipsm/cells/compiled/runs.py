@@ -32,19 +32,26 @@ def find_runs(plane: npt.NDArray[Any]) -> tuple[_Ints, _Ints, _Ints, npt.NDArray
         for x in range(1, width):
             count += (plane[y, x] != 0) & (plane[y, x] != plane[y, x - 1])
         offsets[y + 1] = offsets[y] + count
-    begin, end = np.empty(offsets[height], np.int32), np.empty(offsets[height], np.int32)
-    row, values = np.empty(offsets[height], np.int32), np.empty(offsets[height], plane.dtype)
+    room = offsets[height] + 1  # one more: what is written behind the last run is not counted
+    begin, end, row, values = (
+        np.empty(room, np.int32),
+        np.empty(room, np.int32),
+        np.empty(room, np.int32),
+        np.empty(room, plane.dtype),
+    )
+    changes = np.empty(width + 1, np.int32)
     for y in range(height):
-        at, before = offsets[y] - 1, 0
-        for x in range(width):
-            value = plane[y, x]
-            if value != 0:
-                if value != before:
-                    at += 1
-                    begin[at], row[at], values[at] = x, y, value
-                end[at] = x + 1
-            before = value
-    return begin, end, row, values, offsets
+        count, before = 0, plane.dtype.type(0)
+        for x in range(width):  # without a branch, which could not be foretold
+            changes[count] = x
+            count += plane[y, x] != before
+            before = plane[y, x]
+        changes[count], at = width, offsets[y]
+        for change in range(count):
+            x = changes[change]
+            begin[at], end[at], row[at], values[at] = x, changes[change + 1], y, plane[y, x]
+            at += plane[y, x] != 0
+    return begin[:-1], end[:-1], row[:-1], values[:-1], offsets
 
 
 @compiled

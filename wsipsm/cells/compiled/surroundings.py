@@ -36,7 +36,7 @@ def disk_sums(
         Their number N.
     half : (2 * r + 1,) int64
         Pixels to both sides that are near, ``r`` rows above up to ``r`` rows below; r pixels in its own row.
-    rows : (2 * r + 1, 2, x + 2 * r + 2) int64
+    rows : (2 * r + 1, x + 2 * r + 2, 2) int64
         All 0; rows of the window are put here, each at its number modulo the first side.
 
     Returns
@@ -55,12 +55,15 @@ def disk_sums(
             if 0 <= ready < height:
                 _sum_twice(plane, counts, ready, rows, reach)
             ready += 1
-        for y in range(max(row[run] - reach, 0), min(row[run] + reach, height - 1) + 1):
-            aside = half[y - row[run] + reach]
-            a, b = begin[run] + reach, end[run] + reach
-            for k in range(2):
-                table[k, owner[run]] += rows[y % len(half), k, b + aside + 1] - rows[y % len(half), k, a + aside + 1]
-                table[k, owner[run]] -= rows[y % len(half), k, b - aside] - rows[y % len(half), k, a - aside]
+        first, last = max(row[run] - reach, 0), min(row[run] + reach, height - 1)
+        a, b, place, near, total = begin[run] + reach, end[run] + reach, first % len(half), 0, 0
+        for y in range(first, last + 1):
+            aside, here = half[y - row[run] + reach], rows[place]
+            near += here[b + aside + 1, 0] - here[a + aside + 1, 0] - here[b - aside, 0] + here[a - aside, 0]
+            total += here[b + aside + 1, 1] - here[a + aside + 1, 1] - here[b - aside, 1] + here[a - aside, 1]
+            place = place + 1 if place + 1 < len(half) else 0
+        table[0, owner[run]] += near
+        table[1, owner[run]] += total
     return table
 
 
@@ -70,9 +73,9 @@ def _sum_twice(
 ) -> None:
     """Sums of sums along row ``y``, of what counts and of the plane there, into its place in ``rows``."""
     values, zero = plane
-    place, number, total, numbers, totals = y % len(rows), 0, 0, 0, 0
-    for x in range(rows.shape[2] - margin):
-        rows[place, 0, margin + x], rows[place, 1, margin + x] = numbers, totals
+    row, number, total, numbers, totals = rows[y % len(rows)], 0, 0, 0, 0
+    for x in range(len(row) - margin):
+        row[margin + x, 0], row[margin + x, 1] = numbers, totals
         numbers += number
         totals += total
         if x < values.shape[1]:

@@ -13,34 +13,41 @@ _Longs = npt.NDArray[np.int64]
 
 
 @compiled
-def _first_of_level(parent: _Ints, level: _Levels, run: int) -> int:
-    """Run that stands for a run's component at its own level; the way to it becomes shorter. -1 of -1."""
-    while run >= 0 and parent[run] >= 0 and level[parent[run]] == level[run]:
-        over = parent[run]
-        if parent[over] >= 0 and level[parent[over]] == level[run]:
-            parent[run] = parent[over]
-        run = over
+def _first_of_level(parent: _Ints, run: int) -> int:
+    """Run that stands for a run's component at its own level; the way to it becomes shorter."""
+    over = parent[run]
+    while over >= 0:
+        beyond = parent[over]
+        if beyond >= 0:
+            parent[run] = beyond
+        run, over = over, beyond
     return run
+
+
+@compiled
+def _under(parent: _Ints, run: int) -> int:
+    """Run that stands for the next lower component, of one that stands for its own; -1 where there is none."""
+    return -1 if parent[run] == -1 else _first_of_level(parent, -2 - parent[run])
 
 
 @compiled
 def _connect(parent: _Ints, level: _Levels, one: int, other: int) -> None:
     """Merge the two branches that end at touching runs, from their levels down."""
-    high, low = _first_of_level(parent, level, one), _first_of_level(parent, level, other)
+    high, low = _first_of_level(parent, one), _first_of_level(parent, other)
     if level[high] < level[low]:
         high, low = low, high
     while high != low and low >= 0:
-        under = _first_of_level(parent, level, parent[high])
+        under = _under(parent, high)
         if under >= 0 and level[under] >= level[low]:
             high = under
         else:
-            parent[high] = low
+            parent[high] = low if level[low] == level[high] else -2 - low
             high, low = low, under
 
 
 @compiled
 def link(begin: _Ints, end: _Ints, offsets: _Longs, level: _Levels) -> _Ints:
-    """For each run another one of its component, at the same level or the next lower one; -1 for one of the lowest.
+    """For each run another one of its component at the same level, or -2 minus one at the next lower level, or else -1.
 
     Branches are merged run by run, as Wilkinson et al. 2008 do ("Concurrent computation of attribute filters"): the
     runs of a window are read in the order in which they lie in memory.
@@ -89,12 +96,13 @@ def _link_row(parent: _Ints, level: _Levels, begin: _Ints, end: _Ints, row: tupl
         while count > 0 and level[waiting[count - 1]] > level[run]:
             count -= 1
             higher = waiting[count]
-        if count > 0:
+        if count > 0 and level[waiting[count - 1]] == level[run]:
             parent[run] = waiting[count - 1]
-            if level[parent[run]] == level[run]:
-                continue
+            continue
+        if count > 0:
+            parent[run] = -2 - waiting[count - 1]
         if higher >= 0:
-            parent[higher] = run
+            parent[higher] = -2 - run
         waiting[count] = run
         count += 1
 
@@ -119,24 +127,22 @@ def number_nodes(parent: _Ints, level: _Levels) -> tuple[_Ints, _Ints, _Ints]:
     """
     starts = np.zeros(257, np.int32)
     for run in range(len(level)):
-        if parent[run] < 0 or level[parent[run]] != level[run]:
-            starts[256 - level[run]] += 1
+        starts[256 - level[run]] += parent[run] < 0
     for level_down in range(256):
         starts[level_down + 1] += starts[level_down]
     node = np.full(len(level), -1, np.int32)
     node_parent, node_level = np.empty(starts[256], np.int32), np.empty(starts[256], np.int32)
     for run in range(len(level)):
-        if parent[run] < 0 or level[parent[run]] != level[run]:
+        if parent[run] < 0:
             node[run] = starts[255 - level[run]]
             starts[255 - level[run]] += 1
     for run in range(len(level)):
-        stands = _first_of_level(parent, level, run)
-        if stands == run:
-            over = _first_of_level(parent, level, parent[run])
-            node_parent[node[run]] = node[over] if over >= 0 else -1
-            node_level[node[run]] = level[run]
+        if parent[run] >= 0:
+            node[run] = node[_first_of_level(parent, run)]
         else:
-            node[run] = node[stands]
+            under = _under(parent, run)
+            node_parent[node[run]] = node[under] if under >= 0 else -1
+            node_level[node[run]] = level[run]
     return node, node_parent, node_level
 
 

@@ -34,7 +34,7 @@ def find_cells(ref: JobRef, tile: Tile) -> TileReport:
         except OutputError:  # a disk that failed: the tile is made again
             path.unlink()
     window = core.expand(job.halo_px)
-    maps = dict(zip(CHANNELS, store.read_window(bench.maps, window), strict=True))
+    maps = dict(zip(CHANNELS, store.read_window(job.maps, window), strict=True))
     watch.lap("load")
     evidence = maps["evidence"]
     labels = instances(evidence, evidence >= DECISION, mpp=job.grid.mpp, config=job.config.instance_rules)

@@ -43,7 +43,7 @@ def map_tile(ref: JobRef, tile: Tile, around_damage: bool = False) -> MapReport:
     """
     bench, watch = workbench(ref), Stopwatch()
     job, core, status_file = bench.job, bench.job.lattice.core(tile), bench.job.status_file(tile)
-    if store.is_mapped(status_file, bench.maps, core):
+    if store.is_mapped(status_file, job.maps, core):
         return MapReport(0, watch.seconds)
     blocks = needed_blocks(job.lattice, tile, job.region, halo_px=job.halo_px)
     slide, recognizer = bench.tools(in_place=around_damage)
@@ -55,9 +55,9 @@ def map_tile(ref: JobRef, tile: Tile, around_damage: bool = False) -> MapReport:
             raise
         in_place = bench.tools(in_place=True)[0]  # a copy on a fast disk may be lost while the slide is well
         maps, missing = _mapped(core, blocks, partial(read, in_place), recognizer, watch)
-    store.write_core(bench.maps, core, maps)
+    store.write_core(job.maps, core, maps)
     _drop_outdated(job, tile, missing)
-    store.write_status(status_file, bench.maps, core, missing)
+    store.write_status(status_file, job.maps, core, missing)
     watch.lap("store")
     return MapReport(len(missing), watch.seconds)
 

@@ -9,7 +9,6 @@ import shapely.affinity
 
 from wsipsm.core.errors import OutputError, UnreadableSlideError
 from wsipsm.core.geometry import Box
-from wsipsm.core.maps import CHANNELS
 from wsipsm.engine import maps as store
 from wsipsm.engine import scratch
 from wsipsm.engine.job import Job, SlideTask
@@ -43,8 +42,6 @@ def prepare(task: SlideTask) -> Prepared:
         ref = job.save()
         if plan.tiles:
             slide.keep_pixels(job.pixels_file)
-    if plan.tiles and not job.maps_folder.exists():
-        store.create_maps(job.maps_folder, CHANNELS, job.grid, job.config.tiles)
     mapped = _mapped(job, plan)
     done = {tile: counts for tile in plan.tiles if (counts := _counts(job, plan, tile, mapped)) is not None}
     return Prepared(ref, plan, job.region_mm2, job.calibration_file.exists(), mapped, done, dropped and not task.fresh)
@@ -92,11 +89,8 @@ def _tissue(slide: Slide, task: SlideTask) -> tuple[Tissue, tuple[str, ...]]:
 
 
 def _mapped(job: Job, plan: TilePlan) -> frozenset[Tile]:
-    if not plan.tiles:
-        return frozenset()
-    maps = store.open_maps(job.maps_folder)
     return frozenset(
-        tile for tile in plan.tiles if store.is_mapped(job.status_file(tile), maps, job.lattice.core(tile))
+        tile for tile in plan.tiles if store.is_mapped(job.status_file(tile), job.maps, job.lattice.core(tile))
     )
 
 

@@ -7,7 +7,6 @@ import threading
 import time
 import weakref
 
-from wsipsm.engine import maps as store
 from wsipsm.engine.job import JobRef
 from wsipsm.engine.reports import Seconds
 from wsipsm.nuclei.nets.device import pick_device
@@ -30,11 +29,10 @@ class Stopwatch:
 
 
 class Workbench:
-    """Job and maps of one slide; slide and network too, on workers that make maps."""
+    """Job of one slide; slide and network too, on workers that make maps."""
 
     def __init__(self, ref: JobRef) -> None:
         self.job = ref.load()
-        self.maps = store.open_maps(self.job.maps_folder)
         self._lock = threading.Lock()
         self._tools: tuple[Slide, Recognizer] | None = None
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -71,8 +70,7 @@ def write_cells(  # noqa: PLR0913
     with ExitStack() as stack:
         geojson = stack.enter_context(GeoJsonWriter(draft, config=config, offset_l0=job.origin_l0, stain=stain))
         table = stack.enter_context(GeoParquetWriter(draft / "cells.parquet", stain=stain, whole=whole))
-        wanted = set(config.arrays) - {"instances"} and job.maps_folder.exists()  # no tissue, no maps
-        maps = store.open_maps(job.maps_folder) if wanted else None
+        maps = job.maps if set(config.arrays) - {"instances"} else None
         for tile, found, numbers, labels in _numbered(job, judge):
             judge.sample_refused(tile, found)
             for count in counters:
@@ -126,7 +124,11 @@ def _relabel(result: scratch.TileResult, known: npt.NDArray[np.int64], first: in
 
 
 def _write_arrays(
-    arrays: LabelsWriter, core: Box, labels: dict[str, npt.NDArray[np.int32]], maps: Any, wanted: tuple[str, ...]
+    arrays: LabelsWriter,
+    core: Box,
+    labels: dict[str, npt.NDArray[np.int32]],
+    maps: store.Maps | None,
+    wanted: tuple[str, ...],
 ) -> None:
     """Write a core of every array; pseudo mask and activation are taken from the maps."""
     for name, plane in labels.items():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import openslide
+import PIL.Image
 
 from wsipsm.core.errors import UnreadableSlideError
 from wsipsm.core.geometry import Box, Image
@@ -62,7 +63,7 @@ class OpenSlideSlide(Slide):
                 reason = error
                 self._replace(handle)
             else:
-                return over_white(np.asarray(region))
+                return _rgb(region)
         raise self._damaged(level, box, reason)
 
     def _replace(self, dead: openslide.OpenSlide) -> None:
@@ -71,6 +72,13 @@ class OpenSlideSlide(Slide):
         with self._lock:
             if self._handle is dead:
                 self._handle = _open(self.path)
+
+
+def _rgb(region: PIL.Image.Image) -> Image:
+    """Pixels of an RGBA region over white, (y, x, 3); an alpha that says nothing is dropped on the way, read-only."""
+    if region.getchannel("A").getextrema() != (255, 255):
+        return over_white(np.asarray(region))
+    return np.frombuffer(region.tobytes("raw", "RGB"), np.uint8).reshape(region.height, region.width, 3)
 
 
 def _open(path: Path) -> openslide.OpenSlide:
