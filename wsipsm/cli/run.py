@@ -225,6 +225,11 @@ def demo(
 def _run(
     slides: list[str], out: Path, asked: dict[str, Any], log_json: Path | None = None, *, as_json: bool = False
 ) -> None:
+    from wsipsm.engine.early import start_if_sure
+
+    local = not (asked.get("scheduler") or asked.get("cluster"))
+    start_if_sure(slides, out, config=asked.get("config", "he"), settings=asked.get("settings", ()), local=local)
+
     from rich.console import Console
 
     from wsipsm import api

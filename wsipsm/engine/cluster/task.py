@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from distributed import get_worker
-
 from wsipsm.core.errors import DiskFullError, ScheduleError, describe_error
 from wsipsm.core.files import is_disk_full
 
@@ -96,6 +94,8 @@ class Source(Protocol):
 
 def call_task(task: Task) -> Any:
     """Run a task on a worker; an exception comes back as a `Failure` with traceback and worker."""
+    from distributed import get_worker  # here: the client starts its workers' first process before it loads Dask
+
     address = get_worker().address
     try:
         call = pkgutil.resolve_name(task.target)
@@ -106,6 +106,8 @@ def call_task(task: Task) -> Any:
 
 
 def _progress_reporter() -> Callable[[dict[str, Any]], None]:
+    from distributed import get_worker
+
     last = 0.0
 
     def report(message: dict[str, Any]) -> None:

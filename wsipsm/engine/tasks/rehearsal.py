@@ -6,7 +6,6 @@ Importing this takes some seconds, and on a new machine it compiles.
 from __future__ import annotations
 
 import contextlib
-import gc
 
 import numpy as np
 
@@ -53,4 +52,3 @@ def drawn_nuclei() -> Image:
 settle_worker()
 with limited_threads(1), contextlib.suppress(Exception):  # what fails here fails again in a task, which says so
     rehearse()
-gc.freeze()  # what is here by now is collected by no worker, which would copy it

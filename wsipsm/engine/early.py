@@ -1,0 +1,37 @@
+"""The process that local workers are forked from, started before anything else where there is surely work for it.
+
+It takes longest of all that happens before the first tile. So this imports nothing that takes time itself, not even the
+configuration: what cannot be told without, `pipeline` finds out a third of a second later.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from wsipsm.engine.cluster.fork_server import start_fork_server
+
+WORKERS_IMPORT = "wsipsm.engine.preload"
+"""Module that is imported once for all local workers."""
+
+
+def start_workers_import() -> None:
+    """Start the process that local workers are forked from, unless it runs."""
+    start_fork_server([WORKERS_IMPORT])
+
+
+def start_if_sure(slides: Sequence[str], out: Path, *, config: str, settings: Sequence[str], local: bool) -> None:
+    """Start it where a run will surely need it: on slides that are there, into a folder that is not there yet.
+
+    Parameters
+    ----------
+    slides, out, config, settings
+        As the command line has them; a configuration of the user's own may want no processes.
+    local : bool
+        Whether workers are those of this machine.
+    """
+    packaged = not os.path.splitext(config)[1] and not os.path.exists(config)
+    processes = packaged and not any("processes" in setting for setting in settings)
+    if local and processes and slides and not os.path.lexists(out) and all(map(os.path.exists, slides)):
+        start_workers_import()
