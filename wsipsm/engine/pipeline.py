@@ -180,6 +180,7 @@ def _work(
     local = request.scheduler is None and request.recipe is None
     if local and request.config.schedule.processes:
         start_workers_import()  # now that there is work: what else takes time goes on beside it
+    from wsipsm.engine import pages  # noqa: F401 - not first at the end, when nothing goes on beside it
     from wsipsm.engine.cluster import Machine, connect, run_stream  # Dask, whose import takes time
 
     gpus = 0 if request.device == "cpu" else gpu_count()

@@ -38,6 +38,8 @@ class Task:
         Whether the call needs the worker's GPU, where workers have one.
     progress : bool
         Whether the call takes ``progress``, a callable that sends a dict to the client.
+    first : bool
+        Whether a worker does it before others that it was sent earlier.
     """
 
     key: str
@@ -46,6 +48,7 @@ class Task:
     kind: str = ""
     gpu: bool = False
     progress: bool = False
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
