@@ -23,12 +23,18 @@ from wsipsm.engine.cluster import Failure, Pool, Task, connect, run_stream
 TWO = ScheduleConfig(workers=2, in_flight_per_worker=2, retries=1)
 
 
-SQUARE = f"{__name__}:square"
+SQUARE, NOTE = f"{__name__}:square", f"{__name__}:note"
 
 
 def square(number: int) -> tuple[int, int]:
     time.sleep(0.02)
     return number * number, os.getpid()
+
+
+def note(path: str, word: str, seconds: float = 0) -> None:
+    with Path(path).open("a") as file:
+        file.write(f"{word}\n")
+    time.sleep(seconds)
 
 
 def count_then_fail(path: str) -> None:
@@ -130,6 +136,18 @@ def test_work_in_flight_is_bounded(pool: Pool) -> None:
     run_stream(pool, source)
 
     assert source.most_under_way == 4
+
+
+def test_a_worker_goes_by_the_order_it_was_sent_tasks_in_and_takes_some_first(tmp_path: Path) -> None:
+    file = tmp_path / "order"
+    tasks = [Task("begin", NOTE, (str(file), "begin", 1.0))]  # meanwhile the others come
+    tasks += [Task(f"note-{n}", NOTE, (str(file), f"{n}")) for n in (4, 2, 5, 1)]
+    tasks += [Task("urgent", NOTE, (str(file), "urgent"), first=True)]
+
+    with connect(ScheduleConfig(workers=1, in_flight_per_worker=8)) as alone:
+        run_stream(alone, Numbers(tasks))
+
+    assert file.read_text().split() == ["begin", "urgent", "4", "2", "5", "1"]
 
 
 def test_a_failing_task_is_retried_then_handed_back_and_the_rest_goes_on(pool: Pool, tmp_path: Path) -> None:

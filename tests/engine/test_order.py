@@ -13,7 +13,7 @@ import pytest
 
 from tests.helpers.slidegen import mosaic, read_rgb, write_slide
 from wsipsm.config import load_config
-from wsipsm.engine import pipeline
+from wsipsm.engine import cluster, pipeline
 from wsipsm.engine.archive import Archive
 from wsipsm.engine.cluster import Task
 from wsipsm.engine.request import Request
@@ -94,8 +94,8 @@ def test_no_assembly_goes_before_tiles_of_the_last_slides(tmp_path: Path, monkey
     pixels, driver = mosaic([read_rgb(he_field())], 1240), Driver(seed=0)
     for name in ("a", "b"):
         write_slide(tmp_path / f"{name}.tiff", pixels, mpp=HE_FIELD_MPP)
-    monkeypatch.setattr(pipeline, "run_stream", driver.run)
-    monkeypatch.setattr(pipeline, "connect", lambda *_, **__: contextlib.nullcontext(SimpleNamespace(dashboard="")))
+    monkeypatch.setattr(cluster, "run_stream", driver.run)
+    monkeypatch.setattr(cluster, "connect", lambda *_, **__: contextlib.nullcontext(SimpleNamespace(dashboard="")))
     config = load_config("he", ("tiles.core_px=128", "tiles.block_px=128", "schedule.processes=false"))
 
     states = pipeline.run(Request([str(tmp_path / "*.tiff")], tmp_path / "out", config))

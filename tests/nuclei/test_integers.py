@@ -90,7 +90,7 @@ def test_the_inside_is_that_of_the_whole_network(widths: tuple[int, ...], rim: i
     torch.manual_seed(0)
     net = folded(Segmenter(SegmenterShape(3, widths)).eval().requires_grad_(False))
     planes = torch.rand(1, 3, 64, 96).contiguous(memory_format=torch.channels_last)
-    by = InIntegers(net, observed_ranges(net, [planes]))
+    by = InIntegers(net, observed_ranges(net, planes))
     given = channels_last(by.input.bytes_of(planes[0].permute(1, 2, 0).contiguous().numpy()))
 
     with torch.inference_mode():

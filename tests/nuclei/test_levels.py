@@ -5,13 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 from skimage.io import imread
 
 from wsipsm.config import Config, SegmenterConfig
 from wsipsm.nuclei.calibrate import load_segmenter
-from wsipsm.nuclei.levels import LEAST_CELLS, SCALES, THRESHOLDS, USUAL_THRESHOLD, Levels, find_levels, half_maximum
+from wsipsm.nuclei.levels import (
+    LEAST_CELLS,
+    SCALES,
+    THRESHOLDS,
+    USUAL_THRESHOLD,
+    Levels,
+    find_levels,
+    half_maximum,
+    zones,
+)
 from wsipsm.nuclei.models import shipped_model
+from wsipsm.nuclei.nets.device import computing_threads
 from wsipsm.nuclei.segmentation import SegmentationNet
 from wsipsm.slide.sample import he_field
 from wsipsm.stain.normalise import SlideStats, measure_slide
@@ -33,7 +43,8 @@ def net() -> SegmentationNet:
 
 
 def levels_of(windows: np.ndarray, net: SegmentationNet, stats: SlideStats, **settings: float) -> Levels:
-    return find_levels(windows, net, stats, config=SegmenterConfig(**settings), rules=RULES)
+    with computing_threads(CPU) as threads:
+        return find_levels(windows, net, stats, config=SegmenterConfig(**settings), rules=RULES, threads=threads)
 
 
 @pytest.mark.parametrize("too_strong", [1, 2])
@@ -47,6 +58,15 @@ def test_an_input_that_is_too_strong_gets_a_higher_scale(
     assert found.input_scale == max(SCALES, key=lambda scale: found.scores[f"{scale:g}"])
     assert found.input_scale == (SCALES[0] if too_strong == 1 else SCALES[-1])
     assert found.cells >= LEAST_CELLS
+
+
+def test_they_do_not_depend_on_the_number_of_threads(windows: np.ndarray, net: SegmentationNet) -> None:
+    stats, found = measure_slide(windows), []
+    for count in (1, 3):
+        with computing_threads(CPU, count) as threads:
+            found.append(find_levels(windows, net, stats, config=SegmenterConfig(), rules=RULES, threads=threads))
+
+    assert found[0] == found[1]
 
 
 def test_what_is_set_is_taken(windows: np.ndarray, net: SegmentationNet) -> None:
@@ -82,3 +102,19 @@ def test_a_threshold_stays_among_those_that_are_tried() -> None:
     wide = np.where(away < 22, 1.0, 0.0).astype(np.float32)  # far beyond every outline
 
     assert THRESHOLDS[-1] <= half_maximum([wide], [np.clip(1 - away / 12, 0, 1).astype(np.float32)]) <= THRESHOLDS[0]
+
+
+def test_zones_are_those_of_distances_to_the_outlines() -> None:
+    nuclei = gaussian_filter(np.random.default_rng(3).normal(size=(120, 130)), 4) > 0.03
+    nuclei[:, :9] = True  # up to the border, which is no outline
+
+    depth, away = distance_transform_edt(nuclei), distance_transform_edt(~nuclei)
+
+    expected = [(depth > 0) & (depth <= 1.2), (away > 0) & (away <= 1.2), depth > 2.5, (away > 2.2) & (away < 4)]
+    for found, zone in zip(zones(nuclei), expected, strict=True):
+        assert zone.any()
+        np.testing.assert_array_equal(found, zone)
+
+
+def test_zones_without_nuclei_are_empty() -> None:
+    assert not any(zone.any() for zone in zones(np.zeros((20, 20), bool)))

@@ -11,7 +11,7 @@ from skimage.filters import threshold_otsu
 
 from wsipsm.core.errors import FitError
 from wsipsm.stain.normalise import MIN_TISSUE_PX, SlideStats, measure_slide
-from wsipsm.stain.optics import optical_density, smooth, smooth_radius_px, tissue_pixels, unmix
+from wsipsm.stain.optics import mean_density, optical_density, smooth, smooth_radius_px, tissue_pixels, unmix
 
 
 def random_image(seed: int, shape: tuple[int, ...] = (40, 50)) -> np.ndarray:
@@ -104,6 +104,12 @@ def test_glass_is_not_learnt_from(value: int) -> None:
 def test_one_colour_is_not_learnt_from() -> None:
     with pytest.raises(FitError, match="one colour"):
         measure_slide(np.full((2, 64, 64, 3), 100, np.uint8))
+
+
+def test_the_mean_of_three_colours_is_that_of_numpy_to_the_bit() -> None:
+    density = optical_density(np.random.default_rng(0).integers(0, 256, (3, 40, 50, 3), np.uint8))
+
+    np.testing.assert_array_equal(mean_density(density), density.mean(axis=-1))
 
 
 def test_tissue_is_what_is_darker_than_glass() -> None:

@@ -102,6 +102,21 @@ def test_a_random_order_holds_the_same_tiles() -> None:
     assert sorted(row.tiles) == sorted(random.tiles)
 
 
+def test_the_first_tiles_have_their_neighbours_early_however_wide_the_slide() -> None:
+    lattice = Lattice(Grid(9000, 1300, 1.0, 0.5), 256, 256)
+
+    plan = plan_tiles(lattice, region_of((0, 300, 9000, 1300)), TilesConfig(core_px=256), halo_px=0)
+
+    assert [(tile.row, tile.col) for tile in plan.tiles[:4]] == [(1, 0), (2, 0), (1, 1), (2, 1)]
+    assert set(plan.needs(plan.tiles[0])) == set(plan.tiles[:4])
+    waiting, mapped = [], set[Tile]()
+    for tile in plan.tiles:  # what is mapped and still needed, as tiles go on
+        mapped.add(tile)
+        found = {done for done in mapped if set(plan.needs(done)) <= mapped}
+        waiting.append(sum(not set(plan.needs(done)) <= found for done in mapped))
+    assert max(waiting) <= 2 * lattice.cols + 4
+
+
 def test_a_tile_needs_the_planned_tiles_around_it() -> None:
     lattice = Lattice(Grid(30, 30, 1.0, 0.5), 10, 10)
     plan = plan_tiles(lattice, region_of((1, 1, 9, 2)), TilesConfig(), halo_px=3)

@@ -225,6 +225,15 @@ def demo(
 def _run(
     slides: list[str], out: Path, asked: dict[str, Any], log_json: Path | None = None, *, as_json: bool = False
 ) -> None:
+    from wsipsm.engine.early import started_if_likely
+
+    local = not (asked.get("scheduler") or asked.get("cluster"))
+    config, settings = asked.get("config", "he"), asked.get("settings", ())
+    with started_if_likely(slides, out, config=config, settings=settings, local=local):
+        _run_here(slides, out, asked, log_json, as_json=as_json)
+
+
+def _run_here(slides: list[str], out: Path, asked: dict[str, Any], log_json: Path | None, *, as_json: bool) -> None:
     from rich.console import Console
 
     from wsipsm import api

@@ -69,7 +69,7 @@ class TilesConfig(Section):
     block_px: int = Field(default=512, ge=32)
     """Side of the blocks that the network sees, grid pixels; they lie on a lattice through the grid's origin."""
     order: Literal["row", "random"] = "row"
-    """Order of the tiles, row or random; the cells do not depend on it."""
+    """Order of the tiles, row (two rows at a time, from left to right) or random; the cells do not depend on it."""
 
     @model_validator(mode="after")
     def _cores_and_blocks_share_borders(self) -> TilesConfig:

@@ -29,10 +29,9 @@ from wsipsm.core.files import make_folder
 from wsipsm.core.gpus import gpu_count
 from wsipsm.core.lock import locked_trees, why_unseen
 from wsipsm.engine.archive import Archive
-from wsipsm.engine.cluster import Machine, Stop, connect, run_stream, start_fork_server
-from wsipsm.engine.estimate import tiles_at_most
+from wsipsm.engine.cluster.stop import Stop
+from wsipsm.engine.early import start_workers_import
 from wsipsm.engine.job import SlideTask
-from wsipsm.engine.pages import write_run_page
 from wsipsm.engine.request import Request, slide_tasks
 from wsipsm.engine.resume import EarlierWork, Finished, look_up
 from wsipsm.engine.tables import TableWriter
@@ -44,10 +43,6 @@ SLOW_SECONDS, SLOW_START = 8.0, "workers are starting; the first run on a machin
 """Time after which a user is told why nothing happens yet, and the words."""
 LOOK_UP_THREADS = 8
 """Threads that look up earlier work on slides; they wait for file systems most of the time."""
-
-
-WORKERS_IMPORT = "wsipsm.engine.tasks.rehearsal"
-"""Module that is imported once for all local workers."""
 
 
 def run(request: Request, on_event: Observer = ignore, stop: Stop | None = None) -> list[SlideState]:
@@ -103,6 +98,8 @@ def run(request: Request, on_event: Observer = ignore, stop: Stop | None = None)
 
 def _write_page(out: Path, on_event: Observer) -> None:
     """Write the report of the run; that it cannot be written ends no run."""
+    from wsipsm.engine.pages import write_run_page
+
     try:
         write_run_page(out)
     except Exception as error:  # whatever it is, the slides are done
@@ -180,10 +177,13 @@ def _work(
     on_poll: Callable[[], None],
 ) -> None:
     """Start or join a cluster and do what is left."""
-    gpus = 0 if request.device == "cpu" else gpu_count()
     local = request.scheduler is None and request.recipe is None
     if local and request.config.schedule.processes:
-        start_fork_server([WORKERS_IMPORT])  # now that there is work: what else takes time goes on beside it
+        start_workers_import()  # now that there is work: what else takes time goes on beside it
+    from wsipsm.engine import pages  # noqa: F401 - not first at the end, when nothing goes on beside it
+    from wsipsm.engine.cluster import Machine, connect, run_stream  # Dask, whose import takes time
+
+    gpus = 0 if request.device == "cpu" else gpu_count()
     schedule = _enough(request.config.schedule, left, gpus) if local else request.config.schedule
     cluster = partial(connect, schedule, scheduler=request.scheduler, recipe=request.recipe, gpus=gpus)
     roots = sorted({task.root for task, _ in left if task.root is not None})
@@ -204,6 +204,9 @@ def _work(
 
 def _enough(config: ScheduleConfig, left: Sequence[tuple[SlideTask, SlideState]], gpus: int) -> ScheduleConfig:
     """Settings with no more workers than tiles can keep busy, unless somebody said how many."""
+    from wsipsm.engine.cluster import Machine
+    from wsipsm.engine.estimate import tiles_at_most
+
     if config.workers or gpus:
         return config
     most = Machine().workers(config, gpus)

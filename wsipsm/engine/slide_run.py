@@ -71,7 +71,7 @@ class SlideRun:
         return self._new(self._phase, self.slide_task)
 
     def _next_of_tiles(self) -> Task | None:
-        """Task on a tile; finding cells goes before making more maps."""
+        """Task on a tile; finding cells goes before making more maps, and before those that workers were sent."""
         if self._ready:
             return self._new("find", self._ref, self._ready.popleft())
         if self._around_damage:
@@ -81,7 +81,7 @@ class SlideRun:
     def _new(self, kind: str, *args: Any, gpu: bool = False, progress: bool = False) -> Task:
         tile = f"-{args[1].name}" if kind in TILE_KINDS else ""
         key = f"{kind}-{self.state.slide_id}-{self.slide_task.token}{tile}"
-        return Task(key, TARGETS[kind], args, kind=kind, gpu=gpu, progress=progress)
+        return Task(key, TARGETS[kind], args, kind=kind, gpu=gpu, progress=progress, first=kind == "find")
 
     def done(self, task: Task, result: Any) -> None:
         """Take the result of a task."""

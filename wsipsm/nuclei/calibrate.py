@@ -17,6 +17,7 @@ from wsipsm.nuclei.learning import Progress
 from wsipsm.nuclei.levels import find_levels
 from wsipsm.nuclei.models import fits_resolution
 from wsipsm.nuclei.nets.checkpoint import load_checkpoint
+from wsipsm.nuclei.nets.device import computing_threads
 from wsipsm.nuclei.pretrain import Patches, pretrain
 from wsipsm.nuclei.pseudomask import FeatureScales, features, fit_clusters
 from wsipsm.nuclei.recognizer import PsmRecognizer, SegmenterRecognizer
@@ -100,11 +101,13 @@ def calibrate_segmenter(
     net = load_segmenter(model, mpp=config.grid.mpp, stain=stain, device=device)
     stats = slide_stats(patches, config)
     seen = patches if windows is None else windows
-    levels = find_levels(seen, net, stats, config=own, rules=config.labels)
-    size = nuclear_scale(seen, net, stats, mpp=config.grid.mpp) if stain == "he" else None  # its model is of he.pt
-    stats, levels = stats.scaled(levels.input_scale), replace(levels, nuclear_scale=size)
-    ranges = net.ranges(list(seen), stats) if own.precision == "int8" else None
-    return SegmenterRecognizer(net, stats, own, levels, ranges=ranges)
+    with computing_threads(device) as threads:
+        # Its model is of he.pt; it takes longest, so it begins first.
+        sized = threads.begin(lambda: nuclear_scale(seen, net, stats, mpp=config.grid.mpp) if stain == "he" else None)
+        levels = find_levels(seen, net, stats, config=own, rules=config.labels, threads=threads)
+        scaled, levels = stats.scaled(levels.input_scale), replace(levels, nuclear_scale=sized.result())
+        ranges = net.ranges(list(seen), scaled, threads) if own.precision == "int8" else None
+    return SegmenterRecognizer(net, scaled, own, levels, ranges=ranges)
 
 
 def slide_stats(patches: Patches, config: Config) -> SlideStats:

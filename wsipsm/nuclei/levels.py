@@ -25,6 +25,7 @@ from wsipsm.cells.regions import largest_components
 from wsipsm.config import LabelsConfig, SegmenterConfig
 from wsipsm.core.geometry import Map, crop
 from wsipsm.core.maps import DECISION
+from wsipsm.nuclei.nets.device import Threads
 from wsipsm.nuclei.resolution import NuclearScale
 from wsipsm.nuclei.segmentation import SegmentationNet, evidence_of
 from wsipsm.stain.normalise import SlideStats, stain_density
@@ -45,8 +46,19 @@ _LEAST_PX = 300
 _RIM_PX = 24
 """Border of a window that is left out: the network saw nothing beyond it."""
 _GAP_PX = 8
-_EDGE_PX, _DEEP_PX, _FAR_PX = 1.2, 2.5, (2.2, 4.0)
-"""Distances from an outline: of the pixels beside it, of those inside, of those outside of a nucleus."""
+
+
+def _disk(squared: int) -> npt.NDArray[np.uint8]:
+    """Pixels whose squared distance from the one in the middle is at most so much; px²."""
+    reach = math.isqrt(squared)
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    disk: npt.NDArray[np.uint8] = (y * y + x * x <= squared).astype(np.uint8)
+    return disk
+
+
+_BESIDE, _DEEP, _NEAR, _FAR = _disk(1), _disk(5), _disk(4), _disk(13)
+"""Pixels up to 1.2 px from an outline are beside it, from 2.5 px on deep inside, and from 2.2 to 4 px a little away: as
+squared distances of pixels, which are whole numbers, up to 1, above 6.25, and above 4.84 and below 16."""
 
 _Maps = tuple[Map, Map]
 
@@ -93,6 +105,7 @@ def find_levels(
     *,
     config: SegmenterConfig,
     rules: LabelsConfig,
+    threads: Threads,
 ) -> Levels:
     """Levels of a slide.
 
@@ -108,16 +121,23 @@ def find_levels(
         ``input_scale`` and ``threshold`` are taken where they are set.
     rules : LabelsConfig
         How instances are found.
+    threads : Threads
+        That compute, each one scale at a time.
     """
     scales = SCALES if config.input_scale is None else (config.input_scale,)
-    found = {scale: _maps(windows, net, stats.scaled(scale)) for scale in scales}
-    confidence = {scale: _confidences(maps, net.mpp, config, rules) for scale, maps in found.items()}
+
+    def seen_at(scale: float) -> tuple[list[_Maps], npt.NDArray[np.float64]]:
+        maps = _maps(windows, net, stats.scaled(scale))
+        return maps, _confidences(maps, net.mpp, config, rules)
+
+    seen = dict(zip(scales, threads.each(seen_at, scales), strict=True))
+    confidence = {scale: values for scale, (_, values) in seen.items()}
     scores = {scale: round(float((values - BREAK_EVEN).sum()), 3) for scale, values in confidence.items()}
     best = max(scales, key=lambda scale: scores[scale])
     threshold = config.threshold
     if threshold is None:
         nuclear = [crop(stain_density(window, stats)[0], _RIM_PX) for window in windows]
-        threshold = half_maximum(nuclear, [distance for _, distance in found[best]])
+        threshold = half_maximum(nuclear, [distance for _, distance in seen[best][0]])
     sure = int((confidence[best] > BREAK_EVEN).sum())
     return Levels(best, threshold, {f"{scale:g}": score for scale, score in scores.items()}, sure)
 
@@ -178,7 +198,7 @@ def _share_at_outline(nuclear: Sequence[Floats], distances: Sequence[Map], thres
     """Where the stain beside the outlines lies between that outside, 0, and that inside of nuclei, 1."""
     sums, counts = np.zeros(4), np.zeros(4)
     for plane, distance in zip(nuclear, distances, strict=True):
-        for number, zone in enumerate(_zones(distance > threshold)):
+        for number, zone in enumerate(zones(distance > threshold)):
             sums[number] += float(plane[zone].sum(dtype=np.float64))
             counts[number] += np.count_nonzero(zone)
     if counts.min() < _LEAST_PX:
@@ -187,9 +207,9 @@ def _share_at_outline(nuclear: Sequence[Floats], distances: Sequence[Map], thres
     return float(((inner + outer) / 2 - outside) / (inside - outside)) if inside > outside else float("nan")
 
 
-def _zones(mask: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.bool_]]:
-    """Pixels beside the outlines, inside and outside, those deep inside, and those a little away."""
+def zones(mask: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.bool_]]:
+    """Pixels of (y, x) beside the outlines, inside and outside, those deep inside, and those a little away."""
     nuclei = mask.view(np.uint8)
-    depth, away = (cv2.distanceTransform(side, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for side in (nuclei, 1 - nuclei))
-    beside_in, beside_out = (depth > 0) & (depth <= _EDGE_PX), (away > 0) & (away <= _EDGE_PX)
-    return [beside_in, beside_out, depth > _DEEP_PX, (away > _FAR_PX[0]) & (away < _FAR_PX[1])]
+    shrunk, deep = (cv2.erode(nuclei, disk).view(bool) for disk in (_BESIDE, _DEEP))
+    grown, near, far = (cv2.dilate(nuclei, disk).view(bool) for disk in (_BESIDE, _NEAR, _FAR))
+    return [mask & ~shrunk, grown & ~mask, deep, far & ~near]

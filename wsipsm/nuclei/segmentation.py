@@ -18,9 +18,9 @@ from wsipsm.core.maps import DECISION
 from wsipsm.core.stains import Stain
 from wsipsm.nuclei.frozen import FrozenNet
 from wsipsm.nuclei.nets.checkpoint import Checkpoint
-from wsipsm.nuclei.nets.device import half_precision, on_device
+from wsipsm.nuclei.nets.device import Threads, half_precision, on_device
 from wsipsm.nuclei.nets.inside import inside_of
-from wsipsm.nuclei.nets.integers import InIntegers, Range, Steps, observed_ranges
+from wsipsm.nuclei.nets.integers import InIntegers, Range, Steps, observed_ranges, widest
 from wsipsm.nuclei.nets.unet import Segmenter, SegmenterShape, compressed
 from wsipsm.stain.normalise import SlideStats, network_planes
 from wsipsm.stain.optics import Floats, smooth
@@ -86,7 +86,9 @@ class SegmentationNet(FrozenNet[Segmenter, tuple[Map, Map]]):
             raise ConfigError("segmenter.precision: int8 needs a PyTorch with oneDNN; use float32")
         return InIntegers(self._fast, ranges)
 
-    def ranges(self, windows: Sequence[Image], stats: SlideStats) -> dict[str, Range]:
+    def ranges(
+        self, windows: Sequence[Image], stats: SlideStats, threads: Threads | None = None
+    ) -> dict[str, Range]:
         """Ranges of the planes of the network over windows of a slide, in float32 on the CPU.
 
         Parameters
@@ -95,10 +97,16 @@ class SegmentationNet(FrozenNet[Segmenter, tuple[Map, Map]]):
             RGB at the resolution of the training.
         stats : SlideStats
             Of the slide.
+        threads : Threads, optional
+            That share the windows.
         """
         fast = copy.deepcopy(self._fast).to("cpu")
-        inputs = (torch.from_numpy(network_input(window, stats, fast.shape.stride)) for window in windows)
-        return observed_ranges(fast, (planes.contiguous(memory_format=torch.channels_last) for planes in inputs))
+
+        def seen(window: Image) -> dict[str, Range]:
+            planes = torch.from_numpy(network_input(window, stats, fast.shape.stride))
+            return observed_ranges(fast, planes.contiguous(memory_format=torch.channels_last))
+
+        return widest(threads.each(seen, windows) if threads else map(seen, windows))
 
     @torch.inference_mode()
     def _maps(

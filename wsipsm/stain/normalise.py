@@ -17,7 +17,7 @@ from wsipsm.core.stains import Stain
 from wsipsm.stain.background import background_density
 from wsipsm.stain.estimate import blind_vectors
 from wsipsm.stain.hue import Colours, colours
-from wsipsm.stain.optics import Floats, optical_density, smooth, tissue_pixels, unmix, unmixing
+from wsipsm.stain.optics import Floats, mean_density, optical_density, smooth, tissue_pixels, unmix, unmixing
 from wsipsm.stain.registry import HDAB_VECTORS, STAINS, GivenVectors, Vector, Vectors
 from wsipsm.stain.two_stains import complete, find_two_stains, restained
 
@@ -137,7 +137,8 @@ def measure_slide(patches: npt.NDArray[np.uint8], stain: Stain = "he", vectors: 
             f"only {found} of {tissue.size} sampled pixels are tissue, expected at least {MIN_TISSUE_PX}: "
             "give a region with tissue (--roi) or leave this slide out"
         )
-    if np.ptp(density[tissue], axis=0).max() == 0:
+    seen = _pixels(density, tissue)
+    if (seen == seen[0]).all():
         raise FitError("all sampled pixels have one colour, expected stained tissue: leave this slide out")
     foreign = _foreign_colour(density)
     if STAINS[stain].absolute:
@@ -150,7 +151,7 @@ def _relative(density: Floats, tissue: npt.NDArray[np.bool_], foreign: float, st
     known = STAINS[stain]
     vectors = None if known.colour_planes else known.vectors or blind_vectors(density, tissue)
     nuclear_od = _nuclear_level(density, tissue, vectors)
-    seen = density[tissue]
+    seen = _pixels(density, tissue)
     if vectors is not None:
         seen = np.stack([*unmix(seen, vectors), seen.mean(axis=-1)], axis=-1)
     high = np.maximum(np.percentile(seen, 99, axis=0), _LEAST_OD)
@@ -287,8 +288,13 @@ def _in_usual_stains(density: Floats, stats: SlideStats) -> Floats:
     return restained(density, stats.vectors, HDAB_VECTORS)
 
 
+def _pixels(density: Floats, chosen: npt.NDArray[np.bool_]) -> Floats:
+    """Chosen pixels, (n, 3), of (..., 3); in a fifth of the time that indexing by the mask takes."""
+    return np.compress(chosen.ravel(), density.reshape(-1, 3), axis=0)
+
+
 def _foreign_colour(density: Floats) -> float:
-    stained = density[density.mean(axis=-1) > _STAINED_OD]
+    stained = _pixels(density, mean_density(density) > _STAINED_OD)
     return round(float((stained[:, 2] > stained[:, 1]).mean()), 4) if len(stained) else 0.0
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import numpy.typing as npt
 
 from wsipsm.config import EncoderConfig
 from wsipsm.core.errors import FitError, UnreadableSlideError
-from wsipsm.core.geometry import Box, Grid
+from wsipsm.core.geometry import Box, Grid, Image
 from wsipsm.slide import Slide
 from wsipsm.tissue.region import Region
 
 Images = npt.NDArray[np.uint8]
 """(n, y, x, 3) uint8 RGB of one size at the working resolution."""
 
+_READERS = 2
+"""Threads that read patches."""
 _DRAW = 4096
 _DRAWS = 256
 
@@ -97,12 +101,17 @@ def read_boxes(slide: Slide, boxes: list[Box], grid: Grid, *, least: float = 0.5
     UnreadableSlideError
         Too many boxes cannot be read.
     """
-    images, last_error = [], None
-    for box in boxes:
+
+    def read(box: Box) -> Image | UnreadableSlideError:
         try:
-            images.append(slide.read(box, grid))
+            return slide.read(box, grid)
         except UnreadableSlideError as error:
-            last_error = error
-    if last_error is not None and len(images) < least * len(boxes):
-        raise last_error
+            return error
+
+    with ThreadPoolExecutor(_READERS, "patches") as readers:
+        found = list(readers.map(read, boxes))
+    images = [image for image in found if not isinstance(image, UnreadableSlideError)]
+    errors = [error for error in found if isinstance(error, UnreadableSlideError)]
+    if errors and len(images) < least * len(boxes):
+        raise errors[-1]
     return np.stack(images)

@@ -22,6 +22,9 @@ from wsipsm.core.errors import ConfigError
 from wsipsm.core.geometry import Box, Grid
 from wsipsm.tissue.region import Region
 
+BAND_ROWS = 2
+"""Rows of tiles that are given out together, column by column."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Tile:
@@ -141,8 +144,17 @@ def plan_tiles(lattice: Lattice, region: Region, config: TilesConfig, *, halo_px
     near = touches(region, [lattice.core(tile).expand(halo_px) for tile in tiles], lattice.grid)
     chosen = [tile for tile, hit in zip(tiles, near, strict=True) if hit]
     if config.order == "random":
-        chosen = [chosen[i] for i in np.random.default_rng(seed).permutation(len(chosen))]
-    return TilePlan(tuple(chosen))
+        return TilePlan(tuple(chosen[i] for i in np.random.default_rng(seed).permutation(len(chosen))))
+    return TilePlan(tuple(_in_bands(chosen)))
+
+
+def _in_bands(tiles: list[Tile]) -> list[Tile]:
+    """Tiles two rows at a time, from left to right: the first has all its neighbours early, however wide the slide.
+
+    No more maps wait for tiles than row by row.
+    """
+    first = min((tile.row for tile in tiles), default=0)
+    return sorted(tiles, key=lambda tile: ((tile.row - first) // BAND_ROWS, tile.col, tile.row))
 
 
 def refuse_small_cores(core_px: int, halo_px: int) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 from wsipsm.config import Config, TrainingConfig
 from wsipsm.nuclei.learning import Progress
 from wsipsm.nuclei.levels import find_levels
+from wsipsm.nuclei.nets.device import computing_threads
 from wsipsm.nuclei.nets.unet import Segmenter
 from wsipsm.nuclei.segmentation import SegmentationNet
 from wsipsm.training.batches import TrainingField, batch_of
@@ -40,7 +41,9 @@ def lessons(sample: SlideSample, teachers: Sequence[SegmentationNet], config: Co
     config : Config
         Sections ``segmenter`` and ``labels``.
     """
-    levels = find_levels(sample.fields, teachers[0], sample.stats, config=config.segmenter, rules=config.labels)
+    first, own, rules = teachers[0], config.segmenter, config.labels
+    with computing_threads(first.device) as threads:
+        levels = find_levels(sample.fields, first, sample.stats, config=own, rules=rules, threads=threads)
     stats, found = sample.stats.scaled(levels.input_scale), []
     for image in sample.fields:
         probability, distance = maps_of_field(image, teachers, stats)

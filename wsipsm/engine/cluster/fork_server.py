@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from multiprocessing import forkserver, resource_tracker
+from typing import Any
 
 METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 """How worker processes are started; frameworks of other systems do not survive a fork."""
@@ -26,20 +27,39 @@ ENVIRONMENT = {
 """Of every worker from its start, when its libraries read it."""
 
 
-def start_fork_server(modules: Sequence[str]) -> None:
+def start_fork_server(modules: Sequence[str]) -> bool:
     """Start the process that workers are forked from, unless it runs or workers are started otherwise.
 
-    It ends with this process. What it cannot import, each worker tries again.
+    It ends with this process. What it cannot import, each worker tries again. Returns whether it was started now.
 
     Parameters
     ----------
     modules : sequence of str
         Names of what it imports. They must start no thread that workers need, and must not use a GPU.
     """
-    if METHOD == "forkserver":
-        multiprocessing.set_forkserver_preload(list(modules))
-        with without_interrupts(), _environment():
-            forkserver.ensure_running()
+    if METHOD != "forkserver":
+        return False
+    before = _process()
+    multiprocessing.set_forkserver_preload(list(modules))
+    with without_interrupts(), _environment():
+        forkserver.ensure_running()
+    return _process() != before
+
+
+def end_fork_server() -> None:
+    """End that process at once, also while it still imports; nothing where it does not run.
+
+    By itself it ends when it has imported all, seconds after a run that was refused, and keeps its output open so long.
+    """
+    if (process := _process()) is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+def _process() -> int | None:
+    """Its process, as `multiprocessing` knows it, which has no public way to ask."""
+    server: Any = forkserver._forkserver
+    return getattr(server, "_forkserver_pid", None)
 
 
 @contextlib.contextmanager

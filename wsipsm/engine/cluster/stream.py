@@ -231,6 +231,8 @@ class _Stream:
             key=run.key,
             pure=False,
             workers=sorted(among),
+            priority=int(run.task.first),
+            fifo_timeout="0s",  # else those that are sent within a tenth of a second are done in any order
             resources={"GPU": 1} if self._on_gpu(run.task) else None,
         )
         self.running[future] = replace(run, among=among)

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from distributed import get_worker
-
 from wsipsm.core.errors import DiskFullError, ScheduleError, describe_error
 from wsipsm.core.files import is_disk_full
 
@@ -40,6 +38,8 @@ class Task:
         Whether the call needs the worker's GPU, where workers have one.
     progress : bool
         Whether the call takes ``progress``, a callable that sends a dict to the client.
+    first : bool
+        Whether a worker does it before others that it was sent earlier.
     """
 
     key: str
@@ -48,6 +48,7 @@ class Task:
     kind: str = ""
     gpu: bool = False
     progress: bool = False
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,8 @@ class Source(Protocol):
 
 def call_task(task: Task) -> Any:
     """Run a task on a worker; an exception comes back as a `Failure` with traceback and worker."""
+    from distributed import get_worker  # here: the client starts its workers' first process before it loads Dask
+
     address = get_worker().address
     try:
         call = pkgutil.resolve_name(task.target)
@@ -106,6 +109,8 @@ def call_task(task: Task) -> Any:
 
 
 def _progress_reporter() -> Callable[[dict[str, Any]], None]:
+    from distributed import get_worker
+
     last = 0.0
 
     def report(message: dict[str, Any]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -73,6 +75,39 @@ def limited_threads(threads: int) -> Iterator[None]:
         with _GUARD:
             _limited -= 1
             torch.set_num_threads(before or _of_process)
+
+
+CALIBRATION_THREADS = 2
+"""Threads of what is computed once a slide: a worker that calibrates keeps others waiting, where there is one slide."""
+
+
+class Threads:
+    """A few threads that compute beside each other on a CPU, each with torch's threads as the one that made them.
+
+    Made with `computing_threads`. What is computed does not depend on how many they are.
+    """
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self._pool, self._torch_threads = pool, torch.get_num_threads()
+
+    def begin(self, call: Callable[[], Result]) -> Future[Result]:
+        """Begin a call; its result comes later."""
+        return self._pool.submit(self._limited, call)
+
+    def each(self, call: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """Results of a call for each item, in order."""
+        return [future.result() for future in [self.begin(partial(call, item)) for item in items]]
+
+    def _limited(self, call: Callable[[], Result]) -> Result:
+        with limited_threads(self._torch_threads):
+            return call()
+
+
+@contextlib.contextmanager
+def computing_threads(device: torch.device, count: int = CALIBRATION_THREADS) -> Iterator[Threads]:
+    """So many threads for what a CPU is to compute; a GPU is given one thing at a time."""
+    with ThreadPoolExecutor(count if device.type == "cpu" else 1, "calibration") as pool:
+        yield Threads(pool)
 
 
 def on_device(inputs: Sequence[npt.NDArray[np.float32]], device: torch.device) -> torch.Tensor:

@@ -25,14 +25,14 @@ Range = tuple[float, float]
 _TOP, _TOP_WEIGHT = 255, 63
 
 
-def observed_ranges(segmenter: Segmenter, inputs: Iterable[Tensor]) -> dict[str, Range]:
-    """Range of every plane of a segmenter over some inputs.
+def observed_ranges(segmenter: Segmenter, planes: Tensor) -> dict[str, Range]:
+    """Range of every plane of a segmenter for one input.
 
     Parameters
     ----------
     segmenter : Segmenter
         With folded norms, on a CPU.
-    inputs : iterable of (1, planes, y, x) float32
+    planes : (1, planes, y, x) float32
         As for `inside_of`.
 
     Returns
@@ -42,9 +42,18 @@ def observed_ranges(segmenter: Segmenter, inputs: Iterable[Tensor]) -> dict[str,
     """
     seen = _Observing(InFloats(segmenter))
     with torch.inference_mode():
-        for planes in inputs:
-            inside_of(segmenter, planes, 0, seen)
+        inside_of(segmenter, planes, 0, seen)
     return seen.ranges
+
+
+def widest(found: Iterable[Mapping[str, Range]]) -> dict[str, Range]:
+    """Ranges that hold those of several inputs."""
+    both = dict[str, Range]()
+    for ranges in found:
+        for name, (low, high) in ranges.items():
+            least, most = both.get(name, (low, high))
+            both[name] = (min(low, least), max(high, most))
+    return both
 
 
 class _Observing:
@@ -55,8 +64,8 @@ class _Observing:
         self.ranges: dict[str, Range] = {}
 
     def _seen(self, name: str, x: Tensor) -> Tensor:
-        (low, high), (least, most) = (float(end) for end in torch.aminmax(x)), self.ranges.get(name, (0.0, 0.0))
-        self.ranges[name] = (min(low, least), max(high, most))
+        low, high = (float(end) for end in torch.aminmax(x))
+        self.ranges[name] = (min(low, 0.0), max(high, 0.0))
         return x
 
     def begin(self, planes: Tensor) -> Tensor:

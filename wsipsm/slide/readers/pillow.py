@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image as Pillow
-from PIL import _imaging
+from PIL import Jpeg2KImagePlugin, TiffImagePlugin, _imaging  # noqa: F401 - else Pillow loads all formats for these two
 
 from wsipsm.core.errors import OutputError, PixelFormatError, UnreadableSlideError, WsipsmError
 from wsipsm.core.files import appearing
