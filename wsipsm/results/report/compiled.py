@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from wsipsm.cells.compiled.rings import areas_and_lengths
 from wsipsm.core.compiled import compiled
+from wsipsm.results.formats.compiled import extents
 
 _Floats = npt.NDArray[np.float64]
 _Longs = npt.NDArray[np.int64]
@@ -37,7 +38,7 @@ def pairs_that_may_share(vertices: _Floats, offsets: _Longs, own: int, share: fl
     (P, 2) int64
         Numbers of the rings, the lower one first.
     """
-    bounds = ring_extents(vertices, offsets, 1.0, 0.0)
+    bounds = extents(vertices, offsets, 1.0, 0.0)
     areas = areas_and_lengths(vertices, offsets)[0]
     order = np.argsort(bounds[:, 0])
     pairs, count = np.empty((64, 2), np.int64), 0
@@ -60,28 +61,14 @@ def pairs_that_may_share(vertices: _Floats, offsets: _Longs, own: int, share: fl
 
 
 @compiled
-def ring_extents(vertices: _Floats, offsets: _Longs, cosine: float, sine: float) -> _Floats:
-    """Smallest x and y, largest x and y of each of N rings, turned by an angle; (N, 4)."""
-    extents = np.empty((len(offsets) - 1, 4))
-    for number in range(len(extents)):
-        low_x, low_y, high_x, high_y = np.inf, np.inf, -np.inf, -np.inf
-        for at in range(offsets[number], offsets[number + 1]):
-            x = vertices[at, 0] * cosine + vertices[at, 1] * sine
-            y = vertices[at, 1] * cosine - vertices[at, 0] * sine
-            low_x, low_y, high_x, high_y = min(low_x, x), min(low_y, y), max(high_x, x), max(high_y, y)
-        extents[number] = low_x, low_y, high_x, high_y
-    return extents
-
-
-@compiled
 def _most_shared(vertices: _Floats, offsets: _Longs, one: int, other: int) -> float:
     """Area that two rings share at most, by their bounds in some directions."""
     least = np.inf
     for turn in range(_TURNS):
         angle = np.pi / 2 * turn / _TURNS
         cosine, sine = np.cos(angle), np.sin(angle)
-        first = ring_extents(vertices, offsets[one : one + 2], cosine, sine)[0]
-        second = ring_extents(vertices, offsets[other : other + 2], cosine, sine)[0]
+        first = extents(vertices, offsets[one : one + 2], cosine, sine)[0]
+        second = extents(vertices, offsets[other : other + 2], cosine, sine)[0]
         least = min(least, _common(first, second))
     return least
 
