@@ -51,19 +51,22 @@ def text_rows(parts: _Longs, count: int, letters: _Bytes, numbers: _Floats, offs
                 continue
             if kind == NUMBER:
                 at = _number(numbers[first + line], size, out, at)
-            elif kind == TEXT:
-                for place in range(size):
-                    out[at + place] = letters[first + place]
-                at += size
             else:
-                for place in range(first + line * size, first + (line + 1) * size):
-                    out[at] = letters[place]
-                    at += letters[place] > 0
+                at = _copied(letters, first + line * size * (kind == WORD), size, out, at)
             if number == end:
                 line += 1
                 number = begin
                 if line == stop:
                     number, line, end, at = end, row, -1, at - 1
+    return at
+
+
+@compiled
+def _copied(letters: _Bytes, first: int, size: int, out: _Bytes, at: int) -> int:
+    """Write some letters, without NULs; returns where they end."""
+    for place in range(first, first + size):
+        out[at] = letters[place]
+        at += letters[place] > 0
     return at
 
 
