@@ -112,14 +112,13 @@ def _digits(whole: np.uint64, digits: int, out: _Bytes, at: int) -> int:
 
 
 @compiled
-def extents(vertices: _Floats, offsets: _Longs, cosine: float, sine: float) -> _Floats:
-    """Smallest x and y, largest x and y of each of N rings, turned by an angle; (N, 4)."""
+def extents(vertices: _Floats, offsets: _Longs) -> _Floats:
+    """Smallest x and y, largest x and y of each of N rings; (N, 4)."""
     found = np.empty((len(offsets) - 1, 4))
     for number in range(len(found)):
         low_x, low_y, high_x, high_y = np.inf, np.inf, -np.inf, -np.inf
         for at in range(offsets[number], offsets[number + 1]):
-            x = vertices[at, 0] * cosine + vertices[at, 1] * sine
-            y = vertices[at, 1] * cosine - vertices[at, 0] * sine
+            x, y = vertices[at, 0], vertices[at, 1]
             low_x, low_y, high_x, high_y = min(low_x, x), min(low_y, y), max(high_x, x), max(high_y, y)
         found[number, 0], found[number, 1], found[number, 2], found[number, 3] = low_x, low_y, high_x, high_y
     return found

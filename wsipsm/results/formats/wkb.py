@@ -54,7 +54,7 @@ def ring_bounds(rings: Rings) -> npt.NDArray[np.float64]:
     """Smallest x and y, largest x and y of each of N rings that have vertices; (N, 4)."""
     from wsipsm.results.formats.compiled import extents
 
-    return extents(rings.vertices, rings.offsets, 1.0, 0.0)
+    return extents(rings.vertices, rings.offsets)
 
 
 def _plain_rings(chunk: pa.Array) -> tuple[npt.NDArray[np.float64], _Offsets] | None:

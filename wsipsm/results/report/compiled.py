@@ -12,15 +12,15 @@ from wsipsm.results.formats.compiled import extents
 _Floats = npt.NDArray[np.float64]
 _Longs = npt.NDArray[np.int64]
 
-_TURNS = 8
-"""Directions in which two outlines are compared, over a quarter turn."""
+_STRIPS = 16
+"""Strips of the part that the bounds of two outlines share."""
 
 
 @compiled
 def pairs_that_may_share(vertices: _Floats, offsets: _Longs, own: int, share: float) -> _Longs:
     """Pairs of rings of which the smaller one may share more than a part of its area with the other.
 
-    Two rings share at most the rectangle that their bounds share, upright or turned.
+    Two rings share at most the rectangle that their bounds share, and in each strip of it no more than their extents.
 
     Parameters
     ----------
@@ -38,39 +38,56 @@ def pairs_that_may_share(vertices: _Floats, offsets: _Longs, own: int, share: fl
     (P, 2) int64
         Numbers of the rings, the lower one first.
     """
-    bounds = extents(vertices, offsets, 1.0, 0.0)
-    areas = areas_and_lengths(vertices, offsets)[0]
+    bounds, areas = extents(vertices, offsets), areas_and_lengths(vertices, offsets)[0]
     order = np.argsort(bounds[:, 0])
+    bounds, areas = bounds[order], areas[order]
     pairs, count = np.empty((64, 2), np.int64), 0
     for at in range(len(order)):
-        one = order[at]
         for after in range(at + 1, len(order)):
-            other = order[after]
-            if bounds[other, 0] > bounds[one, 2]:
+            if bounds[after, 0] > bounds[at, 2]:
                 break
-            if min(one, other) >= own:
+            one, other = min(order[at], order[after]), max(order[at], order[after])
+            least = min(areas[at], areas[after]) * share * (1 - 1e-9)
+            if one >= own or _common(bounds[at], bounds[after]) <= least:
                 continue
-            least = min(areas[one], areas[other]) * share * (1 - 1e-9)
-            if _common(bounds[one], bounds[other]) <= least or _most_shared(vertices, offsets, one, other) <= least:
+            low, high = max(bounds[at, 1], bounds[after, 1]), min(bounds[at, 3], bounds[after, 3])
+            if _most_shared(vertices, offsets, one, other, low, high) <= least:
                 continue
             if count == len(pairs):
                 pairs = np.concatenate((pairs, pairs))
-            pairs[count, 0], pairs[count, 1] = min(one, other), max(one, other)
+            pairs[count, 0], pairs[count, 1] = one, other
             count += 1
     return pairs[:count]
 
 
 @compiled
-def _most_shared(vertices: _Floats, offsets: _Longs, one: int, other: int) -> float:
-    """Area that two rings share at most, by their bounds in some directions."""
-    least = np.inf
-    for turn in range(_TURNS):
-        angle = np.pi / 2 * turn / _TURNS
-        cosine, sine = np.cos(angle), np.sin(angle)
-        first = extents(vertices, offsets[one : one + 2], cosine, sine)[0]
-        second = extents(vertices, offsets[other : other + 2], cosine, sine)[0]
-        least = min(least, _common(first, second))
-    return least
+def _most_shared(vertices: _Floats, offsets: _Longs, one: int, other: int, low: float, high: float) -> float:
+    """Area that two rings share at most between two y: in each of some strips the width that their extents share."""
+    step, shared = (high - low) / _STRIPS, 0.0
+    first = _extents_in_strips(vertices, offsets[one : one + 2], low, step)
+    second = _extents_in_strips(vertices, offsets[other : other + 2], low, step)
+    for strip in range(_STRIPS):
+        width = min(first[strip, 1], second[strip, 1]) - max(first[strip, 0], second[strip, 0])
+        shared += max(width, 0.0) * step
+    return shared
+
+
+@compiled
+def _extents_in_strips(vertices: _Floats, span: _Longs, low: float, step: float) -> _Floats:
+    """Smallest and largest x of a ring in each of some strips that begin at a y; (S, 2)."""
+    found = np.empty((_STRIPS, 2))
+    found[:, 0], found[:, 1] = np.inf, -np.inf
+    for at in range(span[0], span[1] - 1):
+        ax, ay, bx, by = vertices[at, 0], vertices[at, 1], vertices[at + 1, 0], vertices[at + 1, 1]
+        if ay > by:
+            ax, ay, bx, by = bx, by, ax, ay
+        slope = (bx - ax) / (by - ay) if by > ay else 0.0
+        for strip in range(max(0, int((ay - low) / step)), min(_STRIPS - 1, int((by - low) / step)) + 1):
+            top = low + strip * step
+            x0 = ax + slope * (top - ay) if top > ay else ax
+            x1 = bx - slope * (by - top - step) if by > top + step else bx
+            found[strip, 0], found[strip, 1] = min(found[strip, 0], x0, x1), max(found[strip, 1], x0, x1)
+    return found
 
 
 @compiled
