@@ -21,7 +21,7 @@ from wsipsm.config import OutputConfig
 from wsipsm.core.errors import OutputError
 from wsipsm.core.geometry import Grid
 from wsipsm.results.formats.features import CHUNK_CELLS, CellFeatures, polygon_features
-from wsipsm.results.formats.text import number_words, rows
+from wsipsm.results.formats.text import numbers, rows
 from wsipsm.results.formats.wkb import from_wkb, ring_bounds, to_wkb
 
 KINDS = ("detection", "annotation", "cell", None)
@@ -124,24 +124,24 @@ def test_segmentation_for_space_ranger_is_that_of_orjson() -> None:
 
 
 @given(
-    numbers=st.lists(st.integers(1 - 10**15, 10**15 - 1) | st.integers(-20_000, 20_000), min_size=1, max_size=20),
+    whole=st.lists(st.integers(1 - 10**15, 10**15 - 1) | st.integers(-20_000, 20_000), min_size=1, max_size=20),
     decimals=st.integers(0, 4),
 )
-def test_numbers_are_written_as_orjson_writes_them(numbers: list[int], decimals: int) -> None:
-    written = rows(len(numbers), *number_words(np.array(numbers, float), decimals), b"\n").decode().split()
+def test_numbers_are_written_as_orjson_writes_them(whole: list[int], decimals: int) -> None:
+    written = rows(len(whole), numbers(np.array(whole, float), decimals), b"\n").decode().split()
 
-    expected = [orjson.dumps(one / 10**decimals if decimals else one).decode() for one in numbers]
+    expected = [orjson.dumps(one / 10**decimals if decimals else one).decode() for one in whole]
     assert written == expected
 
 
 def test_what_rounds_to_zero_keeps_its_sign_as_floats_do() -> None:
-    assert rows(2, *number_words(np.array([-0.0, 0.0]), 4), b" ") == b"-0.0 0.0 "
+    assert rows(2, numbers(np.array([-0.0, 0.0]), 4), b" ") == b"-0.0 0.0 "
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 1e17])
 def test_a_number_that_cannot_be_written_is_told(number: float) -> None:
     with pytest.raises(OutputError, match="expected finite numbers"):
-        number_words(np.array([1.0, number]), 2)
+        numbers(np.array([1.0, number]), 2)
 
 
 def test_a_part_of_the_cells_is_what_taking_them_gives() -> None:

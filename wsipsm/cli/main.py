@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import signal
 import sys
 from typing import Annotated
@@ -61,6 +63,7 @@ def main() -> None:
         refuse(_reason(error))
     if code == EXIT_STOPPED:
         refuse(f"stopped; {how_to_go_on(fresh='--fresh' in sys.argv)}", EXIT_STOPPED)
+    atexit.register(gc.freeze)  # the system takes all back; searching it for cycles first takes a third of a second
     raise SystemExit(code or 0)
 
 

@@ -177,8 +177,8 @@ def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, An
 
 
 def flush_tree(folder: Path) -> None:
-    """Wait until all files below a folder are on the disk."""
-    for path in folder.rglob("*"):
+    """Wait until a file, or all files below a folder, are on the disk."""
+    for path in (folder, *folder.rglob("*")):
         if path.is_file():
             with path.open("rb") as file:
                 os.fsync(file.fileno())

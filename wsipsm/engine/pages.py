@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from wsipsm.core.files import is_disk_full
 from wsipsm.engine.status import read_status
 from wsipsm.engine.tables import SLIDES_FILE
 from wsipsm.results.index.report import slide_folders
-from wsipsm.results.report import REPORT_FILE, SlideRow, write_run_report, write_slide_report
+from wsipsm.results.report import REPORT_FILE, SlideRow, TableFigures, write_run_report, write_slide_report
 from wsipsm.results.result import Result
 from wsipsm.slide import Slide
 
@@ -36,8 +36,17 @@ class Page:
     error: str = ""
 
 
-def report_or_why(folder: Path, slide: Slide) -> str:
+def report_or_why(folder: Path, slide: Slide, figures: Callable[[], TableFigures]) -> str:
     """Write the report of a slide that is being finished; returns why there is none, empty where there is.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the slide's files.
+    slide : Slide
+        Open.
+    figures : callable
+        Gives those of its cell table.
 
     Raises
     ------
@@ -45,7 +54,7 @@ def report_or_why(folder: Path, slide: Slide) -> str:
         No space is left.
     """
     try:
-        write_slide_report(folder, slide=slide)
+        write_slide_report(folder, slide=slide, figures=figures)
     except Exception as error:
         if is_disk_full(error):
             raise

@@ -86,9 +86,7 @@ class SegmentationNet(FrozenNet[Segmenter, tuple[Map, Map]]):
             raise ConfigError("segmenter.precision: int8 needs a PyTorch with oneDNN; use float32")
         return InIntegers(self._fast, ranges)
 
-    def ranges(
-        self, windows: Sequence[Image], stats: SlideStats, threads: Threads | None = None
-    ) -> dict[str, Range]:
+    def ranges(self, windows: Sequence[Image], stats: SlideStats, threads: Threads | None = None) -> dict[str, Range]:
         """Ranges of the planes of the network over windows of a slide, in float32 on the CPU.
 
         Parameters

@@ -15,8 +15,10 @@ import pyarrow.parquet as pq
 import shapely
 
 from wsipsm.cells.classes import CLASSES
+from wsipsm.cells.outlines import Rings
 from wsipsm.core.errors import StoredResultsError, short_reason
 from wsipsm.core.geometry import Mask
+from wsipsm.results.formats.wkb import from_wkb
 
 CLASS_OF_RUN = "class_of_run"
 """Column that keeps the class that the run gave a cell, where it has another one by now."""
@@ -68,6 +70,14 @@ def read_groups(path: Path, columns: Sequence[str]) -> Iterator[Columns]:
     """Columns of a cell table, one row group at a time; errors as `measured_columns`."""
     for table in _tables(path, columns):
         yield {name: table[name].to_numpy() for name in columns}
+
+
+def read_ring_groups(path: Path, columns: Sequence[str]) -> Iterator[tuple[Rings, Columns]]:
+    """Outlines (level-0 px) and columns of a cell table, one row group at a time; errors as `measured_columns`."""
+    for table in _tables(path, [*columns, "geometry"]):
+        with _reading(path):
+            rings = from_wkb(table["geometry"])
+        yield rings, {name: table[name].to_numpy() for name in columns}
 
 
 def read_outlines_of(path: Path, labels: Sequence[int]) -> dict[int, shapely.Polygon]:

@@ -16,6 +16,7 @@ from wsipsm.cells.measurements import COLUMNS
 from wsipsm.cells.table import Cells
 from wsipsm.core.geometry import Grid
 from wsipsm.results.formats.geoparquet import GeoParquetWriter
+from wsipsm.results.report.compiled import pairs_that_may_share
 from wsipsm.results.report.seams import DUPLICATE_SHARE, EDGE_UM, SeamFigures, seam_figures
 from wsipsm.tissue.region import Region
 
@@ -176,3 +177,34 @@ def test_no_cells_and_one_tile_have_figures(tmp_path: Path) -> None:
     path = write_table(tmp_path / "cells.parquet", field(seed=4), groups=True)
     whole = seam_figures(path, grid=GRID, core_px=1024, region=REGION)
     assert (whole.borders, whole.seams.near, whole.seams.near_mm2, whole.seams.edges) == (0, 0, pytest.approx(0), 0)
+
+
+def star(rng: np.random.Generator) -> shapely.Polygon:
+    """Simple ring with dents, of few corners, some of whose edges are level; tenths of a pixel."""
+    angles = np.sort(rng.choice(48, rng.integers(4, 20), replace=False)) * (2 * np.pi / 48)
+    reach = rng.uniform(3, 16, len(angles))
+    ring = np.stack([reach * np.cos(angles), reach * np.sin(angles)], axis=1) + rng.uniform(0, 120, 2)
+    return shapely.Polygon(np.round(ring * 2) / 2 if rng.random() < 0.5 else ring)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.6])
+def test_no_pair_that_shares_enough_is_passed_over(seed: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    polygons = [one for one in (star(rng) for _ in range(90)) if one.is_valid and one.area > 0]
+    own = len(polygons) // 2
+    offsets = np.concatenate([[0], np.cumsum(shapely.get_num_coordinates(polygons))])
+
+    found = pairs_that_may_share(shapely.get_coordinates(polygons), offsets, own, share)
+
+    numbered = itertools.combinations(enumerate(polygons), 2)
+    expected = {
+        (i, j)
+        for (i, a), (j, b) in numbered
+        if i < own and a.intersection(b).area > max(share * min(a.area, b.area), 1e-9)
+    }
+    assert expected <= set(map(tuple, found.tolist()))
+    assert len(set(map(tuple, found.tolist()))) == len(found)
+    assert all(i < j and i < own for i, j in found.tolist())
+    assert len(expected) > 5
+    assert len(found) < 2 * len(expected) + 20, "hardly any others"

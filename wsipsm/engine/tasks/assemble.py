@@ -1,7 +1,7 @@
 """Assemble a slide: from the results of its tiles to its output files.
 
 Everything is written into a draft folder and moved to its final name at the end, ``run.json`` last. While labels are
-still written, the pictures are drawn.
+still written, the pictures are drawn, and beside both the figures of the report are made of the cell table.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -38,6 +39,7 @@ from wsipsm.nuclei.nets.checkpoint import load_checkpoint
 from wsipsm.results.folder import replace_outputs
 from wsipsm.results.index.slide import HOT_SPOTS_FILE, SlideIndex
 from wsipsm.results.overview.gather import Density, save_overview
+from wsipsm.results.report import TableFigures, table_figures
 from wsipsm.slide import Slide, qupath_origin
 from wsipsm.slide.annotations import write_regions
 
@@ -52,7 +54,12 @@ def assemble(ref: JobRef, tally: Tally) -> OutputReport:
     start, job = time.perf_counter(), ref.load()
     draft = make_folder(job.task.out / f"{job.drafts}{uuid.uuid4().hex[:8]}")
     try:
-        with job.open() as slide, labels_writer(job, draft) as arrays, Behind() as behind:
+        with (
+            job.open() as slide,
+            labels_writer(job, draft) as arrays,
+            Behind() as behind,
+            ThreadPoolExecutor(1, thread_name_prefix="figures") as beside,
+        ):
             density, judge = Density.over(job.grid), Judge(job)
             index = SlideIndex(job.grid, job.region, judge.rule)
             classes = write_cells(
@@ -64,10 +71,16 @@ def assemble(ref: JobRef, tally: Tally) -> OutputReport:
                 fingerprint=slide.fingerprint(),
                 behind=behind,
             )
+            behind.call(_flush_cells, draft)
             _write_annotations(job, draft, index, offset_l0=qupath_origin(slide))
-            calibration, cells = _calibration(job), sum(classes.values())
-            warnings = (*job.said, *why_no_cells(job, cells=cells, failed=bool(tally.failed)))
-            warnings += doubts(job, calibration, written=cells, refused=judge.refused)
+            record = _record(job, slide, tally, judge, classes) | {
+                "classes": judge.rule.to_dict() if judge.rule else None,
+                "index": index.record(map_um=density.bin_um),
+                "calibration": _calibration(job),
+                "refused_examples": judge.sample.record(),
+            }
+            figures = beside.submit(table_figures, draft, record) if job.config.output.report else None
+            warnings = _warnings(job, tally, judge, record)
             blank = save_overview(
                 draft / "overview.png",
                 slide=slide,
@@ -79,30 +92,39 @@ def assemble(ref: JobRef, tally: Tally) -> OutputReport:
                 warnings=warnings,
             )
             warnings = (*warnings, blank) if blank else warnings
-            if calibration:
+            if record["calibration"]:
                 shutil.copyfile(job.calibration_file, draft / "calibration.pt")
             seconds = time.perf_counter() - start
-            record = _record(job, slide, tally, classes=classes, own_seconds=seconds)
-            record["counts"]["refused"] = judge.refused
-            record |= {
-                "classes": judge.rule.to_dict() if judge.rule else None,
-                "index": index.record(map_um=density.bin_um),
-                "calibration": calibration,
-                "refused_examples": judge.sample.record(),
-            }
-            warnings = _write_record(job, draft, record, warnings, slide)
+            record["seconds"] = _seconds(tally, seconds)
+            warnings = _write_record(draft, record, warnings, slide, figures)
         _publish(draft, ref)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return OutputReport(sum(classes.values()), seconds, warnings, index_of(record))
 
 
+def _flush_cells(draft: Path) -> None:
+    """Wait until cells and labels are on the disk, so that the end has less to wait for."""
+    for path in (*draft.glob("cells*"), draft / "labels.ome.zarr"):
+        flush_tree(path)
+
+
+def _warnings(job: Job, tally: Tally, judge: Judge, record: dict[str, Any]) -> tuple[str, ...]:
+    cells = record["counts"]["cells"]
+    warnings = (*job.said, *why_no_cells(job, cells=cells, failed=bool(tally.failed)))
+    return (*warnings, *doubts(job, record["calibration"], written=cells, refused=judge.refused))
+
+
 def _write_record(
-    job: Job, draft: Path, record: dict[str, Any], warnings: tuple[str, ...], slide: Slide
+    draft: Path,
+    record: dict[str, Any],
+    warnings: tuple[str, ...],
+    slide: Slide,
+    figures: Future[TableFigures] | None,
 ) -> tuple[str, ...]:
-    """Write ``run.json``, and from it and the other files the report; returns all warnings."""
+    """Write ``run.json``, and from it and the other files the report, if it has figures; returns all warnings."""
     write_json(draft / "run.json", record | {"warnings": list(warnings)})
-    if job.config.output.report and (unwritten := report_or_why(draft, slide)):
+    if figures is not None and (unwritten := report_or_why(draft, slide, figures.result)):
         warnings = (*warnings, unwritten)
         write_json(draft / "run.json", record | {"warnings": list(warnings)})
     return warnings
@@ -137,8 +159,8 @@ def _checkpoint_hash(job: Job) -> str | None:
     return file_hash(job.model)
 
 
-def _record(job: Job, slide: Slide, tally: Tally, *, classes: dict[str, int], own_seconds: float) -> dict[str, Any]:
-    """Content of ``run.json``; ``own_seconds`` are those of the assembly so far."""
+def _record(job: Job, slide: Slide, tally: Tally, judge: Judge, classes: dict[str, int]) -> dict[str, Any]:
+    """Content of ``run.json``, as far as it is known before the pictures are drawn."""
     return {
         "status": "partial" if tally.failed else "done" if tally.tiles else "empty",
         "run": job.task.token,
@@ -165,14 +187,20 @@ def _record(job: Job, slide: Slide, tally: Tally, *, classes: dict[str, int], ow
             "tiles": tally.tiles,
             "outlines_unsimplified": tally.unsimplified,
             "cells_dropped": tally.dropped,
+            "refused": judge.refused,
         },
-        "seconds": {
-            "wall": round(tally.seconds + own_seconds, 3),
-            "workers": {name: round(value, 3) for name, value in tally.stage_seconds.items()}
-            | {"assemble": round(own_seconds, 3)},
-        },
+        "seconds": {},
         "failed_tiles": tally.failed,
         "config": job.config.model_dump(mode="json"),
+    }
+
+
+def _seconds(tally: Tally, own_seconds: float) -> dict[str, Any]:
+    """Seconds of the run; ``own_seconds`` are those of the assembly so far."""
+    stages = {name: round(value, 3) for name, value in tally.stage_seconds.items()}
+    return {
+        "wall": round(tally.seconds + own_seconds, 3),
+        "workers": stages | {"assemble": round(own_seconds, 3)},
     }
 
 

@@ -6,12 +6,14 @@ Importing this takes some seconds, and on a new machine it compiles.
 from __future__ import annotations
 
 import contextlib
+from uuid import UUID
 
 import numpy as np
 
 from wsipsm.cells.instances import anchors, instances
 from wsipsm.cells.measure import measure_cells
-from wsipsm.config import load_config
+from wsipsm.cells.table import Cells
+from wsipsm.config import OutputConfig, load_config
 from wsipsm.core.geometry import Box, Grid, Image
 from wsipsm.core.maps import CHANNELS, DECISION
 from wsipsm.engine.cluster.plugin import settle_worker
@@ -19,6 +21,10 @@ from wsipsm.engine.tasks import assemble, calibrate, export, find_cells, map_til
 from wsipsm.nuclei.calibrate import calibrate_segmenter
 from wsipsm.nuclei.models import shipped_model
 from wsipsm.nuclei.nets.device import limited_threads, pick_device
+from wsipsm.results.formats.features import CellFeatures
+from wsipsm.results.formats.wkb import ring_bounds
+from wsipsm.results.report.compiled import edges_on_lines, pairs_that_may_share
+from wsipsm.results.report.seams import DUPLICATE_SHARE
 
 SIDE_PX = 192
 
@@ -37,7 +43,18 @@ def rehearse() -> int:
     labels = instances(maps["evidence"], maps["evidence"] >= DECISION, mpp=0.5, config=config.instance_rules)
     keep = np.ones(len(anchors(labels)), bool)
     grid = Grid(SIDE_PX, SIDE_PX, 1.0, 0.5)
-    return len(measure_cells(labels, maps, window=window, grid=grid, keep=keep, config=config).cells)
+    cells = measure_cells(labels, maps, window=window, grid=grid, keep=keep, config=config).cells
+    _rehearse_writing(cells)
+    return len(cells)
+
+
+def _rehearse_writing(cells: Cells) -> None:
+    """Write cells to nowhere."""
+    labels, rings = np.arange(len(cells)), cells.outlines_l0
+    list(CellFeatures(OutputConfig(), (0, 0), "he").texts(cells, labels, [str(UUID(int=0))] * len(cells)))
+    ring_bounds(rings)
+    pairs_that_may_share(rings.vertices, rings.offsets, len(rings), DUPLICATE_SHARE)
+    edges_on_lines(rings.vertices, rings.offsets, (0.0, 8.0, 9.0, 9.0), (0.1, 1.0))
 
 
 def drawn_nuclei() -> Image:

@@ -1,13 +1,14 @@
 """Write the cells of a slide: from the results of its tiles to GeoJSON, GeoParquet and labels, in one walk.
 
-It walks the tiles band by band and holds the cell ids of two bands and the cells of one tile at a time; labels are
-compressed and written by a thread of their own.
+It walks the tiles band by band and holds the cell ids of three bands and the cells of a few tiles at a time. GeoJSON,
+GeoParquet and labels are each written by a thread of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -70,6 +71,7 @@ def write_cells(  # noqa: PLR0913
     with ExitStack() as stack:
         geojson = stack.enter_context(GeoJsonWriter(draft, config=config, offset_l0=job.origin_l0, stain=stain))
         table = stack.enter_context(GeoParquetWriter(draft / "cells.parquet", stain=stain, whole=whole))
+        texts, groups = stack.enter_context(Behind()), stack.enter_context(Behind())
         maps = job.maps if set(config.arrays) - {"instances"} else None
         for tile, found, numbers, labels in _numbered(job, judge):
             judge.sample_refused(tile, found)
@@ -78,18 +80,19 @@ def write_cells(  # noqa: PLR0913
             behind.call(_write_arrays, arrays, job.lattice.core(tile), labels, maps, config.arrays)
             cells = found.take(judge.written(tile))
             uuids = cell_uuids(fingerprint, job.grid, cells.anchor)
-            geojson.write(cells, numbers, uuids)
-            table.write(cells, numbers, uuids)
+            texts.call(geojson.write, cells, numbers, uuids)
+            groups.call(table.write, cells, numbers, uuids)
             classes += np.bincount(cells.class_, minlength=len(CLASSES.names))
     behind.call(arrays.finish)
     return {name: int(count) for name, count in zip(CLASSES.names, classes, strict=True) if count}
 
 
-Numbered = tuple[Tile, Cells, npt.NDArray[np.int64], dict[str, npt.NDArray[np.int32]]]
+CoreLabels = Callable[[], dict[str, npt.NDArray[np.int32]]]
+Numbered = tuple[Tile, Cells, npt.NDArray[np.int64], CoreLabels]
 
 
 def _numbered(job: Job, judge: Judge) -> Iterator[Numbered]:
-    """Tiles in row-major order with all their cells, the final labels of those that are written, and the core's labels.
+    """Tiles in row-major order with all their cells, the labels of those that are written, and what labels the core.
 
     A label is the rank of the cell's anchor in scan order over the slide, from 1: it does not depend on the tiles. A
     core holds cells of its own band, ones that hang over from the band above, and whole cells that reach up from the
@@ -103,7 +106,7 @@ def _numbered(job: Job, judge: Judge) -> Iterator[Numbered]:
         for tile in tiles:
             result = scratch.load_tile(job.tile_file(tile))
             numbers = np.searchsorted(known, result.cells.anchor[judge.written(tile)]) + first
-            yield tile, judge.judged(tile, result.cells), numbers, _relabel(result, known, first)
+            yield tile, judge.judged(tile, result.cells), numbers, partial(_relabel, result, known, first)
         above, count, own = own, count + len(own), below
 
 
@@ -119,19 +122,16 @@ def _relabel(result: scratch.TileResult, known: npt.NDArray[np.int64], first: in
     if len(known):
         at = np.minimum(np.searchsorted(known, result.ids), len(known) - 1)
         table[1:] = np.where(known[at] == result.ids, at + first, 0)
-    found = {"instances": table[result.labels]}
-    return found if result.whole is None else found | {"cells": table[result.whole]}
+    planes = {"instances": result.labels} | ({} if result.whole is None else {"cells": result.whole})
+    # Half the time of indexing; a label beyond the table, which none is, would be taken for the last.
+    return {name: table.take(plane, mode="clip") for name, plane in planes.items()}
 
 
 def _write_arrays(
-    arrays: LabelsWriter,
-    core: Box,
-    labels: dict[str, npt.NDArray[np.int32]],
-    maps: store.Maps | None,
-    wanted: tuple[str, ...],
+    arrays: LabelsWriter, core: Box, labels: CoreLabels, maps: store.Maps | None, wanted: tuple[str, ...]
 ) -> None:
     """Write a core of every array; pseudo mask and activation are taken from the maps."""
-    for name, plane in labels.items():
+    for name, plane in labels().items():
         arrays.write(name, core, plane)
     if maps is None:
         return

@@ -17,7 +17,7 @@ from wsipsm.cells.classes import CLASSES
 from wsipsm.cells.outlines import Rings
 from wsipsm.cells.table import Cells, measurements_of
 from wsipsm.config import OutputConfig
-from wsipsm.results.formats.text import Part, Word, blocks, number_words, rows, text_word
+from wsipsm.results.formats.text import Blocks, Numbers, Part, numbers, rows, text_word
 
 CHUNK_CELLS = 1_000
 """So many cells are written at once: few enough that their text stays in the caches of a core."""
@@ -76,8 +76,8 @@ class CellFeatures:
         parts: list[Part] = [begin, self._classes[cells.class_], b',"measurements":{']
         for name, one in measurements_of(cells, self._stain).items():
             scaled = np.rint(cells.columns[name].astype(np.float64) * 10**one.decimals)
-            parts += [orjson.dumps(one.name(kind)), b":", *number_words(scaled, one.decimals), b","]
-        return [*parts, b'"Label":', *number_words(labels.astype(np.float64)), b"}}"]
+            parts += [orjson.dumps(one.name(kind)), b":", numbers(scaled, one.decimals), b","]
+        return [*parts, b'"Label":', numbers(labels.astype(np.float64)), b"}}"]
 
 
 def polygon_features(cells: Cells, labels: _Array, offset_l0: _Offset) -> Iterator[bytes]:
@@ -95,7 +95,7 @@ def polygon_features(cells: Cells, labels: _Array, offset_l0: _Offset) -> Iterat
     for one in _chunks(len(cells)):
         part = cells.part(one)
         outline = _polygon(part.outer_l0, offset_l0)
-        cell_id: list[Part] = [b',"properties":{"cell_id":', *number_words(labels[one].astype(np.float64)), b"}}"]
+        cell_id: list[Part] = [b',"properties":{"cell_id":', numbers(labels[one].astype(np.float64)), b"}}"]
         yield rows(len(part), b',{"type":"Feature","geometry":', *outline, *cell_id)
 
 
@@ -105,7 +105,7 @@ def _chunks(count: int) -> Iterator[slice]:
 
 def _polygon(rings: Rings, offset_l0: _Offset) -> list[Part]:
     """Polygons of one ring each."""
-    ring = blocks(rings.offsets, b"[", *_pair(rings.vertices, offset_l0), b"],")
+    ring = Blocks(rings.offsets, (b"[", *_pair(rings.vertices, offset_l0), b"],"))
     return [b'{"type":"Polygon","coordinates":[[', ring, b"]]}"]
 
 
@@ -113,7 +113,7 @@ def _point(xy_l0: _Array, offset_l0: _Offset) -> list[Part]:
     return [b'{"type":"Point","coordinates":[', *_pair(xy_l0, offset_l0), b"]}"]
 
 
-def _pair(xy_l0: _Array, offset_l0: _Offset) -> list[Word | bytes]:
+def _pair(xy_l0: _Array, offset_l0: _Offset) -> list[Numbers | bytes]:
     """Coordinates rounded to one decimal, with a comma between them."""
     tenths = np.rint((np.ascontiguousarray(xy_l0.T) - np.array(offset_l0)[:, None]) * 10.0) + 0.0  # no negative zero
-    return [*number_words(tenths[0], 1), b",", *number_words(tenths[1], 1)]
+    return [numbers(tenths[0], 1), b",", numbers(tenths[1], 1)]

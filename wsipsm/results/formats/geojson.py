@@ -174,7 +174,8 @@ class _Gzip:
         """Add a piece."""
         self._held += text
         while len(self._held) >= _BLOCK_BYTES:
-            self._gzip.write(bytes(self._held[:_BLOCK_BYTES]))
+            with memoryview(self._held)[:_BLOCK_BYTES] as block:
+                self._gzip.write(block)
             del self._held[:_BLOCK_BYTES]
 
     def close(self) -> None:

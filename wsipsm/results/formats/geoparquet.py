@@ -140,7 +140,7 @@ class GeoParquetWriter:
 
     def _flush(self) -> None:
         if self._waiting:
-            self._writer.write_table(pa.concat_tables(self._waiting).combine_chunks(), row_group_size=2 * GROUP_CELLS)
+            self._writer.write_table(pa.concat_tables(self._waiting), row_group_size=2 * GROUP_CELLS)
             self._waiting = []
 
     def _metadata(self) -> dict[str, Any]:

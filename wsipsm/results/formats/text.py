@@ -1,15 +1,13 @@
-"""Many rows of text at once: numbers become ASCII by looking up four digits at a time, without a loop over them.
+"""Many rows of text at once, written by compiled code.
 
-A word is an array of small texts of one width, one a row, with NUL where a text is shorter. A part of all rows is a
-word, a text that is the same in each, or blocks of any length; `rows` puts parts side by side and drops the NULs.
+A part of all rows is a word (an array of small texts of one width, one a row, with NUL where a text is shorter), a text
+that is the same in each, numbers, or blocks of any number of small rows; `rows` puts parts side by side.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
-from itertools import chain, groupby
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,27 +15,44 @@ import numpy.typing as npt
 
 from wsipsm.core.errors import OutputError
 
-_GROUP = 10_000
-"""Numbers are cut into groups of four digits."""
-
 _LIMIT = 10**15
 """So many digits any float keeps."""
 
-Word = npt.NDArray[Any]
+_LONGEST = 19
+"""Most bytes of a number: its digits, a zero before the point, the point, a sign, and one to spare."""
+
+Word = npt.NDArray[np.bytes_]
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Whole numbers, (N,) float64: those that are meant times ``10**decimals``."""
+
+    scaled: npt.NDArray[np.float64]
+    decimals: int
 
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """Texts of different length, one a row."""
+    """Parts of V small rows, gathered to N blocks.
 
-    texts: Sequence[bytes]
+    Attributes
+    ----------
+    offsets : (N + 1,) int64
+        Block ``i`` is of the rows ``offsets[i]:offsets[i + 1]``.
+    parts : tuple
+        Of V rows; the last byte of each block, a comma, is left out.
+    """
+
+    offsets: npt.NDArray[np.int64]
+    parts: tuple[Word | bytes | Numbers, ...]
 
 
-Part = Word | bytes | Blocks
+Part = Word | bytes | Numbers | Blocks
 
 
-def number_words(scaled: npt.NDArray[np.floating[Any]], decimals: int = 0) -> list[Word]:
-    """Numbers as words, side by side the shortest text that reads as the same float.
+def numbers(scaled: npt.NDArray[np.floating[Any]], decimals: int = 0) -> Numbers:
+    """Numbers that are written as the shortest text that reads as the same float.
 
     Parameters
     ----------
@@ -53,25 +68,13 @@ def number_words(scaled: npt.NDArray[np.floating[Any]], decimals: int = 0) -> li
 
     Examples
     --------
-    >>> rows(3, *number_words(np.array([-15.0, 0.0, 1234567.0]), 1), b" ")
+    >>> rows(3, numbers(np.array([-15.0, 0.0, 1234567.0]), 1), b" ")
     b'-1.5 0.0 123456.7 '
     """
-    size = np.abs(scaled)
-    largest = size.max(initial=0)
+    largest = max(scaled.max(initial=0), -scaled.min(initial=0))
     if not largest < _LIMIT:
         raise OutputError(f"a measurement or coordinate is {largest}: expected finite numbers; run the slide again")
-    rest = size.astype(np.int64 if largest >= 2**31 else np.int32)
-    higher = rest // _GROUP
-    words: list[Word] = [_lowest(decimals)[rest - higher * _GROUP + _GROUP * (higher > 0)]]
-    first = decimals == 4  # the digit before the point is in the next group
-    while first or higher.any():
-        rest, higher = higher, higher // _GROUP
-        words.append(_higher(first)[rest - higher * _GROUP + _GROUP * (higher > 0)])
-        first = False
-    negative = np.signbit(scaled)
-    if negative.any():
-        words.append(negative.astype(np.uint8) * np.uint8(ord("-")))
-    return words[::-1]
+    return Numbers(scaled.astype(np.float64, copy=False), decimals)
 
 
 def text_word(texts: Sequence[str]) -> Word:
@@ -79,62 +82,50 @@ def text_word(texts: Sequence[str]) -> Word:
     return np.array([text.encode("ascii") for text in texts], np.bytes_)
 
 
-def blocks(offsets: npt.NDArray[np.int64], *parts: Word | bytes) -> Blocks:
-    """Parts of V small rows, gathered to N blocks; the last byte of each block, a comma, is left out.
-
-    Parameters
-    ----------
-    offsets : (N + 1,) int64
-        Block ``i`` is of the rows ``offsets[i]:offsets[i + 1]``.
-    *parts
-        Of V rows; the last one is a text.
-    """
-    table = _records(int(offsets[-1]), parts)
-    raw, side = table.tobytes(), table.itemsize
-    starts, stops = (offsets[:-1] * side).tolist(), (offsets[1:] * side - 1).tolist()
-    return Blocks([raw[start:stop] for start, stop in zip(starts, stops, strict=True)])
-
-
 def rows(count: int, *parts: Part) -> bytes:
     """Text of all rows, one after the other."""
-    columns: list[Sequence[bytes]] = []
-    for ragged, group in groupby(parts, lambda part: isinstance(part, Blocks)):
-        if ragged:
-            columns += [part.texts for part in group if isinstance(part, Blocks)]
-        else:
-            table = _records(count, [part for part in group if not isinstance(part, Blocks)])
-            raw, side = table.tobytes(), table.itemsize
-            columns.append([raw[start : start + side] for start in range(0, count * side, side)])
-    return b"".join(chain.from_iterable(zip(*columns, strict=True))).translate(None, b"\0")
+    from wsipsm.results.formats.compiled import text_rows  # here, as it imports the compiler
+
+    table = _Table()
+    longest = sum(table.add(part, count) for part in parts)
+    out = np.empty(longest, np.uint8)
+    letters = np.frombuffer(b"".join(table.letters), np.uint8)
+    values, offsets = (
+        np.concatenate([np.zeros(0), *table.numbers]),
+        np.concatenate([np.zeros(0, np.int64), *table.offsets]),
+    )
+    length = text_rows(np.array(table.parts), count, letters, values, offsets, out)
+    return out[:length].tobytes()
 
 
-def _records(count: int, parts: Sequence[Word | bytes]) -> npt.NDArray[np.void]:
-    kinds = [(str(i), f"S{len(part)}" if isinstance(part, bytes) else part.dtype) for i, part in enumerate(parts)]
-    table = np.empty(count, np.dtype(kinds))
-    for (name, _), part in zip(kinds, parts, strict=True):
-        table[name] = part
-    return table
+@dataclass(slots=True)
+class _Table:
+    """Parts as `text_rows` takes them."""
 
+    parts: list[tuple[int, int, int]] = field(default_factory=list)
+    letters: list[bytes] = field(default_factory=list)
+    numbers: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    offsets: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    _letters: int = 0
+    _numbers: int = 0
+    _offsets: int = 0
 
-@cache
-def _lowest(decimals: int) -> Word:
-    """The last four digits with the point in them; from ``_GROUP`` on: with digits before them."""
+    def add(self, part: Part, count: int) -> int:
+        """Add a part of so many rows; returns the most bytes that its text takes."""
+        from wsipsm.results.formats.compiled import BLOCK, NUMBER, TEXT, WORD
 
-    def text(group: int, padded: bool) -> bytes:
-        digits = f"{group:04d}"
-        whole, fraction = digits[: 4 - decimals], digits[4 - decimals :].rstrip("0")
-        whole = whole if padded else whole.lstrip("0") or "0" * (decimals < 4)
-        return f"{whole}.{fraction or '0'}".encode() if decimals else whole.encode()
-
-    return _table([text(group, padded) for padded in (False, True) for group in range(_GROUP)], np.uint64)
-
-
-@cache
-def _higher(first: bool) -> Word:
-    """Four digits, ``first``: of which at least one is written; from ``_GROUP`` on: with digits before them."""
-    bare = [b"%d" % group if group or first else b"" for group in range(_GROUP)]
-    return _table(bare + [b"%04d" % group for group in range(_GROUP)], np.uint32)
-
-
-def _table(texts: Sequence[bytes], kind: Any) -> Word:
-    return np.array(texts, f"S{np.dtype(kind).itemsize}").view(kind)
+        if isinstance(part, Blocks):
+            self.parts.append((BLOCK, self._offsets, len(part.parts)))
+            self.offsets.append(part.offsets)
+            self._offsets += len(part.offsets)
+            return sum(self.add(inner, int(part.offsets[-1])) for inner in part.parts)
+        if isinstance(part, Numbers):
+            self.parts.append((NUMBER, self._numbers, part.decimals))
+            self.numbers.append(part.scaled)
+            self._numbers += len(part.scaled)
+            return count * _LONGEST
+        raw, width = (part, len(part)) if isinstance(part, bytes) else (part.tobytes(), part.itemsize)
+        self.parts.append((TEXT if isinstance(part, bytes) else WORD, self._letters, width))
+        self.letters.append(raw)
+        self._letters += len(raw)
+        return count * width

@@ -52,9 +52,9 @@ def from_wkb(column: pa.ChunkedArray) -> Rings:
 
 def ring_bounds(rings: Rings) -> npt.NDArray[np.float64]:
     """Smallest x and y, largest x and y of each of N rings that have vertices; (N, 4)."""
-    x, y = np.ascontiguousarray(rings.vertices.T)
-    starts = rings.offsets[:-1]
-    return np.stack([extreme.reduceat(one, starts) for extreme in (np.minimum, np.maximum) for one in (x, y)], axis=1)
+    from wsipsm.results.formats.compiled import extents
+
+    return extents(rings.vertices, rings.offsets)
 
 
 def _plain_rings(chunk: pa.Array) -> tuple[npt.NDArray[np.float64], _Offsets] | None:

@@ -6,7 +6,6 @@ import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -194,9 +193,12 @@ def _bounds(region: Region, grid: Grid) -> Box:
 
 def _rings(cells: Cells, box: Box, downsample: float) -> Iterator[tuple[Points, Color]]:
     """Outlines of the cells that meet a box, in pixels of the box, and their colours, of their classes if they have."""
-    vertices = cells.vertices_l0 / downsample - (box.x0, box.y0)
+    vertices, starts = cells.vertices_l0 / downsample - (box.x0, box.y0), cells.ring_offsets[:-1]
+    if not len(starts):
+        return
+    low, high = (extreme.reduceat(vertices, starts) for extreme in (np.minimum, np.maximum))
+    met = (high > 0).all(axis=1) & (low < (box.width, box.height)).all(axis=1)
     colors = [color_of(name) for name in CLASSES.names]
-    for (start, stop), class_ in zip(pairwise(cells.ring_offsets.tolist()), cells.class_.tolist(), strict=True):
-        ring = vertices[start:stop]
-        if (ring.max(0) > 0).all() and (ring.min(0) < (box.width, box.height)).all():
-            yield ring, colors[class_]
+    for number in np.flatnonzero(met).tolist():
+        start, stop = cells.ring_offsets[number : number + 2].tolist()
+        yield vertices[start:stop], colors[cells.class_[number]]

@@ -7,6 +7,6 @@
 from __future__ import annotations
 
 from wsipsm.results.report.run import SlideRow, write_run_report
-from wsipsm.results.report.slide import REPORT_FILE, write_slide_report
+from wsipsm.results.report.slide import REPORT_FILE, TableFigures, table_figures, write_slide_report
 
-__all__ = ["REPORT_FILE", "SlideRow", "write_run_report", "write_slide_report"]
+__all__ = ["REPORT_FILE", "SlideRow", "TableFigures", "table_figures", "write_run_report", "write_slide_report"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,8 @@ class RefusedSample:
             rows = np.flatnonzero(verdict == number)
             rows = rows[np.argsort(lots[rows])][:SHOWN]
             known = self._best.get(number, [])
-            known += [(int(lots[row]), _stored(cells, row)) for row in rows.tolist()]
+            highest = known[-1][0] if len(known) == SHOWN else math.inf
+            known += [(int(lots[row]), _stored(cells, row)) for row in rows.tolist() if int(lots[row]) < highest]
             self._best[number] = sorted(known, key=lambda one: one[0])[:SHOWN]
 
     def record(self) -> dict[str, list[dict[str, Any]]]:

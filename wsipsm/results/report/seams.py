@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from wsipsm.cells.outlines import Rings
 from wsipsm.core.geometry import Grid, Mask
-from wsipsm.results.stored_cells import Columns, read_column, read_groups
+from wsipsm.results.formats.wkb import ring_bounds
+from wsipsm.results.stored_cells import Columns, read_column, read_ring_groups
 from wsipsm.tissue.region import Region
 
 DUPLICATE_SHARE = 0.1
@@ -27,11 +29,10 @@ EDGE_UM = 2.0
 
 _TOUCH_L0 = 0.11
 """Distance from a line within which an outline lies on it, level-0 px: outlines have one decimal."""
-_COLUMNS = ("geometry", "anchor", "centroid_x", "centroid_y")
+_COLUMNS = ("anchor", "centroid_x", "centroid_y")
 _Z = 1.959964
 
 _Floats = npt.NDArray[np.float64]
-_Polygons = npt.NDArray[np.object_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +159,10 @@ def seam_figures(table: Path, *, grid: Grid, core_px: int, region: Region) -> Se
     lattices = _Lattice(grid, core_px, core_px), _Lattice(grid, core_px, core_px / 2)
     counts = np.zeros((2, 2), np.int64)  # lattice; near, edges
     duplicates = 0
-    for polygons, beside, xy in _walk(table, lattices[0], near_px):
-        duplicates += count_duplicates(polygons, beside)
+    for rings, beside, xy in _walk(table, lattices[0], near_px):
+        duplicates += count_duplicates(rings, beside)
         for row, lattice in zip(counts, lattices, strict=True):
-            row += lattice.near(xy, near_px).sum(), _edges(polygons, lattice)
+            row += lattice.near(xy, near_px).sum(), _edges(rings, lattice)
     along = [
         _along(lattice, near_px, cells=len(areas), region=region, counts=row.tolist())
         for lattice, row in zip(lattices, counts, strict=True)
@@ -170,43 +171,38 @@ def seam_figures(table: Path, *, grid: Grid, core_px: int, region: Region) -> Se
     return SeamFigures(core_px * grid.mpp, borders, diameter_um, len(areas), duplicates, *along)
 
 
-def count_duplicates(polygons: _Polygons, beside: _Polygons) -> int:
-    """Pairs that overlap by more than `DUPLICATE_SHARE` of the smaller one: among polygons, or of them and others."""
-    pool = np.concatenate([polygons, beside])
-    first, second = shapely.STRtree(pool).query(polygons)
-    once = first < second
-    first, second = first[once], second[once]
-    low = np.minimum(shapely.area(pool[first]), shapely.area(pool[second])) * DUPLICATE_SHARE
-    bounds = shapely.bounds(pool)
-    a, b = bounds[first], bounds[second]
-    sides = np.clip(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0, None)
-    may = sides[:, 0] * sides[:, 1] > low  # hardly any neighbours do
-    shared = shapely.area(shapely.intersection(pool[first[may]], pool[second[may]]))
-    return int((shared > low[may]).sum())
+def count_duplicates(rings: Rings, beside: Rings) -> int:
+    """Pairs that overlap by more than `DUPLICATE_SHARE` of the smaller one: among cells, or of them and others."""
+    from wsipsm.results.report.compiled import pairs_that_may_share  # here, as it imports the compiler
+
+    pool = _joined(rings, beside)
+    first, second = pairs_that_may_share(pool.vertices, pool.offsets, len(rings), DUPLICATE_SHARE).T
+    one, other = pool.take(first).polygons(), pool.take(second).polygons()
+    low = np.minimum(shapely.area(one), shapely.area(other)) * DUPLICATE_SHARE
+    return int((shapely.area(shapely.intersection(one, other)) > low).sum())
 
 
-def _walk(table: Path, lattice: _Lattice, near_px: float) -> Iterator[tuple[_Polygons, _Polygons, _Floats]]:
+def _walk(table: Path, lattice: _Lattice, near_px: float) -> Iterator[tuple[Rings, Rings, _Floats]]:
     """Cells of each row group, those of earlier groups that may meet them, and centroids (N, 2), grid px.
 
     Groups hold whole tiles in row-major order, so cells of two groups can only meet at the borders of tiles; and no
     later cell begins above the row of tiles with which a group begins.
     """
-    carried: _Polygons = np.zeros(0, object)
-    for group in read_groups(table, _COLUMNS):
-        polygons, xy = _cells_of(group, lattice.grid)
+    carried = Rings(np.zeros((0, 2)), np.zeros(1, np.int64))
+    for rings, group in read_ring_groups(table, _COLUMNS):
         top_l0 = _top(group, lattice) * lattice.grid.downsample
-        carried = carried[shapely.bounds(carried)[:, 3] >= top_l0] if len(carried) else carried
-        yield polygons, carried, xy
-        bounds = shapely.bounds(polygons) / lattice.grid.downsample
+        carried = carried.take(ring_bounds(carried)[:, 3] >= top_l0) if len(carried) else carried
+        xy = np.stack([group["centroid_x"], group["centroid_y"]], axis=1) / lattice.grid.downsample
+        yield rings, carried, xy
+        bounds = ring_bounds(rings) / lattice.grid.downsample
         reach = [lattice.away(bounds[:, side], side % 2) < near_px * 2 for side in range(4)]
         reach += [_crosses(bounds, lattice, axis) for axis in (0, 1)]
-        carried = np.concatenate([carried, polygons[np.logical_or.reduce(reach)]])
+        carried = _joined(carried, rings.take(np.logical_or.reduce(reach)))
 
 
-def _cells_of(group: Columns, grid: Grid) -> tuple[_Polygons, _Floats]:
-    xy = np.stack([group["centroid_x"], group["centroid_y"]], axis=1) / grid.downsample
-    polygons: _Polygons = shapely.from_wkb(group["geometry"])
-    return polygons, xy
+def _joined(rings: Rings, more: Rings) -> Rings:
+    offsets = np.concatenate([rings.offsets, rings.offsets[-1] + more.offsets[1:]])
+    return Rings(np.concatenate([rings.vertices, more.vertices]), offsets)
 
 
 def _top(group: Columns, lattice: _Lattice) -> int:
@@ -221,19 +217,14 @@ def _crosses(bounds: _Floats, lattice: _Lattice, axis: int) -> Mask:
     return crossed
 
 
-def _edges(polygons: _Polygons, lattice: _Lattice) -> int:
+def _edges(rings: Rings, lattice: _Lattice) -> int:
     """Pieces of outlines that lie on a line, along it, and are long enough."""
-    coordinates, owner = shapely.get_coordinates(polygons, return_index=True)
+    from wsipsm.results.report.compiled import edges_on_lines
+
     tolerance, longest = _TOUCH_L0 / lattice.grid.downsample, EDGE_UM / lattice.grid.mpp
-    xy = coordinates / lattice.grid.downsample
-    same = owner[1:] == owner[:-1]
-    found = 0
-    for axis in (0, 1):
-        on = lattice.away(xy[:, axis], axis) <= tolerance
-        level = np.abs(np.diff(xy[:, axis])) <= 2 * tolerance
-        far = np.abs(np.diff(xy[:, 1 - axis])) >= longest - tolerance
-        found += int((same & on[1:] & on[:-1] & level & far).sum())
-    return found
+    across, down = (float(len(lattice.lines(axis))) for axis in (0, 1))
+    lines = float(lattice.first), float(lattice.core), across, down
+    return int(edges_on_lines(rings.vertices / lattice.grid.downsample, rings.offsets, lines, (tolerance, longest)))
 
 
 def _along(lattice: _Lattice, near_px: float, *, cells: int, region: Region, counts: list[int]) -> Along:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -44,17 +44,40 @@ REPORT_FILE = "report.html"
 
 
 @dataclass(frozen=True, eq=False)
+class TableFigures:
+    """What a page shows of the cell table.
+
+    Attributes
+    ----------
+    distributions : sequence of Distribution
+        Of the main measurements.
+    typical : mapping
+        Typical cells by class.
+    least : tuple of Example
+        The least confident cells.
+    seams : SeamFigures
+        What can be seen of the tiles.
+    """
+
+    distributions: Sequence[Distribution]
+    typical: Mapping[str, tuple[Example, ...]]
+    least: tuple[Example, ...]
+    seams: SeamFigures
+
+
+@dataclass(frozen=True, eq=False)
 class _Found:
     """All that a page shows beside the record."""
 
     overview: bytes | None
-    distributions: Sequence[Distribution]
+    table: TableFigures
     rows: Sequence[tuple[Row, Sequence[bytes | None]]]
-    seams: SeamFigures
     unseen: str
 
 
-def write_slide_report(folder: Path, *, slide: Slide | None = None) -> Path:
+def write_slide_report(
+    folder: Path, *, slide: Slide | None = None, figures: Callable[[], TableFigures] | None = None
+) -> Path:
     """Write the report of a slide from what its folder holds; returns the file.
 
     Parameters
@@ -64,6 +87,8 @@ def write_slide_report(folder: Path, *, slide: Slide | None = None) -> Path:
     slide : Slide, optional
         The slide, open; by default it is opened where the run found it. Without it close-ups are left out, and the
         report says why.
+    figures : callable, optional
+        Gives those of the table, by default `table_figures`.
 
     Raises
     ------
@@ -75,7 +100,8 @@ def write_slide_report(folder: Path, *, slide: Slide | None = None) -> Path:
     result = Result(folder)
     record = result.record
     try:
-        text = _page(record, _gather(folder, record, slide), result.warnings)
+        table = figures() if figures is not None else table_figures(folder, record)
+        text = _page(record, _gather(folder, record, slide, table), result.warnings)
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise StoredResultsError(f"{folder / 'run.json'}: cannot be read: {short_reason(error)}; run again") from None
     path = folder / REPORT_FILE
@@ -93,23 +119,37 @@ def seams_of(folder: Path, record: Mapping[str, Any]) -> SeamFigures:
     )
 
 
-def _gather(folder: Path, record: Mapping[str, Any], slide: Slide | None) -> _Found:
+def table_figures(folder: Path, record: Mapping[str, Any]) -> TableFigures:
+    """Figures of a slide's cell table.
+
+    Parameters
+    ----------
+    folder : Path
+        The slide's folder; ``cells.parquet`` and ``tissue.geojson`` are needed.
+    record : mapping
+        Content of its ``run.json``, which need not be written yet.
+
+    Raises
+    ------
+    StoredResultsError, RegionError
+        A file cannot be read.
+    LookupError, TypeError, ValueError
+        The record is not that of a run.
+    """
     table, stain = folder / "cells.parquet", record["config"]["recognizer"]["stain"]
-    typical, least = chosen_examples(table, stain)
-    rows = _rows(typical, least, refused_examples(record))
+    shown = distributions(table, quantities(stain, compartment_of(record)))
+    return TableFigures(shown, *chosen_examples(table, stain), seams_of(folder, record))
+
+
+def _gather(folder: Path, record: Mapping[str, Any], slide: Slide | None, table: TableFigures) -> _Found:
+    rows = _rows(table.typical, table.least, refused_examples(record))
     opened, unseen = (slide, "") if slide is not None else open_slide_of(folder)
     try:
         shown = [(row, cell_pictures(opened, row.cells)) for row in rows] if opened is not None else []
     finally:
         if opened is not None and slide is None:
             opened.close()
-    return _Found(
-        overview_picture(folder),
-        distributions(table, quantities(stain, compartment_of(record))),
-        shown,
-        seams_of(folder, record),
-        unseen,
-    )
+    return _Found(overview_picture(folder), table, shown, unseen)
 
 
 def _rows(
@@ -138,10 +178,10 @@ def _page(record: Mapping[str, Any], found: _Found, warnings: Sequence[str]) -> 
         _overview(record, found.overview),
         section("Cells by class", class_table(counted(counts), counts["mm2"])),
         marker_section(record),
-        section("Measurements", _histograms(found.distributions, threshold_of(record, stain))),
+        section("Measurements", _histograms(found.table.distributions, threshold_of(record, stain))),
         section("Close-ups", *_closeups(found)),
         section("What was refused", *_refused(record)),
-        section("Tiles and seams", *seam_parts(found.seams)),
+        section("Tiles and seams", *seam_parts(found.table.seams)),
         section("Provenance", provenance(record)),
     ]
     return document(f"{name}: cells", parts, version=record["versions"]["wsipsm"])
