@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import zarr
-from zarr.codecs import BloscCodec, ZstdCodec
+from zarr.codecs import BloscCodec
 
 from wsipsm.cells.classes import CLASSES
 from wsipsm.config import TilesConfig
@@ -150,10 +150,10 @@ class LabelsWriter:
         shutil.rmtree(earlier, ignore_errors=True)
 
 
-def _compressor(dtype: type[np.integer[Any]]) -> BloscCodec | ZstdCodec:
-    """Labels are runs of equal pixels: shuffled, they take twice the bytes and four times the time."""
+def _compressor(dtype: type[np.integer[Any]]) -> BloscCodec:
+    """Labels are runs of equal pixels: shuffled, they take twice the bytes and twice the time."""
     if np.dtype(dtype).itemsize > 1:
-        return ZstdCodec(level=1)
+        return BloscCodec(cname="zstd", clevel=1, shuffle="noshuffle")
     return BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle")
 
 
