@@ -137,7 +137,21 @@ def _doubled(line: _Floats, count: int, ratio: np.float32, even: _Bytes, odd: _B
 def evidence_steps(
     distance: _Floats, smoothed: _Floats, threshold: np.float32, least: int, to: npt.NDArray[np.uint8]
 ) -> None:
-    """Evidence of pixels: above a distance, ``least`` and 127 steps of the smoothed distance up to 1; else 0."""
+    """Evidence of pixels.
+
+    Parameters
+    ----------
+    distance : (y, x) float32
+        Where it is above the threshold, there is evidence.
+    smoothed : (y, x) float32
+        The distance, smoothed: 1 and more is most evidence.
+    threshold : float32
+        Distance at an outline.
+    least : int
+        Evidence of a pixel whose smoothed distance is 0; 127 more where it is 1.
+    to : (y, x) uint8
+        Written to.
+    """
     height, width = distance.shape
     for y in range(height):
         here, smooth, line = distance[y], smoothed[y], to[y]

@@ -26,7 +26,19 @@ class Arithmetic(Protocol):
         """Output of the convolution of a name, as in the segmenter's ``state_dict``, and its ReLU if it has one."""
 
     def merged(self, level: int, skip: Tensor, lifted: Tensor, cut: tuple[int, int]) -> Tensor:
-        """Sum of a skip and of what is lifted to its resolution, without so many pixels of each side of either."""
+        """Sum of a skip and of what is lifted to its resolution.
+
+        Parameters
+        ----------
+        level : int
+            Of the skip, from the finest.
+        skip : (1, c, y, x)
+            Output of the level on the way down.
+        lifted : (1, c, v, u)
+            Output of a lift, at half the resolution.
+        cut : two of int
+            Pixels of each side that are left out: of the skip, and of what is lifted, once it has its resolution.
+        """
 
 
 def inside_of(segmenter: Segmenter, planes: Tensor, rim_px: int, by: Arithmetic | None = None) -> Tensor:
@@ -119,7 +131,13 @@ class InFloats:
         return F.relu_(result) if then == "relu" else result
 
     def merged(self, level: int, skip: Tensor, lifted: Tensor, cut: tuple[int, int]) -> Tensor:
-        """Sum of a skip and of what is interpolated to its resolution."""
+        """Sum of a skip and of what is interpolated to its resolution.
+
+        Parameters
+        ----------
+        level, skip, lifted, cut
+            As of `Arithmetic`.
+        """
         fine = F.interpolate(lifted, scale_factor=2.0, mode="bilinear", align_corners=False)
         return _without(skip, cut[0]) + _without(fine, cut[1])
 

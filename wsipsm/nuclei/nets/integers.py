@@ -133,7 +133,13 @@ class InIntegers:
         return found[:, :2] + found[:, 2:] if name == "head" else found
 
     def merged(self, level: int, skip: Tensor, lifted: Tensor, cut: tuple[int, int]) -> Tensor:
-        """Bytes of the sum."""
+        """Bytes of the sum.
+
+        Parameters
+        ----------
+        level, skip, lifted, cut
+            As of `Arithmetic`; what is lifted are two summands, one behind the other.
+        """
         from wsipsm.nuclei.compiled import lifted_onto
 
         one, both = self._steps[f"down.{level}.second"], self._steps[f"merged.{level}"]
