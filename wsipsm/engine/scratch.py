@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import uuid
 import zipfile
@@ -133,8 +132,8 @@ def load_anchors(path: Path) -> npt.NDArray[np.int64]:
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     try:
-        # From memory: each of a thousand short reads would let other threads go first.
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+        # numpy leaves a file open that it cannot read, unless it is ours.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             yield arrays
     except FileNotFoundError:
         raise OutputError(f"{path}: the result of a tile is missing; run again to make it") from None
