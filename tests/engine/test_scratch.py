@@ -15,7 +15,7 @@ from wsipsm.cells.outlines import Rings
 from wsipsm.cells.table import Cells
 from wsipsm.core.errors import OutputError
 from wsipsm.engine.reports import Counts
-from wsipsm.engine.scratch import load_anchors, load_counts, load_tile, save_tile
+from wsipsm.engine.scratch import LabelRuns, load_anchors, load_counts, load_tile, save_tile
 
 LABELS = np.array([[0, 1, 1], [2, 2, 0]], np.int32)
 IDS = np.array([1, 3_000_000_000_000])
@@ -43,7 +43,7 @@ def test_a_tile_comes_back_to_the_bit(tmp_path: Path, cells: Cells) -> None:
     save_tile(path, Measured(cells, fills_of(cells), 2, 1), labels=LABELS, ids=IDS)
 
     tile = load_tile(path)
-    np.testing.assert_array_equal(tile.labels, LABELS, strict=True)
+    np.testing.assert_array_equal(tile.labels.image(), LABELS, strict=True)
     np.testing.assert_array_equal(tile.ellipse_fills, fills_of(cells), strict=True)
     np.testing.assert_array_equal(tile.ids, IDS, strict=True)
     np.testing.assert_array_equal(load_anchors(path), cells.anchor, strict=True)
@@ -57,6 +57,17 @@ def test_a_tile_comes_back_to_the_bit(tmp_path: Path, cells: Cells) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.parametrize("shape", [(7, 9), (1, 1), (0, 4)])
+def test_runs_of_labels_give_what_stands_for_each(shape: tuple[int, int]) -> None:
+    labels = np.random.default_rng(0).integers(0, 3, shape).astype(np.int32)
+
+    runs = LabelRuns.of(labels)
+
+    np.testing.assert_array_equal(runs.image(), labels, strict=True)
+    numbers = np.array([0, 70_000, 3], np.int32)
+    np.testing.assert_array_equal(runs.image(numbers), numbers[labels], strict=True)
+
+
 @pytest.mark.parametrize("index", [[0], []], ids=["one", "none"])
 def test_whole_cells_of_a_tile_come_back_to_the_bit(tmp_path: Path, index: list[int]) -> None:
     ring = Rings(np.array([[0.0, 0], [7, 0], [7, 8.5], [0, 0]]), np.array([0, 4]))
@@ -66,7 +77,8 @@ def test_whole_cells_of_a_tile_come_back_to_the_bit(tmp_path: Path, index: list[
     save_tile(tmp_path / "a.npz", Measured(cells, fills_of(cells), 0, 0), labels=LABELS, ids=IDS, whole=whole)
 
     tile = load_tile(tmp_path / "a.npz")
-    np.testing.assert_array_equal(tile.whole, whole, strict=True)
+    assert tile.whole is not None
+    np.testing.assert_array_equal(tile.whole.image(), whole, strict=True)
     assert cells.whole_l0 is not None
     assert tile.cells.whole_l0 is not None
     np.testing.assert_array_equal(tile.cells.whole_l0.vertices, cells.whole_l0.vertices, strict=True)

@@ -74,6 +74,27 @@ def paint(plane: npt.NDArray[np.int32], begin: _Ints, end: _Ints, row: _Ints, va
 
 
 @compiled
+def spread(starts: npt.NDArray[np.uint32], values: _Ints, size: int) -> _Ints:
+    """Values of so many pixels in scan order, of runs from pixel to pixel.
+
+    Parameters
+    ----------
+    starts : (R,) uint32
+        First pixel of each run, rising; the first is 0.
+    values : (R,) int32
+        Of each run.
+    size : int
+        Number of pixels.
+    """
+    pixels = np.empty(size, np.int32)
+    for run in range(len(starts)):
+        end = np.int64(starts[run + 1]) if run + 1 < len(starts) else size
+        for at in range(np.int64(starts[run]), end):
+            pixels[at] = values[run]
+    return pixels
+
+
+@compiled
 def count_true(
     mask: npt.NDArray[np.bool_], runs: tuple[_Ints, _Ints, _Ints], owner: _Ints, count: int
 ) -> npt.NDArray[np.int64]:

@@ -45,6 +45,9 @@ from wsipsm.slide.annotations import write_regions
 
 TISSUE_COLOR = (60, 180, 75)
 
+LABELS_WAIT = 16
+"""Cores whose labels may wait to be compressed, a megabyte each, while cells are written and pictures drawn."""
+
 PUBLISH_SECONDS = 60
 """Time limit for another worker that moves the same slide's files to their final names, s."""
 
@@ -57,7 +60,7 @@ def assemble(ref: JobRef, tally: Tally) -> OutputReport:
         with (
             job.open() as slide,
             labels_writer(job, draft) as arrays,
-            Behind() as behind,
+            Behind(LABELS_WAIT) as behind,
             ThreadPoolExecutor(1, thread_name_prefix="figures") as beside,
         ):
             density, judge = Density.over(job.grid), Judge(job)

@@ -106,7 +106,9 @@ def _numbered(job: Job, judge: Judge) -> Iterator[Numbered]:
         for tile in tiles:
             result = scratch.load_tile(job.tile_file(tile))
             numbers = np.searchsorted(known, result.cells.anchor[judge.written(tile)]) + first
-            yield tile, judge.judged(tile, result.cells), numbers, partial(_relabel, result, known, first)
+            runs = {"instances": result.labels} | ({} if result.whole is None else {"cells": result.whole})
+            labels = partial(_relabelled, runs, result.ids, known, first)  # which keeps no cells while it waits
+            yield tile, judge.judged(tile, result.cells), numbers, labels
         above, count, own = own, count + len(own), below
 
 
@@ -116,15 +118,15 @@ def _written_anchors(job: Job, judge: Judge, tiles: Sequence[Tile]) -> npt.NDArr
     return np.sort(np.concatenate([np.zeros(0, np.int64), *found]))
 
 
-def _relabel(result: scratch.TileResult, known: npt.NDArray[np.int64], first: int) -> dict[str, npt.NDArray[np.int32]]:
+def _relabelled(
+    runs: dict[str, scratch.LabelRuns], ids: npt.NDArray[np.int64], known: npt.NDArray[np.int64], first: int
+) -> dict[str, npt.NDArray[np.int32]]:
     """Final labels of a core by array; 0 for instances that no tile kept."""
-    table = np.zeros(len(result.ids) + 1, np.int32)
+    table = np.zeros(len(ids) + 1, np.int32)
     if len(known):
-        at = np.minimum(np.searchsorted(known, result.ids), len(known) - 1)
-        table[1:] = np.where(known[at] == result.ids, at + first, 0)
-    planes = {"instances": result.labels} | ({} if result.whole is None else {"cells": result.whole})
-    # Half the time of indexing; a label beyond the table, which none is, would be taken for the last.
-    return {name: table.take(plane, mode="clip") for name, plane in planes.items()}
+        at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+        table[1:] = np.where(known[at] == ids, at + first, 0)
+    return {name: labels.image(table) for name, labels in runs.items()}
 
 
 def _write_arrays(
