@@ -17,15 +17,8 @@ WORKERS_IMPORT = "wsipsm.engine.preload"
 """Module that is imported once for all local workers."""
 
 
-class _Use:
-    """Whether the process is put to use."""
-
-    begun = False
-
-
 def start_workers_import() -> None:
-    """Start the process that local workers are forked from, unless it runs; from now on they may be."""
-    _Use.begun = True
+    """Start the process that local workers are forked from, unless it runs."""
     start_fork_server([WORKERS_IMPORT])
 
 
@@ -33,7 +26,7 @@ def start_workers_import() -> None:
 def started_if_likely(
     slides: Sequence[str], out: Path, *, config: str, settings: Sequence[str], local: bool
 ) -> Iterator[None]:
-    """Start it where a run will need it as far as can be told, and end it with the context if the run was refused.
+    """Start it where a run will need it as far as can be told, and end it with the context, whoever started it.
 
     That is where slides are there, and a folder for their results is not.
 
@@ -46,13 +39,9 @@ def started_if_likely(
     """
     packaged = not os.path.splitext(config)[1] and not os.path.exists(config)
     processes = packaged and not any("processes" in setting for setting in settings)
-    if not (local and processes and slides and not os.path.lexists(out) and all(map(os.path.exists, slides))):
-        yield
-        return
-    _Use.begun = False
-    started = start_fork_server([WORKERS_IMPORT])
+    if local and processes and slides and not os.path.lexists(out) and all(map(os.path.exists, slides)):
+        start_workers_import()
     try:
         yield
     finally:
-        if started and not _Use.begun:
-            end_fork_server()
+        end_fork_server()

@@ -27,29 +27,27 @@ ENVIRONMENT = {
 """Of every worker from its start, when its libraries read it."""
 
 
-def start_fork_server(modules: Sequence[str]) -> bool:
+def start_fork_server(modules: Sequence[str]) -> None:
     """Start the process that workers are forked from, unless it runs or workers are started otherwise.
 
-    It ends with this process. What it cannot import, each worker tries again. Returns whether it was started now.
+    It ends with this process. What it cannot import, each worker tries again.
 
     Parameters
     ----------
     modules : sequence of str
         Names of what it imports. They must start no thread that workers need, and must not use a GPU.
     """
-    if METHOD != "forkserver":
-        return False
-    before = _process()
-    multiprocessing.set_forkserver_preload(list(modules))
-    with without_interrupts(), _environment():
-        forkserver.ensure_running()
-    return _process() != before
+    if METHOD == "forkserver":
+        multiprocessing.set_forkserver_preload(list(modules))
+        with without_interrupts(), _environment():
+            forkserver.ensure_running()
 
 
 def end_fork_server() -> None:
     """End that process at once, also while it still imports; nothing where it does not run.
 
-    By itself it ends when it has imported all, seconds after a run that was refused, and keeps its output open so long.
+    By itself it ends when it has imported all and searched its memory, a second or more after this process, and keeps
+    the output of both open so long.
     """
     if (process := _process()) is not None:
         with contextlib.suppress(ProcessLookupError):
