@@ -175,7 +175,7 @@ class SegmenterConfig(Section):
     distance_smoothing_um: float = Field(default=0.5, ge=0, le=2)
     """Standard deviation of the Gaussian on the distance map before cells are sought, micrometres."""
     precision: Literal["float32", "int8"] = "float32"
-    """Numbers that the network computes with on a CPU: float32, or int8, in less than half of the time, which moves
+    """Numbers that the network computes with on a CPU: float32, or int8, in half of the time, which moves
     outlines by fractions of a pixel. A GPU computes with float16 either way."""
 
 
