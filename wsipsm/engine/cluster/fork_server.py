@@ -37,19 +37,29 @@ def start_fork_server(modules: Sequence[str]) -> None:
     modules : sequence of str
         Names of what it imports. They must start no thread that workers need, and must not use a GPU.
     """
-    if METHOD == "forkserver":
-        multiprocessing.set_forkserver_preload(list(modules))
-        with without_interrupts(), _environment():
-            forkserver.ensure_running()
+    if METHOD != "forkserver":
+        return
+    before = _process()
+    multiprocessing.set_forkserver_preload(list(modules))
+    with without_interrupts(), _environment():
+        forkserver.ensure_running()
+    if _process() != before:
+        _STARTED[os.getpid()] = _process()
+
+
+_STARTED: dict[int, int | None] = {}
+"""Process that was started here, by the process that did so: one that was forked from that knows it too, and must not
+end what is not its own."""
 
 
 def end_fork_server() -> None:
-    """End that process at once, also while it still imports; nothing where it does not run.
+    """End that process at once, also while it still imports; nothing where it was not started here.
 
     By itself it ends when it has imported all and searched its memory, a second or more after this process, and keeps
     the output of both open so long.
     """
-    if (process := _process()) is not None:
+    process = _STARTED.pop(os.getpid(), None)
+    if process is not None and process == _process():
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
 
