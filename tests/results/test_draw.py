@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
@@ -57,16 +56,8 @@ def test_viridis_runs_from_violet_to_yellow() -> None:
     assert (colors[4] == colors[3]).all()
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (9, 1), (31, 44)])
-def test_a_png_is_read_by_others_as_it_was(shape: tuple[int, int]) -> None:
-    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+def test_a_png_holds_the_same_pixels() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (7, 5, 3), dtype=np.uint8)
 
-    content = png(image, {"one": "1 2 3", "two": "µm²"})
-
-    with PillowImage.open(io.BytesIO(content)) as picture:
-        picture.load()
-        assert picture.mode == "RGB"
-        assert picture.info == {"one": "1 2 3", "two": "µm²"}
-        np.testing.assert_array_equal(np.asarray(picture), image)
-    decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    np.testing.assert_array_equal(decoded[..., ::-1], image)
+    with PillowImage.open(io.BytesIO(png(image))) as opened:
+        np.testing.assert_array_equal(np.asarray(opened), image)

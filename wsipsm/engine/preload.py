@@ -10,9 +10,7 @@ import gc
 from importlib import import_module
 
 gc.disable()
-with contextlib.suppress(
-    Exception
-):  # what cannot be imported here fails again in a worker or the client, which says so
+with contextlib.suppress(Exception):  # what cannot be imported fails again in a worker or the client, which says so
     import_module("wsipsm.engine.tasks.rehearsal")
 gc.freeze()  # what is here by now is collected by no worker, which would copy it
 gc.enable()

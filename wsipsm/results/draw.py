@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import io
 import re
-import struct
 from collections.abc import Mapping
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from isal import isal_zlib
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from wsipsm.cells.classes import CLASSES
 from wsipsm.core.geometry import Image, Mask
@@ -25,10 +24,6 @@ Color = tuple[int, int, int]
 
 CELL_COLOR: Color = (0, 245, 140)
 """Outlines of cells: a green far from the pink, violet and brown of stained tissue."""
-
-_PNG_BEGIN = b"\x89PNG\r\n\x1a\n"
-_PNG_LEFT = 1
-"""Filter of a line whose pixels are stored as differences from those on their left."""
 
 _SHIFT = 4
 """OpenCV draws in units of 2 ** -_SHIFT pixel."""
@@ -121,23 +116,13 @@ def write_text(
 
 
 def png(image: Image, notes: Mapping[str, str] | None = None) -> bytes:
-    """PNG file of an RGB image (y, x, 3) uint8, with notes, of Latin letters, as text chunks.
-
-    It is a tenth larger than what Pillow makes, in a tenth of the time: each pixel is stored as the difference from the
-    one before it, and ISA-L compresses that.
-    """
-    height, width, colors = image.shape
-    lines = np.empty((height, 1 + width * colors), np.uint8)
-    pixels = image.reshape(height, -1)
-    lines[:, 0], lines[:, 1 : 1 + colors] = _PNG_LEFT, pixels[:, :colors]
-    np.subtract(pixels[:, colors:], pixels[:, :-colors], out=lines[:, 1 + colors :])
-    texts = [_chunk(b"tEXt", f"{name}\0{text}".encode("latin-1")) for name, text in (notes or {}).items()]
-    head = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))  # 8 bits, RGB, not interlaced
-    return b"".join([_PNG_BEGIN, head, *texts, _chunk(b"IDAT", isal_zlib.compress(lines, 1)), _chunk(b"IEND", b"")])
-
-
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", isal_zlib.crc32(kind + content))
+    """PNG file of an RGB image (y, x, 3) uint8, with notes as text chunks."""
+    content, info = io.BytesIO(), PngInfo()
+    for name, text in (notes or {}).items():
+        info.add_text(name, text)
+    # Level 1 takes half of the time of 6 and a tenth more bytes.
+    PillowImage.fromarray(image).save(content, "png", compress_level=1, pnginfo=info)
+    return content.getvalue()
 
 
 def jpeg(image: Image, *, quality: int) -> bytes:
