@@ -60,3 +60,12 @@ def name_of(pid: int) -> str:
 def test_the_rehearsal_finds_what_it_has_drawn() -> None:
     assert drawn_nuclei().shape == (192, 192, 3)
     assert rehearse() == 16, "of 6 x 6, those away from the border, whose surroundings are known"
+
+
+def test_workers_begin_without_what_takes_long_to_import_and_few_slides_need() -> None:
+    heavy = ("pandas", "skimage", "scipy.ndimage", "sklearn", "tiatoolbox")
+    code = f"import sys, wsipsm.engine.preload; print([name for name in {heavy} if name in sys.modules])"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import shapely
-from scipy import ndimage
 
 from wsipsm.cells import outlines
 from wsipsm.cells.outlines import Rings
@@ -30,6 +29,8 @@ def enclosed_in(cells: Labels, label: int, around: tuple[slice, slice]) -> npt.N
     around : (slice, slice)
         Rows and columns that hold it.
     """
+    from scipy import ndimage  # here, for its import takes long, and few cells surround another
+
     window = cells[around]
     own = window == label
     within = ndimage.binary_fill_holes(own) & ~own

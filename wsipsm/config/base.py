@@ -21,7 +21,7 @@ RUNS: frozenset[Purpose] = frozenset({"segmenter", "psm"})
 class Section(BaseModel):
     """Base of all sections: immutable; an unknown key is an error; the docstring below a key is its description."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True)
 
     purposes: ClassVar[frozenset[Purpose]] = RUNS | {"training"}
     """What the keys can change, except those in ``other_purposes``."""

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from skimage.filters import threshold_otsu
 
 from wsipsm.core.errors import FitError
 from wsipsm.core.geometry import Image
@@ -18,6 +17,7 @@ from wsipsm.stain.background import background_density
 from wsipsm.stain.estimate import blind_vectors
 from wsipsm.stain.hue import Colours, colours
 from wsipsm.stain.optics import Floats, mean_density, optical_density, smooth, tissue_pixels, unmix, unmixing
+from wsipsm.stain.otsu import otsu_threshold
 from wsipsm.stain.registry import HDAB_VECTORS, STAINS, GivenVectors, Vector, Vectors
 from wsipsm.stain.two_stains import complete, find_two_stains, restained
 
@@ -180,7 +180,7 @@ def _nuclear_level(density: Floats, tissue: npt.NDArray[np.bool_], vectors: Vect
     nuclear = np.stack([smooth(unmix(patch, vectors)[0], BORDER_SIGMA_PX) for patch in density])[tissue]
     if nuclear.min() == nuclear.max():
         raise FitError("all sampled pixels have one colour, expected stained tissue: leave this slide out")
-    return float(threshold_otsu(nuclear))
+    return otsu_threshold(nuclear)
 
 
 def relative_planes(image: Image, stats: SlideStats) -> Floats:

@@ -18,24 +18,30 @@ from wsipsm.core.geometry import Box, Grid, Image
 from wsipsm.core.maps import CHANNELS, DECISION
 from wsipsm.engine.cluster.plugin import settle_worker
 from wsipsm.engine.tasks import assemble, calibrate, export, find_cells, map_tile, prepare  # noqa: F401
-from wsipsm.nuclei.calibrate import calibrate_segmenter
+from wsipsm.nuclei.calibrate import load_segmenter, slide_stats
+from wsipsm.nuclei.levels import USUAL_THRESHOLD, Levels
 from wsipsm.nuclei.models import shipped_model
 from wsipsm.nuclei.nets.device import limited_threads, pick_device
+from wsipsm.nuclei.recognizer import SegmenterRecognizer
 from wsipsm.results.formats.features import CellFeatures
 from wsipsm.results.formats.wkb import ring_bounds
 from wsipsm.results.report.compiled import edges_on_lines, pairs_that_may_share
 from wsipsm.results.report.seams import DUPLICATE_SHARE
 
-SIDE_PX = 192
+SIDE_PX, INPUT_SCALE = 192, 1.6
 
 
 def rehearse() -> int:
     """Find the cells of a drawn picture, so that compiled code is loaded and networks are planned; returns how many.
 
-    It computes on the CPU and on one thread: forked processes inherit neither a GPU in use nor threads.
+    It computes on the CPU and on one thread: forked processes inherit neither a GPU in use nor threads. What is found
+    once a slide is given here.
     """
-    config, image = load_config("he", ("segmenter.input_scale=1.6",)), drawn_nuclei()  # one scale shows all code
-    recognizer = calibrate_segmenter(image[None], config, model=shipped_model(), device=pick_device("cpu"))
+    config, image = load_config("he"), drawn_nuclei()
+    net = load_segmenter(shipped_model(), mpp=config.grid.mpp, device=pick_device("cpu"))
+    levels = Levels(INPUT_SCALE, USUAL_THRESHOLD, {}, 0)
+    stats = slide_stats(image[None], config).scaled(INPUT_SCALE)
+    recognizer = SegmenterRecognizer(net, stats, config.segmenter, levels)
     halo = recognizer.halo_px
     row = np.pad(image, [(halo, halo), (halo, halo + 1), (0, 0)], mode="reflect")
     planes = recognizer.block(row[:, :-1])  # a view, as of each block of a row

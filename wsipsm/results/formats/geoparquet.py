@@ -19,6 +19,7 @@ from wsipsm.cells.classes import CLASSES
 from wsipsm.cells.measurements import measurements, stored_measurements
 from wsipsm.cells.table import Cells
 from wsipsm.core.errors import StoredResultsError, short_reason
+from wsipsm.results.formats.arrow import number_column, word_column
 from wsipsm.results.formats.wkb import from_wkb, ring_bounds, to_wkb
 from wsipsm.results.stored_cells import CLASS_OF_RUN
 
@@ -33,7 +34,7 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _BBOX = pa.struct([pa.field(corner, pa.float64(), nullable=False) for corner in _CORNERS])
 
 
-_NAMES = pa.array(CLASSES.names)
+_NAMES = word_column(CLASSES.names)
 
 
 def _schema(stain: str, *, whole: bool) -> pa.Schema:
@@ -113,16 +114,16 @@ class GeoParquetWriter:
         bounds = ring_bounds(cells.outlines_l0)
         self._bounds = _joint(self._bounds, bounds)
         columns = {
-            "label": labels.astype(np.int64),
-            "uuid": uuids,
-            "anchor": cells.anchor,
+            "label": number_column(labels.astype(np.int64, copy=False)),
+            "uuid": word_column(uuids),
+            "anchor": number_column(cells.anchor),
             "geometry": to_wkb(cells.outlines_l0),
             **self._whole(cells),
-            "bbox": pa.StructArray.from_arrays(list(bounds.T.copy()), fields=list(_BBOX)),
-            "centroid_x": cells.centroid_l0[:, 0],
-            "centroid_y": cells.centroid_l0[:, 1],
-            **{title: cells.columns[name] for name, title in self._names.items()},
-            "class": _NAMES.take(pa.array(cells.class_)),
+            "bbox": pa.StructArray.from_arrays(list(map(number_column, bounds.T)), fields=list(_BBOX)),
+            "centroid_x": number_column(cells.centroid_l0[:, 0]),
+            "centroid_y": number_column(cells.centroid_l0[:, 1]),
+            **{title: number_column(cells.columns[name]) for name, title in self._names.items()},
+            "class": _NAMES.take(number_column(cells.class_)),
         }
         self._waiting.append(pa.table(columns, schema=self._schema))
         if sum(table.num_rows for table in self._waiting) >= GROUP_CELLS:
