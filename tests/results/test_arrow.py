@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from wsipsm.results.formats.arrow import number_column, numbers_of, word_column
+from wsipsm.results.formats.arrow import number_column, values_of, word_column
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32, np.float64])
@@ -37,7 +37,7 @@ def test_values_come_back_as_pyarrow_gives_them(kind: pa.DataType) -> None:
         column = pa.chunked_array(chunks, kind)
         expected = column.to_numpy()
 
-        found = numbers_of(column)
+        found = values_of(column)
 
         assert found.dtype == expected.dtype
         np.testing.assert_array_equal(found, expected)

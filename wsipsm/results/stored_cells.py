@@ -18,7 +18,7 @@ from wsipsm.cells.classes import CLASSES
 from wsipsm.cells.outlines import Rings
 from wsipsm.core.errors import StoredResultsError, short_reason
 from wsipsm.core.geometry import Mask
-from wsipsm.results.formats.arrow import number_column, numbers_of, word_column
+from wsipsm.results.formats.arrow import number_column, values_of, word_column
 from wsipsm.results.formats.wkb import from_wkb
 
 CLASS_OF_RUN = "class_of_run"
@@ -50,7 +50,7 @@ def of_class(path: Path, name: str) -> Mask:
     """Which cells the run gave a class, whatever they have been given since; (N,); errors as `measured_columns`."""
     column = CLASS_OF_RUN if is_reclassified(path) else "class"
     wanted = word_column([name])[0]
-    parts = [numbers_of(pc.equal(table[column], wanted)) for table in _tables(path, [column])]
+    parts = [values_of(pc.equal(table[column], wanted)) for table in _tables(path, [column])]
     return np.concatenate(parts) if parts else np.zeros(0, bool)
 
 
@@ -59,7 +59,7 @@ def read_classes(path: Path) -> npt.NDArray[np.uint8]:
     names = word_column(CLASSES.names)
     parts = [pc.index_in(table["class"], value_set=names) for table in _tables(path, ["class"])]
     first = number_column(np.zeros(1, np.int32))[0]
-    codes = [numbers_of(part.fill_null(first).cast(pa.uint8())) for part in parts]
+    codes = [values_of(part.fill_null(first).cast(pa.uint8())) for part in parts]
     return np.concatenate(codes) if codes else np.zeros(0, np.uint8)
 
 
@@ -72,7 +72,7 @@ def is_reclassified(path: Path) -> bool:
 def read_groups(path: Path, columns: Sequence[str]) -> Iterator[Columns]:
     """Columns of a cell table, one row group at a time; errors as `measured_columns`."""
     for table in _tables(path, columns):
-        yield {name: numbers_of(table[name]) for name in columns}
+        yield {name: values_of(table[name]) for name in columns}
 
 
 def read_ring_groups(path: Path, columns: Sequence[str]) -> Iterator[tuple[Rings, Columns]]:
@@ -80,7 +80,7 @@ def read_ring_groups(path: Path, columns: Sequence[str]) -> Iterator[tuple[Rings
     for table in _tables(path, [*columns, "geometry"]):
         with _reading(path):
             rings = from_wkb(table["geometry"])
-        yield rings, {name: numbers_of(table[name]) for name in columns}
+        yield rings, {name: values_of(table[name]) for name in columns}
 
 
 def read_outlines_of(path: Path, labels: Sequence[int]) -> dict[int, shapely.Polygon]:
@@ -88,7 +88,7 @@ def read_outlines_of(path: Path, labels: Sequence[int]) -> dict[int, shapely.Pol
     wanted, found = number_column(np.array(sorted(labels), np.int64)), dict[int, shapely.Polygon]()
     for table in _tables(path, ["label", "geometry"]):
         some = table.filter(pc.is_in(table["label"], wanted))
-        found |= zip(some["label"].to_pylist(), shapely.from_wkb(some["geometry"].to_numpy()), strict=True)
+        found |= zip(some["label"].to_pylist(), shapely.from_wkb(some["geometry"].to_pylist()), strict=True)
     return found
 
 
@@ -114,7 +114,7 @@ def write_with_classes(
 
     def changed(table: pa.Table) -> pa.Table:
         of_run = _classes_of_run(table)
-        names = classes_of({name: numbers_of(table[name]) for name in columns}, of_run)
+        names = classes_of({name: values_of(table[name]) for name in columns}, of_run)
         return _with_column(_with_column(table, "class", names), CLASS_OF_RUN, of_run)
 
     _copy(source, target, changed)

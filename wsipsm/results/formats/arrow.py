@@ -30,12 +30,27 @@ def word_column(words: Sequence[str]) -> pa.Array:
     return pa.Array.from_buffers(pa.string(), len(words), [None, pa.py_buffer(ends), pa.py_buffer(text)])
 
 
-def numbers_of(column: pa.ChunkedArray) -> npt.NDArray[Any]:
-    """The (N,) numbers of a column, or as bool whether they are true; as ``to_numpy`` gives them."""
-    if column.null_count or not (pa.types.is_primitive(column.type) and column.type.bit_width in (1, 8, 16, 32, 64)):
-        return column.to_numpy()
-    if pa.types.is_boolean(column.type):
-        return numbers_of(column.cast(pa.uint8())).view(bool)
-    dtype = np.dtype(column.type.to_pandas_dtype())
-    parts = [np.frombuffer(one.buffers()[1], dtype, len(one), one.offset * dtype.itemsize) for one in column.chunks]
-    return np.concatenate([np.zeros(0, dtype), *parts])
+def values_of(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    """The (N,) numbers, truth values or words of a column, as ``to_numpy`` gives them."""
+    kind = column.type
+    if pa.types.is_boolean(kind) and not column.null_count:
+        return values_of(column.cast(pa.uint8())).view(bool)
+    known = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_string(kind)
+    if column.null_count or not known:
+        other: npt.NDArray[Any] = column.to_numpy()
+        return other
+    parts = [_words(one) if pa.types.is_string(kind) else _numbers(one) for one in column.chunks]
+    return np.concatenate([np.zeros(0, kind.to_pandas_dtype()), *parts])
+
+
+def _numbers(chunk: pa.Array) -> npt.NDArray[Any]:
+    dtype = np.dtype(chunk.type.to_pandas_dtype())
+    found: npt.NDArray[Any] = np.frombuffer(chunk.buffers()[1], dtype, len(chunk), chunk.offset * dtype.itemsize)
+    return found
+
+
+def _words(chunk: pa.Array) -> npt.NDArray[np.object_]:
+    """Words of which few are different."""
+    coded = chunk.dictionary_encode()
+    words: npt.NDArray[np.object_] = np.array(coded.dictionary.to_pylist(), object)[_numbers(coded.indices)]
+    return words
