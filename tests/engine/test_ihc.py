@@ -16,10 +16,10 @@ import wsipsm
 from tests.helpers.qupath import read_as_qupath
 from tests.helpers.results import cells_of, labels_of
 from tests.helpers.slidegen import mosaic, write_slide
+from tests.helpers.written import written
 from wsipsm.config import load_config
 from wsipsm.engine.job import SlideTask
 from wsipsm.engine.reports import Tally
-from wsipsm.engine.tasks.assemble import assemble
 from wsipsm.engine.tasks.calibrate import calibrate
 from wsipsm.engine.tasks.find_cells import find_cells
 from wsipsm.engine.tasks.map_tile import map_tile
@@ -156,6 +156,6 @@ def test_a_slide_that_is_taken_up_after_a_kill_has_the_classes_of_the_whole(
     assert len(left) == len(again.plan.tiles) - 4
     for tile in left:
         find_cells(again.ref, tile)
-    assemble(again.ref, Tally(tiles=len(again.plan.tiles)))
+    written(again.ref, Tally(tiles=len(again.plan.tiles)))
 
     assert cells_of(task.out).equals(cells_of(whole))

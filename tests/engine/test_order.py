@@ -13,11 +13,15 @@ import pytest
 
 from tests.helpers.slidegen import mosaic, read_rgb, write_slide
 from wsipsm.config import load_config
+from wsipsm.core.errors import OutputError
+from wsipsm.core.events import SlideState
 from wsipsm.engine import cluster, pipeline
 from wsipsm.engine.archive import Archive
-from wsipsm.engine.cluster import Task
+from wsipsm.engine.cluster import Failure, Task
+from wsipsm.engine.job import JobRef, SlideTask
+from wsipsm.engine.reports import CellsReport, LabelsReport, OutputReport, Prepared
 from wsipsm.engine.request import Request
-from wsipsm.engine.slide_run import TILE_KINDS
+from wsipsm.engine.slide_run import TILE_KINDS, SlideRun
 from wsipsm.slide.sample import HE_FIELD_MPP, he_field
 from wsipsm.tissue.tiles import Tile, TilePlan
 
@@ -25,12 +29,12 @@ IN_FLIGHT = 3
 
 
 class Driver:
-    """Does tasks in this process, a few in flight, and ends them in an order of its own; notes what assemblies held up.
+    """Does tasks in this process, a few in flight, and ends them in an order of its own; notes what writing held up.
 
     Attributes
     ----------
     held_up : list of int
-        For each assembly, tiles of other slides that could have been worked on when it was given out.
+        For each slide that is written, tiles of other slides that could have been worked on when it was given out.
     """
 
     def __init__(self, seed: int) -> None:
@@ -56,7 +60,7 @@ class Driver:
         slide = slide_of(task)
         if task.kind in TILE_KINDS:
             self._begun.add((slide, task.kind, task.args[1]))
-        elif task.kind == "assemble":
+        elif task.kind == "labels":
             self._tiles.pop(slide)
             self.held_up.append(sum(self._free(other) for other in self._tiles))
 
@@ -102,3 +106,49 @@ def test_no_assembly_goes_before_tiles_of_the_last_slides(tmp_path: Path, monkey
 
     assert [(state.status, state.tiles_total) for state in states] == [("done", 25)] * 2
     assert driver.held_up == [0, 0]
+
+
+@pytest.fixture
+def at_the_end(tmp_path: Path) -> SlideRun:
+    """A slide without tiles, of which only the writing is left."""
+    task = SlideTask(tmp_path / "s.tiff", "s", tmp_path / "out" / "s", load_config())
+    run = SlideRun(task, SlideState(task.slide, task.slide_id, task.out))
+    run.done(next_of(run), Prepared(JobRef("", ""), TilePlan(()), 0.0, False, frozenset(), {}))
+    return run
+
+
+def next_of(run: SlideRun) -> Task:
+    task = run.next_task()
+    assert task is not None
+    return task
+
+
+@pytest.mark.parametrize("labels_first", [True, False])
+def test_results_are_published_when_labels_and_all_else_are_written(at_the_end: SlideRun, labels_first: bool) -> None:
+    """The two are written side by side, whichever ends first."""
+    labels, cells = next_of(at_the_end), next_of(at_the_end)
+    ended = [(labels, LabelsReport("l", 1.0)), (cells, CellsReport("c", 2.0))]
+
+    for task, report in ended if labels_first else ended[::-1]:
+        assert at_the_end.next_task() is None
+        at_the_end.done(task, report)
+
+    last = next_of(at_the_end)
+    assert [task.kind for task in (labels, cells, last)] == ["labels", "assemble", "publish"]
+    assert last.args[1:3] == (CellsReport("c", 2.0), LabelsReport("l", 1.0))
+    assert at_the_end.assembling
+    assert at_the_end.next_task() is None
+    at_the_end.done(last, OutputReport(0, 3.0))
+    assert (at_the_end.over, at_the_end.state.status) == (True, "empty")
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_slide_whose_labels_or_cells_cannot_be_written_fails(at_the_end: SlideRun, failing: int) -> None:
+    """While the other task is still under way."""
+    under_way = [next_of(at_the_end), next_of(at_the_end)]
+
+    at_the_end.failed(under_way[failing], Failure(OutputError("a damaged disk"), "trace"))
+
+    assert (at_the_end.over, at_the_end.state.status) == (True, "failed")
+    assert at_the_end.state.error == "a damaged disk"
+    assert at_the_end.next_task() is None

@@ -15,7 +15,7 @@ from wsipsm.cells.outlines import Rings
 from wsipsm.cells.table import Cells
 from wsipsm.core.errors import OutputError
 from wsipsm.engine.reports import Counts
-from wsipsm.engine.scratch import LabelRuns, load_anchors, load_counts, load_tile, save_tile
+from wsipsm.engine.scratch import LabelRuns, load_anchors, load_cells, load_counts, load_labels, save_tile
 
 LABELS = np.array([[0, 1, 1], [2, 2, 0]], np.int32)
 IDS = np.array([1, 3_000_000_000_000])
@@ -42,18 +42,18 @@ def test_a_tile_comes_back_to_the_bit(tmp_path: Path, cells: Cells) -> None:
 
     save_tile(path, Measured(cells, fills_of(cells), 2, 1), labels=LABELS, ids=IDS)
 
-    tile = load_tile(path)
+    tile, (stored, fills) = load_labels(path), load_cells(path)
     np.testing.assert_array_equal(tile.labels.image(), LABELS, strict=True)
-    np.testing.assert_array_equal(tile.ellipse_fills, fills_of(cells), strict=True)
+    np.testing.assert_array_equal(fills, fills_of(cells), strict=True)
     np.testing.assert_array_equal(tile.ids, IDS, strict=True)
     np.testing.assert_array_equal(load_anchors(path), cells.anchor, strict=True)
     assert load_counts(path) == Counts(len(cells), unsimplified=2, dropped=1)
     for field in dataclasses.fields(Cells):
         if field.name != "columns":
-            np.testing.assert_array_equal(getattr(tile.cells, field.name), getattr(cells, field.name), strict=True)
-    assert tuple(tile.cells.columns) == COLUMNS
+            np.testing.assert_array_equal(getattr(stored, field.name), getattr(cells, field.name), strict=True)
+    assert tuple(stored.columns) == COLUMNS
     for name in COLUMNS:
-        np.testing.assert_array_equal(tile.cells.columns[name], cells.columns[name], strict=True)
+        np.testing.assert_array_equal(stored.columns[name], cells.columns[name], strict=True)
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
@@ -76,13 +76,13 @@ def test_whole_cells_of_a_tile_come_back_to_the_bit(tmp_path: Path, index: list[
 
     save_tile(tmp_path / "a.npz", Measured(cells, fills_of(cells), 0, 0), labels=LABELS, ids=IDS, whole=whole)
 
-    tile = load_tile(tmp_path / "a.npz")
+    tile, (stored, _) = load_labels(tmp_path / "a.npz"), load_cells(tmp_path / "a.npz")
     assert tile.whole is not None
     np.testing.assert_array_equal(tile.whole.image(), whole, strict=True)
     assert cells.whole_l0 is not None
-    assert tile.cells.whole_l0 is not None
-    np.testing.assert_array_equal(tile.cells.whole_l0.vertices, cells.whole_l0.vertices, strict=True)
-    np.testing.assert_array_equal(tile.cells.whole_l0.offsets, cells.whole_l0.offsets, strict=True)
+    assert stored.whole_l0 is not None
+    np.testing.assert_array_equal(stored.whole_l0.vertices, cells.whole_l0.vertices, strict=True)
+    np.testing.assert_array_equal(stored.whole_l0.offsets, cells.whole_l0.offsets, strict=True)
 
 
 def test_the_same_tile_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -113,8 +113,12 @@ def test_a_missing_or_damaged_tile_says_so(tmp_path: Path) -> None:
     whole = path.read_bytes()
 
     with pytest.raises(OutputError, match="missing; run again"):
-        load_tile(tmp_path / "absent.npz")
-    for damaged in (b"", whole[: len(whole) // 2], whole[:200] + bytes(400) + whole[600:]):
+        load_labels(tmp_path / "absent.npz")
+    for damaged in (b"", whole[: len(whole) // 2]):
         path.write_bytes(damaged)
-        with pytest.raises(OutputError, match="damaged result of a tile"):
-            load_tile(path)
+        for load in (load_labels, load_cells):
+            with pytest.raises(OutputError, match="damaged result of a tile"):
+                load(path)
+    path.write_bytes(whole[:2000] + bytes(400) + whole[2400:])
+    with pytest.raises(OutputError, match="damaged result of a tile"):
+        load_labels(path)

@@ -7,8 +7,10 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import orjson
 import psutil
 import pytest
 from PIL import Image
@@ -16,10 +18,12 @@ from PIL import Image
 from tests.helpers.results import cells_of, labels_of
 from tests.helpers.slide_files import write_two_series
 from tests.helpers.slidegen import read_rgb
+from tests.helpers.written import written
 from wsipsm.config import load_config
-from wsipsm.core.errors import StaleError
+from wsipsm.core import files
+from wsipsm.core.errors import OutputError, StaleError
 from wsipsm.core.lock import locked_trees
-from wsipsm.engine.job import SlideTask
+from wsipsm.engine.job import JobRef, SlideTask
 from wsipsm.engine.reports import Prepared, Tally
 from wsipsm.engine.resume import look_up
 from wsipsm.engine.tasks.assemble import assemble
@@ -27,6 +31,8 @@ from wsipsm.engine.tasks.calibrate import calibrate
 from wsipsm.engine.tasks.find_cells import find_cells
 from wsipsm.engine.tasks.map_tile import map_tile
 from wsipsm.engine.tasks.prepare import prepare
+from wsipsm.engine.tasks.publish import publish
+from wsipsm.engine.tasks.write_labels import write_labels
 from wsipsm.slide.sample import he_field
 
 
@@ -85,12 +91,12 @@ def test_a_task_of_an_earlier_run_ends(task: SlideTask, step: Callable[..., obje
 def test_an_assembly_of_an_earlier_run_publishes_nothing(task: SlideTask) -> None:
     stale = prepare(task)
     tally = do_tiles(stale)
-    assemble(stale.ref, tally)
+    written(stale.ref, tally)
     before = (task.out / "run.json").stat().st_mtime_ns
     prepare(replace(task, token="second"))
 
     with pytest.raises(StaleError):
-        assemble(stale.ref, tally)
+        written(stale.ref, tally)
 
     assert (task.out / "run.json").stat().st_mtime_ns == before
 
@@ -98,11 +104,11 @@ def test_an_assembly_of_an_earlier_run_publishes_nothing(task: SlideTask) -> Non
 def test_an_assembly_whose_slide_is_over_publishes_nothing(task: SlideTask) -> None:
     found = prepare(task)
     tally = do_tiles(found)
-    assemble(found.ref, tally)
+    written(found.ref, tally)
     shutil.rmtree(Path(found.ref.work))
 
     with pytest.raises(StaleError, match="gone"):
-        assemble(found.ref, tally)
+        written(found.ref, tally)
 
     assert look_up(task).finished is not None
     assert not list(task.out.glob(".*"))
@@ -111,12 +117,12 @@ def test_an_assembly_whose_slide_is_over_publishes_nothing(task: SlideTask) -> N
 def test_two_assemblies_at_once_leave_one_whole_result(task: SlideTask) -> None:
     found = prepare(task)
     tally = do_tiles(found)
-    assemble(found.ref, tally)
+    written(found.ref, tally)
     expected, labels = cells_of(task.out), labels_of(task.out)
 
     (task.out / "run.json").unlink()
     with ThreadPoolExecutor(4) as threads:
-        reports = list(threads.map(lambda _: assemble(found.ref, tally), range(4)))
+        reports = list(threads.map(lambda _: written(found.ref, tally), range(4)))
 
     assert {report.cells for report in reports} == {len(expected)}
     assert cells_of(task.out).equals(expected)
@@ -178,7 +184,7 @@ def test_a_late_prepare_of_a_killed_run_touches_nothing(task: SlideTask, tmp_pat
         with pytest.raises(StaleError, match="another run has begun"):
             prepare(late)
 
-        assert assemble(mine.ref, tally).cells > 100
+        assert written(mine.ref, tally).cells > 100
     with pytest.raises(StaleError, match="another run has begun"):
         prepare(late)
 
@@ -192,12 +198,12 @@ def test_a_copy_that_is_lost_is_given_up_for_the_slide(task: SlideTask, tmp_path
 
     tally = do_tiles(found)
 
-    assert assemble(found.ref, tally).cells > 100
+    assert written(found.ref, tally).cells > 100
 
 
 def test_what_a_killed_worker_left_of_a_finished_slide_goes(task: SlideTask) -> None:
     found = prepare(task)
-    assemble(found.ref, do_tiles(found))
+    written(found.ref, do_tiles(found))
     (task.out / ".draft-x").mkdir()
 
     assert look_up(task).finished is not None
@@ -209,7 +215,7 @@ def test_maps_that_did_not_reach_the_disk_are_made_again(task: SlideTask) -> Non
     """Where power fails, a small mark may be on the disk and the maps before it may not, or half of them."""
     found = prepare(task)
     tally = do_tiles(found)
-    assemble(found.ref, tally)
+    written(found.ref, tally)
     expected = cells_of(task.out)
     stored = sorted(found.ref.load().maps.folder.iterdir())
     stored[0].write_bytes(b"")
@@ -221,7 +227,7 @@ def test_maps_that_did_not_reach_the_disk_are_made_again(task: SlideTask) -> Non
     again = prepare(task)
     do_tiles(again)
     (task.out / "run.json").unlink()
-    assemble(again.ref, tally)
+    written(again.ref, tally)
 
     assert len(again.mapped) == len(found.plan.tiles) - 3
     assert cells_of(task.out).equals(expected)
@@ -241,4 +247,73 @@ def test_maps_of_an_earlier_version_are_made_again(task: SlideTask) -> None:
 
     assert not again.mapped
     assert not again.done
-    assert assemble(again.ref, do_tiles(again)).cells == assemble(found.ref, tally).cells > 100
+    assert written(again.ref, do_tiles(again)).cells == written(found.ref, tally).cells > 100
+
+
+def test_results_are_published_once_whoever_tries_again(task: SlideTask) -> None:
+    """A worker may die when all is done, and its task is given out again."""
+    found = prepare(task)
+    tally = do_tiles(found)
+    labels, cells = write_labels(found.ref), assemble(found.ref, tally)
+    first = publish(found.ref, cells, labels, 1.0)
+    before = (task.out / "run.json").stat().st_mtime_ns
+
+    again = publish(found.ref, cells, labels, 2.0)
+
+    assert again == first
+    assert first.cells == len(cells_of(task.out)) > 100
+    assert (task.out / "run.json").stat().st_mtime_ns == before
+    assert not list(task.out.glob(".draft-*"))
+
+
+def test_a_draft_that_is_not_whole_is_not_published(task: SlideTask) -> None:
+    found = prepare(task)
+    tally = do_tiles(found)
+    written(found.ref, tally)
+    expected = cells_of(task.out)
+    labels, cells = write_labels(found.ref), assemble(found.ref, tally)
+    shutil.rmtree(task.out / labels.draft)
+    record = task.out / "run.json"
+    record.write_bytes(record.read_bytes().replace(b'"first"', b'"other"'))
+
+    with pytest.raises(OutputError, match=r"labels\.ome\.zarr of this run got lost; run again"):
+        publish(found.ref, cells, labels, 1.0)
+
+    assert cells_of(task.out).equals(expected), "what was there stays"
+    assert labels_of(task.out).any()
+
+
+def test_the_record_and_the_report_name_the_seconds_of_the_labels(task: SlideTask) -> None:
+    found = prepare(task)
+    tally = replace(do_tiles(found), stage_seconds={"read": 1.5}, seconds=2.0)
+    labels, cells = write_labels(found.ref), assemble(found.ref, tally)
+
+    publish(found.ref, cells, labels, 7.0)
+
+    seconds = orjson.loads((task.out / "run.json").read_bytes())["seconds"]
+    assert list(seconds["workers"]) == ["read", "write_labels", "assemble"]
+    assert seconds["workers"]["write_labels"] == round(labels.seconds, 3) > 0
+    assert 7.0 <= seconds["wall"] < 60
+    assert "writing labels" in (task.out / "report.html").read_text()
+
+
+@pytest.mark.parametrize("step", [write_labels, partial(assemble, tally=Tally())])
+def test_a_slide_that_is_over_meanwhile_gets_no_draft(
+    task: SlideTask, step: Callable[[JobRef], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its worker was taken for lost, and another one finished the slide."""
+    found = prepare(task)
+    do_tiles(found)
+    flushed = files.flush_tree
+
+    def over(folder: Path) -> None:
+        flushed(folder)
+        shutil.rmtree(found.ref.work, ignore_errors=True)
+
+    for module in (write_labels, assemble):
+        monkeypatch.setitem(module.__globals__, "flush_tree", over)
+
+    with pytest.raises(StaleError, match="gone"):
+        step(found.ref)
+
+    assert not list(task.out.glob(".draft-*"))

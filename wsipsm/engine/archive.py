@@ -58,8 +58,8 @@ class Archive:
     def next_task(self) -> Task | None:
         """Task of the earliest slide that has one; else the next slide is begun.
 
-        An assembly occupies one worker: once no slide is left to begin, assemblies wait for all tiles, and the last
-        ones run side by side.
+        Few workers can write the results of a slide: once no slide is left to begin, that waits for all tiles, and
+        the last ones are written side by side.
         """
         active = self._active if self._waiting else sorted(self._active, key=lambda run: run.assembling)
         for run in active:
@@ -111,7 +111,7 @@ class Archive:
         self._owner[task.key] = run
         if task.kind == "export":
             self.on_event(Event("started", run.state))
-        if task.kind in {"export", "assemble"}:
+        if task.kind in {"export", "labels"}:  # the first of those that write
             self.on_event(Event("assembling", run.state))
         return task
 

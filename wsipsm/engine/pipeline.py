@@ -6,7 +6,7 @@
 
 `request` makes a task for each slide, `resume` finds what is done already, `archive` gives out what is left, and
 workers do it: `tasks.prepare` and `tasks.calibrate` once a slide, `tasks.map_tile` and `tasks.find_cells` for each
-tile, and `tasks.assemble` at the end.
+tile; at the end `tasks.write_labels` beside `tasks.assemble`, and `tasks.publish`.
 """
 
 from __future__ import annotations

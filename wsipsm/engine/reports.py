@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from wsipsm.core.events import NO_INDEX, IndexFigures
 from wsipsm.engine.job import JobRef
 from wsipsm.tissue.tiles import Tile, TilePlan
+
+if TYPE_CHECKING:  # the client has no use for it
+    from wsipsm.results.report import TableFigures
 
 Seconds = dict[str, float]
 """Wall seconds by what they were spent on."""
@@ -100,6 +104,33 @@ class Tally:
     failed: dict[str, str] = field(default_factory=dict)
     unsimplified: int = 0
     dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsReport:
+    """Labels of a slide that wait to be published: the name of the draft folder that holds them, and seconds."""
+
+    draft: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CellsReport:
+    """All other files of a slide that wait to be published.
+
+    Attributes
+    ----------
+    draft : str
+        Name of the draft folder that holds them.
+    seconds : float
+        Of the assembly.
+    figures : TableFigures or str, optional
+        What the report of the slide shows of its cell table, or why there is none; none where no report is asked for.
+    """
+
+    draft: str
+    seconds: float
+    figures: TableFigures | str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,28 +59,22 @@ class LabelRuns:
 
 
 @dataclass(frozen=True, slots=True)
-class TileResult:
-    """Stored result of a tile.
+class TileLabels:
+    """Stored labels of a tile's core.
 
     Attributes
     ----------
     labels : LabelRuns
-        Labels of the tile's core as its window numbered them, 0 is background.
+        As its window numbered them, 0 is background.
     whole : LabelRuns or None
         The same labels of whole cells, where nuclei were grown.
     ids : (N,) int64
         Identity of each label of the window on the slide: its anchor's linear grid index; ``ids[0]`` is label 1.
-    cells : Cells
-        The cells that the tile owns.
-    ellipse_fills : (N,) float32
-        Of the cells, see `Measured`.
     """
 
     labels: LabelRuns
     whole: LabelRuns | None
     ids: npt.NDArray[np.int64]
-    cells: Cells
-    ellipse_fills: npt.NDArray[np.float32]
 
 
 def save_tile(
@@ -130,8 +124,8 @@ def save_tile(
     return counts
 
 
-def load_tile(path: Path) -> TileResult:
-    """Read a tile's result.
+def load_labels(path: Path) -> TileLabels:
+    """Read a tile's labels, without its cells.
 
     Raises
     ------
@@ -142,23 +136,23 @@ def load_tile(path: Path) -> TileResult:
         labels, whole = (_stored_runs(arrays, name) for name in ("labels", "whole"))
         if labels is None:
             raise KeyError("labels")
-        return TileResult(labels, whole, arrays["ids"], _cells(arrays), arrays["ellipse_fills"])
+        return TileLabels(labels, whole, arrays["ids"])
 
 
 def load_cells(path: Path) -> tuple[Cells, npt.NDArray[np.float32]]:
-    """Read a tile's N cells and their (N,) ellipse fills, without labels; errors as ``load_tile``."""
+    """Read a tile's N cells and their (N,) ellipse fills, without labels; errors as ``load_labels``."""
     with _opened(path) as arrays:
         return _cells(arrays), arrays["ellipse_fills"]
 
 
 def load_counts(path: Path) -> Counts:
-    """Read the counts of a tile alone; errors as ``load_tile``."""
+    """Read the counts of a tile alone; errors as ``load_labels``."""
     with _opened(path) as arrays:
         return Counts(*map(int, arrays["tile_counts"]))
 
 
 def load_anchors(path: Path) -> npt.NDArray[np.int64]:
-    """Read the anchors of a tile's cells alone, in scan order; errors as ``load_tile``."""
+    """Read the anchors of a tile's cells alone, in scan order; errors as ``load_labels``."""
     with _opened(path) as arrays:
         anchors: npt.NDArray[np.int64] = arrays["anchor"]
         return anchors

@@ -11,7 +11,16 @@ from wsipsm.core.errors import StoredResultsError, UnreadableSlideError, describ
 from wsipsm.core.events import SlideState, Status
 from wsipsm.engine.cluster import Failure, Task
 from wsipsm.engine.job import JobRef, SlideTask
-from wsipsm.engine.reports import Counts, MapReport, OutputReport, Prepared, Seconds, Tally
+from wsipsm.engine.reports import (
+    CellsReport,
+    Counts,
+    LabelsReport,
+    MapReport,
+    OutputReport,
+    Prepared,
+    Seconds,
+    Tally,
+)
 from wsipsm.tissue.tiles import Tile
 
 TARGETS = {
@@ -20,10 +29,15 @@ TARGETS = {
     "map": "wsipsm.engine.tasks.map_tile:map_tile",
     "map-around-damage": "wsipsm.engine.tasks.map_tile:map_tile",
     "find": "wsipsm.engine.tasks.find_cells:find_cells",
+    "labels": "wsipsm.engine.tasks.write_labels:write_labels",
     "assemble": "wsipsm.engine.tasks.assemble:assemble",
+    "publish": "wsipsm.engine.tasks.publish:publish",
     "export": "wsipsm.engine.tasks.export:export",
 }
 """Functions by kind of task. Workers alone import them: the client has no use for PyTorch and the readers of pixels."""
+
+LAST_KINDS = ("labels", "assemble")
+"""Kinds of the tasks that write the results of a slide, side by side; they are published when both are done."""
 
 TILE_KINDS = frozenset({"map", "map-around-damage", "find"})
 """Kinds of tasks on one tile, which is their second argument."""
@@ -42,7 +56,10 @@ class SlideRun:
         self._damaged: dict[Tile, str] = {}
         self._seconds: Seconds = {}
         self._unsimplified = self._dropped = 0
-        self._phase: Literal["export", "prepare", "calibrate", "tiles", "assemble", "over"]
+        self._to_write = deque(LAST_KINDS)
+        self._labels: LabelsReport | None = None
+        self._cells: CellsReport | None = None
+        self._phase: Literal["export", "prepare", "calibrate", "tiles", "assemble", "publish", "over"]
         self._phase = "export" if slide_task.remake else "prepare"
         self._issued = False
         state.status = "running"
@@ -54,21 +71,29 @@ class SlideRun:
 
     @property
     def assembling(self) -> bool:
-        """Whether only the assembly is left."""
-        return self._phase == "assemble"
+        """Whether only writing and publishing of the results is left."""
+        return self._phase in {"assemble", "publish"}
 
     def next_task(self) -> Task | None:
         """Task that can start now, if there is one."""
         if self._phase == "tiles":
             return self._next_of_tiles()
+        if self._phase == "assemble":
+            return self._next_of_writing()
         if self._phase == "over" or self._issued:
             return None
         self._issued = True
         if self._phase == "calibrate":
             return self._new("calibrate", self._ref, gpu=True, progress=True)
-        if self._phase == "assemble":
-            return self._new("assemble", self._ref, self._tally())
+        if self._phase == "publish":
+            return self._new("publish", self._ref, self._cells, self._labels, self._elapsed())
         return self._new(self._phase, self.slide_task)
+
+    def _next_of_writing(self) -> Task | None:
+        kind = self._to_write.popleft() if self._to_write else None
+        if kind is None:
+            return None
+        return self._new(kind, self._ref) if kind == "labels" else self._new(kind, self._ref, self._tally())
 
     def _next_of_tiles(self) -> Task | None:
         """Task on a tile; finding cells goes before making more maps, and before those that workers were sent."""
@@ -81,7 +106,8 @@ class SlideRun:
     def _new(self, kind: str, *args: Any, gpu: bool = False, progress: bool = False) -> Task:
         tile = f"-{args[1].name}" if kind in TILE_KINDS else ""
         key = f"{kind}-{self.state.slide_id}-{self.slide_task.token}{tile}"
-        return Task(key, TARGETS[kind], args, kind=kind, gpu=gpu, progress=progress, first=kind == "find")
+        first = kind in {"find", "publish"}
+        return Task(key, TARGETS[kind], args, kind=kind, gpu=gpu, progress=progress, first=first)
 
     def done(self, task: Task, result: Any) -> None:
         """Take the result of a task."""
@@ -96,6 +122,8 @@ class SlideRun:
             self._tile_over()
         elif task.kind in TILE_KINDS:
             self._mapped(task.args[1], result)
+        elif task.kind in LAST_KINDS:
+            self._written(result)
         else:
             whole: Status = "done" if self.state.tiles_total else "empty"
             self._end("partial" if self._failed or self._damaged else whole, result)
@@ -127,7 +155,7 @@ class SlideRun:
 
     def stopped(self) -> None:
         """Record that the run stops before the slide is over."""
-        self.state.status, self.state.seconds = "stopped", time.perf_counter() - self._start
+        self.state.status, self.state.seconds = "stopped", self._elapsed()
 
     def _prepared(self, found: Prepared) -> None:
         self._ref = found.ref
@@ -186,9 +214,20 @@ class SlideRun:
             if everything_failed:
                 self._end("failed")
 
+    def _written(self, report: LabelsReport | CellsReport) -> None:
+        if isinstance(report, LabelsReport):
+            self._labels = report
+        else:
+            self._cells = report
+        if self._labels is not None and self._cells is not None:
+            self._phase, self._issued = "publish", False
+
+    def _elapsed(self) -> float:
+        return time.perf_counter() - self._start
+
     def _end(self, status: Status, report: OutputReport | None = None) -> None:
         self._phase, self.state.status = "over", status
-        self.state.seconds = time.perf_counter() - self._start
+        self.state.seconds = self._elapsed()
         if report is not None:
             self.state.cells, self.state.warnings, self.state.index = report.cells, report.warnings, report.index
         if status in {"done", "empty"}:
@@ -199,8 +238,9 @@ class SlideRun:
 
     def _tally(self) -> Tally:
         failed = {tile.name: reason for tile, reason in sorted((self._failed | self._damaged).items())}
-        seconds = time.perf_counter() - self._start
-        return Tally(dict(self._seconds), seconds, self.state.tiles_total, failed, self._unsimplified, self._dropped)
+        return Tally(
+            dict(self._seconds), self._elapsed(), self.state.tiles_total, failed, self._unsimplified, self._dropped
+        )
 
     def _add_seconds(self, seconds: Seconds) -> None:
         for name, value in seconds.items():

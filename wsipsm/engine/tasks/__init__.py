@@ -1,1 +1,5 @@
-"""What workers do with a slide: prepare, calibrate, map_tile and find_cells for each tile, assemble; or only export."""
+"""What workers do with a slide.
+
+`prepare` and `calibrate` once, `map_tile` and `find_cells` for each tile, `write_labels` and `assemble` side by side,
+`publish`; or only `export`.
+"""

@@ -17,7 +17,7 @@ from wsipsm.config import OutputConfig, load_config
 from wsipsm.core.geometry import Box, Grid, Image
 from wsipsm.core.maps import CHANNELS, DECISION
 from wsipsm.engine.cluster.plugin import settle_worker
-from wsipsm.engine.tasks import assemble, calibrate, export, find_cells, map_tile, prepare  # noqa: F401
+from wsipsm.engine.tasks import assemble, calibrate, export, find_cells, map_tile, prepare, publish, write_labels  # noqa: F401
 from wsipsm.nuclei.calibrate import load_segmenter, slide_stats
 from wsipsm.nuclei.levels import USUAL_THRESHOLD, Levels
 from wsipsm.nuclei.models import shipped_model

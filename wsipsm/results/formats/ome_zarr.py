@@ -134,7 +134,7 @@ class LabelsWriter:
                 dtype=ARRAYS[name],
                 chunks=(self._tiles.chunk_px,) * 2,
                 shards=(self._tiles.core_px,) * 2,
-                compressors=_compressor(ARRAYS[name]),
+                compressors=_compressor(ARRAYS[name], self._tiles.chunk_px),
                 fill_value=0,
                 dimension_names=("y", "x"),
             )
@@ -150,10 +150,11 @@ class LabelsWriter:
         shutil.rmtree(earlier, ignore_errors=True)
 
 
-def _compressor(dtype: type[np.integer[Any]]) -> BloscCodec:
-    """Labels are runs of equal pixels: shuffled, they take twice the bytes and twice the time."""
-    if np.dtype(dtype).itemsize > 1:
-        return BloscCodec(cname="zstd", clevel=1, shuffle="noshuffle")
+def _compressor(dtype: type[np.integer[Any]], chunk_px: int) -> BloscCodec:
+    """Labels are runs of equal pixels: shuffled, or in small blocks, they take twice the time."""
+    size = np.dtype(dtype).itemsize
+    if size > 1:
+        return BloscCodec(cname="zstd", clevel=1, shuffle="noshuffle", blocksize=chunk_px * chunk_px * size)
     return BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle")
 
 

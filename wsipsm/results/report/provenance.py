@@ -24,6 +24,7 @@ _STAGES = {
     "load": "loading maps",
     "labels": "telling cells apart",
     "cells": "measuring cells",
+    "write_labels": "writing labels",
     "assemble": "writing results",
 }
 
