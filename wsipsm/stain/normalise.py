@@ -138,23 +138,24 @@ def measure_slide(patches: npt.NDArray[np.uint8], stain: Stain = "he", vectors: 
             "give a region with tissue (--roi) or leave this slide out"
         )
     seen = _pixels(density, tissue)
-    if (seen == seen[0]).all():
+    if (seen.min(axis=0) == seen.max(axis=0)).all():
         raise FitError("all sampled pixels have one colour, expected stained tissue: leave this slide out")
     foreign = _foreign_colour(density)
     if STAINS[stain].absolute:
         return _absolute(density, tissue, foreign, vectors)
-    return _relative(density, tissue, foreign, stain)
+    return _relative(density, tissue, seen, foreign=foreign, stain=stain)
 
 
-def _relative(density: Floats, tissue: npt.NDArray[np.bool_], foreign: float, stain: Stain) -> SlideStats:
-    """Constants of a slide whose densities are taken over its percentiles."""
+def _relative(
+    density: Floats, tissue: npt.NDArray[np.bool_], seen: Floats, *, foreign: float, stain: Stain
+) -> SlideStats:
+    """Constants of a slide whose densities are taken over its percentiles; ``seen``, of the tissue, is used up."""
     known = STAINS[stain]
     vectors = None if known.colour_planes else known.vectors or blind_vectors(density, tissue)
     nuclear_od = _nuclear_level(density, tissue, vectors)
-    seen = _pixels(density, tissue)
     if vectors is not None:
         seen = np.stack([*unmix(seen, vectors), seen.mean(axis=-1)], axis=-1)
-    high = np.maximum(np.percentile(seen, 99, axis=0), _LEAST_OD)
+    high = np.maximum(np.percentile(seen, 99, axis=0, overwrite_input=True), _LEAST_OD)
     return SlideStats(_vector(high), nuclear_od, vectors, foreign)
 
 
@@ -294,8 +295,9 @@ def _pixels(density: Floats, chosen: npt.NDArray[np.bool_]) -> Floats:
 
 
 def _foreign_colour(density: Floats) -> float:
-    stained = _pixels(density, mean_density(density) > _STAINED_OD)
-    return round(float((stained[:, 2] > stained[:, 1]).mean()), 4) if len(stained) else 0.0
+    stained = mean_density(density) > _STAINED_OD
+    count = int(np.count_nonzero(stained))
+    return round(int(np.count_nonzero(stained & (density[..., 2] > density[..., 1]))) / count, 4) if count else 0.0
 
 
 def _vector(values: Any) -> Vector:
