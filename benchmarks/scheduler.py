@@ -34,6 +34,10 @@ class Nothings:
         self._to_come -= 1
         return Task(f"nothing-{self.count}-{number}", "operator:index", (number,))
 
+    def last_task(self) -> Task | None:
+        """None is the last."""
+        return None
+
     def over(self) -> bool:
         """Whether all are given out."""
         return not self._to_come

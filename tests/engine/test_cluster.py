@@ -92,6 +92,9 @@ class Numbers:
         self.most_under_way = max(self.most_under_way, self.under_way)
         return self.tasks.pop(0)
 
+    def last_task(self) -> Task | None:
+        return None
+
     def over(self) -> bool:
         return not self.tasks and not self.under_way
 

@@ -142,6 +142,29 @@ def test_results_are_published_when_labels_and_all_else_are_written(at_the_end: 
     assert (at_the_end.over, at_the_end.state.status) == (True, "empty")
 
 
+def test_a_stop_lets_what_is_written_be_published(tmp_path: Path) -> None:
+    """It takes a moment, and writing takes minutes on a large slide."""
+    task = SlideTask(tmp_path / "s.tiff", "s", tmp_path / "out" / "s", load_config())
+    archive = Archive([(task, SlideState(task.slide, task.slide_id, task.out))], lambda _: None)
+    prepare = archive.next_task()
+    assert prepare is not None
+    archive.done(prepare, Prepared(JobRef("", ""), TilePlan(()), 0.0, False, frozenset(), {}))
+    labels, cells = archive.next_task(), archive.next_task()
+    assert labels is not None
+    assert cells is not None
+    archive.stop.ask("stopped by SIGINT")
+
+    assert archive.last_task() is None
+    archive.done(labels, LabelsReport("l", 1.0))
+    assert archive.last_task() is None
+    archive.done(cells, CellsReport("c", 2.0))
+
+    last = archive.last_task()
+    assert last is not None
+    assert last.kind == "publish"
+    assert archive.last_task() is None
+
+
 @pytest.mark.parametrize("failing", [0, 1])
 def test_a_slide_whose_labels_or_cells_cannot_be_written_fails(at_the_end: SlideRun, failing: int) -> None:
     """While the other task is still under way."""

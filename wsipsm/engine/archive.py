@@ -67,6 +67,13 @@ class Archive:
                 return self._issued(task, run)
         return self._begun()
 
+    def last_task(self) -> Task | None:
+        """Task that publishes a slide whose results are written, unless no space is left."""
+        for run in () if self.stop.disk_full else self._active:
+            if (task := run.last_task()) is not None:
+                return self._issued(task, run)
+        return None
+
     def over(self) -> bool:
         """Whether every slide is over."""
         return not self._waiting and not self._active

@@ -95,6 +95,10 @@ class SlideRun:
             return None
         return self._new(kind, self._ref) if kind == "labels" else self._new(kind, self._ref, self._tally())
 
+    def last_task(self) -> Task | None:
+        """Task that publishes what is written, if it can start now."""
+        return self.next_task() if self._phase == "publish" else None
+
     def _next_of_tiles(self) -> Task | None:
         """Task on a tile; finding cells goes before making more maps, and before those that workers were sent."""
         if self._ready:

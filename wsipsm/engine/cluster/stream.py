@@ -31,8 +31,9 @@ MOST_DEATHS = 2
 def run_stream(pool: Pool, source: Source, stop: Stop | None = None) -> None:
     """Run all tasks of a source; a task that fails is tried on other workers, then handed back, and the rest goes on.
 
-    Once ``stop`` asks, no task is started; those under way have `GRACE_SECONDS` to end. A scheduler of others that is
-    lost is waited for, and gets the tasks that were under way again.
+    Once ``stop`` asks, no task is started but those that end what is nearly done; they and those under way have
+    `GRACE_SECONDS` to end. A scheduler of others that is lost is waited for, and gets the tasks that were under way
+    again.
 
     Parameters
     ----------
@@ -78,6 +79,8 @@ def _drive(stream: _Stream, source: Source, stop: Stop) -> None:
                 for address, reason in stream.pool.left_out.items():
                     conditions.log(f"worker {address} is left out: {reason}", True)
                 conditions.log("waiting for workers with a GPU", stream.pool.has_gpu and not stream.pool.gpu_workers)
+            else:
+                stream.finish(source)
             conditions.log(f"{stop.reason}: what is under way has {GRACE_SECONDS:.0f} s to end", stop.asked)
             if not stream.running and (stop.asked or source.over()):
                 return
@@ -142,6 +145,11 @@ class _Stream:
         self.send()
         limit = self.pool.config.in_flight_per_worker * self.pool.threads
         while len(self.running) + len(self._unsent) < limit and (task := source.next_task()) is not None:
+            self.send(_Running(task))
+
+    def finish(self, source: Source) -> None:
+        """Submit tasks that end what is nearly done."""
+        while (task := source.last_task()) is not None:
             self.send(_Running(task))
 
     def settle(self, source: Source) -> None:

@@ -76,6 +76,9 @@ class Source(Protocol):
     def next_task(self) -> Task | None:
         """Task that can start now; None while there is none."""
 
+    def last_task(self) -> Task | None:
+        """Task that ends what is nearly done, if there is one: it is given out even after a stop."""
+
     def over(self) -> bool:
         """Whether no task will come any more."""
 
