@@ -136,9 +136,8 @@ def test_results_are_published_when_labels_and_all_else_are_written(at_the_end: 
     last = next_of(at_the_end)
     assert [task.kind for task in (labels, cells, last)] == ["labels", "assemble", "publish"]
     assert last.args[1:3] == (CellsReport("c", 2.0), LabelsReport("l", 1.0))
-    assert at_the_end.assembling
     assert at_the_end.next_task() is None
-    at_the_end.done(last, OutputReport(0, 3.0))
+    at_the_end.done(last, OutputReport(0))
     assert (at_the_end.over, at_the_end.state.status) == (True, "empty")
 
 

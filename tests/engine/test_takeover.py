@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from wsipsm.engine.tasks.map_tile import map_tile
 from wsipsm.engine.tasks.prepare import prepare
 from wsipsm.engine.tasks.publish import publish
 from wsipsm.engine.tasks.write_labels import write_labels
+from wsipsm.results import folder
 from wsipsm.slide.sample import he_field
 
 
@@ -247,7 +249,9 @@ def test_maps_of_an_earlier_version_are_made_again(task: SlideTask) -> None:
 
     assert not again.mapped
     assert not again.done
-    assert written(again.ref, do_tiles(again)).cells == written(found.ref, tally).cells > 100
+    cells = written(again.ref, do_tiles(again)).cells
+    (task.out / "run.json").unlink()
+    assert written(found.ref, tally).cells == cells > 100
 
 
 def test_results_are_published_once_whoever_tries_again(task: SlideTask) -> None:
@@ -271,10 +275,10 @@ def test_a_draft_that_is_not_whole_is_not_published(task: SlideTask) -> None:
     tally = do_tiles(found)
     written(found.ref, tally)
     expected = cells_of(task.out)
-    labels, cells = write_labels(found.ref), assemble(found.ref, tally)
-    shutil.rmtree(task.out / labels.draft)
     record = task.out / "run.json"
     record.write_bytes(record.read_bytes().replace(b'"first"', b'"other"'))
+    labels, cells = write_labels(found.ref), assemble(found.ref, tally)
+    shutil.rmtree(task.out / labels.draft)
 
     with pytest.raises(OutputError, match=r"labels\.ome\.zarr of this run got lost; run again"):
         publish(found.ref, cells, labels, 1.0)
@@ -315,5 +319,65 @@ def test_a_slide_that_is_over_meanwhile_gets_no_draft(
 
     with pytest.raises(StaleError, match="gone"):
         step(found.ref)
+
+    assert not list(task.out.glob(".draft-*"))
+
+
+@pytest.mark.parametrize("moved", range(7))
+def test_a_publishing_that_is_interrupted_goes_on(task: SlideTask, moved: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its worker dies while files get their final names; another one does the task again."""
+    found = prepare(task)
+    tally = do_tiles(found)
+    written(found.ref, tally)
+    expected = cells_of(task.out)
+    (task.out / "run.json").unlink()
+    labels, cells = write_labels(found.ref), assemble(found.ref, tally)
+    left = moved
+
+    def replaced(source: Path, target: Path) -> None:
+        nonlocal left
+        if target.parent == task.out:
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+        real(source, target)
+
+    real = os.replace
+    with monkeypatch.context() as dying:
+        dying.setattr(folder.os, "replace", replaced)
+        with pytest.raises(KeyboardInterrupt):
+            publish(found.ref, cells, labels, 1.0)
+    assert not (task.out / "run.json").exists()
+
+    assert publish(found.ref, cells, labels, 1.0).cells == len(expected)
+
+    assert cells_of(task.out).equals(expected)
+    assert labels_of(task.out).any()
+    assert look_up(task).finished is not None
+    assert not list(task.out.glob(".draft-*"))
+
+
+def test_a_slide_out_of_reach_at_the_end_costs_its_report_alone(task: SlideTask) -> None:
+    found = prepare(task)
+    tally = do_tiles(found)
+    labels, cells = write_labels(found.ref), assemble(found.ref, tally)
+    task.slide.unlink()
+
+    report = publish(found.ref, cells, labels, 1.0)
+
+    assert report.cells == len(cells_of(task.out)) > 100
+    assert [text for text in report.warnings if text.startswith("report.html was not written: ")]
+    assert not (task.out / "report.html").exists()
+
+
+def test_what_a_worker_writes_after_another_one_was_faster_goes(task: SlideTask) -> None:
+    """It was taken for lost; the slide stays under way, as of a partial one."""
+    found = prepare(task)
+    tally = do_tiles(found)
+    written(found.ref, tally)
+
+    for late in (write_labels, partial(assemble, tally=tally)):
+        with pytest.raises(StaleError, match="another worker has written the results"):
+            late(found.ref)
 
     assert not list(task.out.glob(".draft-*"))

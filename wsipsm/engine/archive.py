@@ -18,8 +18,8 @@ from wsipsm.core.files import is_disk_full
 from wsipsm.engine.cluster import Failure, Stop, Task
 from wsipsm.engine.job import SlideTask
 from wsipsm.engine.reports import Prepared, TileReport
-from wsipsm.engine.resume import has_tiles, put_aside, remove
-from wsipsm.engine.slide_run import TILE_KINDS, SlideRun
+from wsipsm.engine.resume import has_tiles, put_aside, remove, remove_drafts
+from wsipsm.engine.slide_run import LAST_KINDS, TILE_KINDS, SlideRun
 from wsipsm.slide.staging import Stager
 
 
@@ -112,6 +112,7 @@ class Archive:
         """Mark unfinished slides as stopped; where a stop is asked, removal of scratch is left to the next run."""
         for run in self._active:
             run.stopped()
+            remove_drafts(run.slide_task)
         self._cleaner.shutdown(cancel_futures=self.stop.asked)
 
     def _issued(self, task: Task, run: SlideRun) -> Task:
@@ -138,7 +139,11 @@ class Archive:
     def _run_of(self, task: Task) -> SlideRun | None:
         """Run of a task; None where the slide failed as a whole while the task was in flight."""
         run = self._owner.pop(task.key)
-        return run if run in self._active else None
+        if run in self._active:
+            return run
+        if task.kind in LAST_KINDS:  # what it has written, nobody will publish
+            self._cleaner.submit(remove_drafts, run.slide_task)
+        return None
 
     def _after(self, run: SlideRun, tile: bool) -> None:
         if tile:

@@ -104,6 +104,11 @@ class SlideTask(SlideOptions):
     remake: bool = False
     refused: str = ""
 
+    @property
+    def drafts(self) -> str:
+        """Prefix of the folders in ``out`` into which the run writes outputs before they get their final names."""
+        return f".draft-{self.token}-"
+
     def open(self, *, in_place: bool = False) -> Slide:
         """Open the staged copy where this machine sees a good one and may use it, else the slide.
 
@@ -242,7 +247,7 @@ class Job:
     @property
     def drafts(self) -> str:
         """Prefix of the folders into which this run writes outputs before they get their final names."""
-        return f".draft-{self.task.token}-"
+        return self.task.drafts
 
     @property
     def ref(self) -> JobRef:

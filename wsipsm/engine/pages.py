@@ -16,6 +16,9 @@ from wsipsm.results.report import REPORT_FILE, SlideRow, TableFigures, write_run
 from wsipsm.results.result import Result
 from wsipsm.slide import Slide
 
+UNREPORTED = "report.html was not written"
+"""How the warning of a slide begins that has no report."""
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -59,7 +62,7 @@ def report_or_why(folder: Path, slide: Slide, figures: Callable[[], TableFigures
         if is_disk_full(error):
             raise
         # Whatever it is, a page to read must not cost the slide its cells.
-        return f"report.html was not written: {describe_error(error)}"
+        return f"{UNREPORTED}: {describe_error(error)}"
     return ""
 
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from wsipsm.core.events import NO_INDEX, IndexFigures
 from wsipsm.engine.job import JobRef
 from wsipsm.tissue.tiles import Tile, TilePlan
-
-if TYPE_CHECKING:  # the client has no use for it
-    from wsipsm.results.report import TableFigures
 
 Seconds = dict[str, float]
 """Wall seconds by what they were spent on."""
@@ -124,20 +120,23 @@ class CellsReport:
         Name of the draft folder that holds them.
     seconds : float
         Of the assembly.
-    figures : TableFigures or str, optional
-        What the report of the slide shows of its cell table, or why there is none; none where no report is asked for.
+    figures : bytes
+        What the report of the slide shows of its cell table, pickled: the client need not load what it is. Empty where
+        no report is asked for, or can be made.
+    unreported : str
+        Why none can be made.
     """
 
     draft: str
     seconds: float
-    figures: TableFigures | str | None = None
+    figures: bytes = b""
+    unreported: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputReport:
-    """Cells written, how long it took, what a reader of the results must know, and the index of the slide."""
+    """Cells written, what a reader of the results must know, and the index of the slide."""
 
     cells: int
-    seconds: float
     warnings: tuple[str, ...] = ()
     index: IndexFigures = NO_INDEX

@@ -272,6 +272,11 @@ def remove(aside: Iterable[Path]) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def remove_drafts(task: SlideTask) -> None:
+    """Remove outputs of a run that nobody will publish: what workers left that died, were taken for lost or failed."""
+    remove(put_aside(task.out, lambda path: not path.name.startswith(task.drafts)))
+
+
 def make_room(job: Job) -> bool:
     """Keep the scratch of this very job and drop what earlier ones left; returns whether there was unfinished work.
 

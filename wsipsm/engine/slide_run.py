@@ -71,8 +71,8 @@ class SlideRun:
 
     @property
     def assembling(self) -> bool:
-        """Whether only writing and publishing of the results is left."""
-        return self._phase in {"assemble", "publish"}
+        """Whether only the writing of the results is left."""
+        return self._phase == "assemble"
 
     def next_task(self) -> Task | None:
         """Task that can start now, if there is one."""

@@ -31,10 +31,7 @@ def missing_outputs(out: Path) -> list[str]:
 
 
 def replace_outputs(draft: Path, out: Path, patterns: Sequence[str] = OUTPUTS) -> None:
-    """Move files of a draft folder to the output folder.
-
-    Earlier files are removed first, those of the last pattern before all others: a folder without ``run.json`` counts
-    as unfinished.
+    """Move files of a draft folder to the output folder, in the place of earlier ones.
 
     Parameters
     ----------
@@ -45,9 +42,27 @@ def replace_outputs(draft: Path, out: Path, patterns: Sequence[str] = OUTPUTS) -
     patterns : sequence of str
         Which files, those that mark the folder as finished last.
     """
+    remove_outputs(out, patterns)
+    move_outputs(draft, out, patterns)
+
+
+def remove_outputs(out: Path, patterns: Sequence[str] = OUTPUTS) -> None:
+    """Remove files of an earlier run, those of the last pattern first: without ``run.json`` a folder is unfinished."""
     for pattern in reversed(patterns):
         for old in out.glob(pattern):
             shutil.rmtree(old) if old.is_dir() else old.unlink()
+
+
+def move_outputs(draft: Path, out: Path, patterns: Sequence[str] = OUTPUTS) -> None:
+    """Move what a draft folder still has to an output folder that has none of it.
+
+    Parameters
+    ----------
+    draft, out
+        As of `replace_outputs`.
+    patterns : sequence of str
+        Which files, in this order.
+    """
     for pattern in patterns:
         for new in sorted(draft.glob(pattern)):
             os.replace(new, out / new.name)

@@ -6,6 +6,7 @@ the report are made of the cell table.
 
 from __future__ import annotations
 
+import pickle
 import shutil
 import time
 from collections.abc import Iterator
@@ -18,13 +19,14 @@ from typing import Any
 
 from wsipsm.cells.table import Cells
 from wsipsm.core.errors import describe_error
-from wsipsm.core.files import file_hash, file_mark, flush_tree, write_json
+from wsipsm.core.files import file_hash, file_mark, flush_tree, is_disk_full, write_json
 from wsipsm.core.geometry import Box
 from wsipsm.core.versions import versions
 from wsipsm.engine import scratch
 from wsipsm.engine.doubts import doubts
 from wsipsm.engine.job import Job, JobRef
 from wsipsm.engine.no_cells import why_no_cells
+from wsipsm.engine.pages import UNREPORTED
 from wsipsm.engine.reports import CellsReport, Tally
 from wsipsm.engine.tasks.draft import drafted
 from wsipsm.engine.tasks.judge import Judge, done_tiles
@@ -32,7 +34,7 @@ from wsipsm.engine.tasks.write_cells import write_cells
 from wsipsm.nuclei.nets.checkpoint import load_checkpoint
 from wsipsm.results.index.slide import HOT_SPOTS_FILE, SlideIndex
 from wsipsm.results.overview.gather import Density, save_overview
-from wsipsm.results.report import TableFigures, table_figures
+from wsipsm.results.report import table_figures
 from wsipsm.slide import Slide, qupath_origin
 from wsipsm.slide.annotations import write_regions
 
@@ -45,7 +47,7 @@ def assemble(ref: JobRef, tally: Tally) -> CellsReport:
     Raises
     ------
     StaleError
-        Another run has taken over.
+        Another run has taken over, the slide is over, or another worker was faster.
     """
     start, job = time.perf_counter(), ref.load()
     with (
@@ -80,15 +82,19 @@ def assemble(ref: JobRef, tally: Tally) -> CellsReport:
             shutil.copyfile(job.calibration_file, draft / "calibration.pt")
         write_json(draft / "run.json", record | {"warnings": [*warnings, *([blank] if blank else [])]})
         flush_tree(draft)
-        return CellsReport(draft.name, time.perf_counter() - start, figures.result() if figures else None)
+        shown, why = figures.result() if figures else (b"", "")
+        return CellsReport(draft.name, time.perf_counter() - start, shown, why)
 
 
-def _figures_or_why(draft: Path, record: dict[str, Any]) -> TableFigures | str:
-    """What the report shows of the cell table; why there is none, for a page to read must not cost the slide."""
+def _figures_or_why(draft: Path, record: dict[str, Any]) -> tuple[bytes, str]:
+    """What the report shows of the cell table, pickled; why there is none."""
     try:
-        return table_figures(draft, record)
-    except Exception as error:  # whatever it is
-        return f"report.html was not written: {describe_error(error)}"
+        return pickle.dumps(table_figures(draft, record)), ""
+    except Exception as error:
+        if is_disk_full(error):
+            raise
+        # Whatever it is, a page to read must not cost the slide its cells.
+        return b"", f"{UNREPORTED}: {describe_error(error)}"
 
 
 def _warnings(job: Job, tally: Tally, judge: Judge, record: dict[str, Any]) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,7 +39,6 @@ def export(task: SlideTask) -> OutputReport:
     UnseenError
         This machine does not see the output folder.
     """
-    start = time.perf_counter()
     require_folder(task)
     with locked(task.out, wait_seconds=LOCK_SECONDS):
         require_folder(task)  # again, as the wait may have been long
@@ -52,8 +50,7 @@ def export(task: SlideTask) -> OutputReport:
             _publish(task, draft, record)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-    seconds = time.perf_counter() - start
-    return OutputReport(sum(classes.values()), seconds, warnings_of(record), index_of(record))
+    return OutputReport(sum(classes.values()), warnings_of(record), index_of(record))
 
 
 def _read_record(path: Path) -> dict[str, Any]:

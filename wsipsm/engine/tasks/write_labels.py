@@ -32,7 +32,7 @@ def write_labels(ref: JobRef) -> LabelsReport:
     Raises
     ------
     StaleError
-        Another run has taken over.
+        Another run has taken over, the slide is over, or another worker was faster.
     """
     start, job = time.perf_counter(), ref.load()
     with drafted(ref, job) as draft:

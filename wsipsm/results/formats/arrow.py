@@ -13,6 +13,8 @@ import pyarrow as pa
 def number_column(values: npt.NDArray[Any]) -> pa.Array:
     """Column of (N,) numbers, which are not copied where they lie one after the other."""
     packed = np.ascontiguousarray(values)
+    if packed.dtype.kind not in "iuf" or not packed.dtype.isnative:
+        return pa.array(packed.tolist(), pa.from_numpy_dtype(packed.dtype.newbyteorder("=")))
     return pa.Array.from_buffers(pa.from_numpy_dtype(packed.dtype), len(packed), [None, pa.py_buffer(packed)])
 
 
@@ -45,6 +47,8 @@ def values_of(column: pa.ChunkedArray) -> npt.NDArray[Any]:
 
 def _numbers(chunk: pa.Array) -> npt.NDArray[Any]:
     dtype = np.dtype(chunk.type.to_pandas_dtype())
+    if not len(chunk):  # it may lack its buffer
+        return np.zeros(0, dtype)
     found: npt.NDArray[Any] = np.frombuffer(chunk.buffers()[1], dtype, len(chunk), chunk.offset * dtype.itemsize)
     return found
 
