@@ -47,11 +47,11 @@ class Peaks:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
-        with contextlib.suppress(psutil.NoSuchProcess, OSError):
+        with contextlib.suppress(psutil.NoSuchProcess):
             while self.root.is_running() and self.root.status() != psutil.STATUS_ZOMBIE:
-                self.client = max(self.client, peak(self.root.pid))
-                for pid in local_worker_pids(self.root.pid):
-                    with contextlib.suppress(OSError):
+                with contextlib.suppress(psutil.NoSuchProcess, OSError):  # one may end while it is looked at
+                    self.client = max(self.client, peak(self.root.pid))
+                    for pid in local_worker_pids(self.root.pid):
                         self.workers[pid] = max(self.workers.get(pid, 0), peak(pid))
                 time.sleep(0.25)
 
