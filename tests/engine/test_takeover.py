@@ -323,7 +323,7 @@ def test_a_slide_that_is_over_meanwhile_gets_no_draft(
     assert not list(task.out.glob(".draft-*"))
 
 
-@pytest.mark.parametrize("moved", range(7))
+@pytest.mark.parametrize("moved", range(8))
 def test_a_publishing_that_is_interrupted_goes_on(task: SlideTask, moved: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its worker dies while files get their final names; another one does the task again."""
     found = prepare(task)
