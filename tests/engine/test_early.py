@@ -24,15 +24,18 @@ def servers():
     running = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
     return sum("forkserver" in " ".join(child.cmdline()) for child in running)
 
-def seen(slide, out, config="he", settings=(), local=True, used=False):
+def servers_within(seconds, *, wanted):
+    end = time.monotonic() + seconds
+    while servers() != wanted and time.monotonic() < end:
+        time.sleep(0.05)
+    return servers()
+
+def seen(slide, out, config="he", settings=(), local=True, used=False, wanted=0):
     with started_if_likely([slide], Path(out), config=config, settings=settings, local=local):
-        within = servers()
+        within = servers_within(10, wanted=wanted)  # a child has its name a moment after it is there
         if used:
             start_workers_import()
-    end = time.monotonic() + 10  # a signal takes a moment
-    while servers() and time.monotonic() < end:
-        time.sleep(0.05)
-    return within, servers()
+    return within, servers_within(10, wanted=0)  # nor does a signal act at once
 
 slide, new = sys.argv[1:]
 print(json.dumps([
@@ -42,8 +45,8 @@ print(json.dumps([
     seen(slide, new, config="own.yaml"),
     seen(slide, new, settings=["schedule.processes=false"]),
     "distributed" in sys.modules or "pydantic" in sys.modules,
-    seen(slide, new),
-    seen(slide, new, used=True),
+    seen(slide, new, wanted=1),
+    seen(slide, new, used=True, wanted=1),
 ]))
 """
 
