@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from wsipsm.nuclei.compiled import half
 from wsipsm.nuclei.nets.blocks import folded
-from wsipsm.nuclei.nets.inside import inside_of, rims
+from wsipsm.nuclei.nets.inside import InFloats, inside_of, rims
 from wsipsm.nuclei.nets.unet import Segmenter, SegmenterShape
 
 
@@ -25,7 +25,7 @@ def test_the_inside_is_that_of_the_whole_network(rim: int, logarithm: bool) -> N
     planes = torch.rand(1, 3, 136, 168).contiguous(memory_format=torch.channels_last)
 
     with torch.inference_mode():
-        found, whole = inside_of(net, planes, rim), net(planes)
+        found, whole = inside_of(net, planes, rim, InFloats(net)), net(planes)
 
     expected = whole[:, :, rim : 136 - rim, rim : 168 - rim]
     assert found.shape == expected.shape

@@ -99,9 +99,9 @@ def test_the_input_is_density_over_the_slide_s_own_filled_up_with_glass() -> Non
 
     planes = network_input(image, STATS, 8)
 
-    assert planes.shape == (1, 3, 16, 16)
-    np.testing.assert_allclose(planes[0, :, 0, 0], -np.log10(np.array([26, 128, 256]) / 256) / STATS.od_p99, rtol=1e-5)
-    assert not planes[0, :, 9:].any()
+    assert planes.shape == (16, 16, 3)
+    np.testing.assert_allclose(planes[0, 0], -np.log10(np.array([26, 128, 256]) / 256) / STATS.od_p99, rtol=1e-5)
+    assert not planes[9:].any()
 
 
 def test_a_slide_stained_more_strongly_looks_the_same(field: np.ndarray, shipped: SegmentationNet) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ from wsipsm.core.geometry import Image, Map
 from wsipsm.core.maps import DECISION
 from wsipsm.core.stains import Stain
 from wsipsm.nuclei.frozen import FrozenNet
+from wsipsm.nuclei.nets.by_rows import ByRows
 from wsipsm.nuclei.nets.checkpoint import Checkpoint
 from wsipsm.nuclei.nets.device import Threads, half_precision, on_device
 from wsipsm.nuclei.nets.inside import inside_of
@@ -24,6 +25,8 @@ from wsipsm.nuclei.nets.integers import InIntegers, Range, Steps, observed_range
 from wsipsm.nuclei.nets.unet import Segmenter, SegmenterShape, compressed
 from wsipsm.stain.normalise import SlideStats, network_planes
 from wsipsm.stain.optics import Floats, smooth
+
+_CPU = torch.device("cpu")
 
 
 class SegmentationNet(FrozenNet[Segmenter, tuple[Map, Map]]):
@@ -55,6 +58,7 @@ class SegmentationNet(FrozenNet[Segmenter, tuple[Map, Map]]):
     ) -> None:
         super().__init__(segmenter, stain=stain, provenance=provenance, device=device)
         self.mpp = mpp
+        self._by_rows = ByRows(self._fast)
 
     def maps_inside(
         self, blocks: Sequence[Image], stats: SlideStats, *, rim_px: int, by: InIntegers | None = None
@@ -101,8 +105,7 @@ class SegmentationNet(FrozenNet[Segmenter, tuple[Map, Map]]):
         fast = copy.deepcopy(self._fast).to("cpu")
 
         def seen(window: Image) -> dict[str, Range]:
-            planes = torch.from_numpy(network_input(window, stats, fast.shape.stride))
-            return observed_ranges(fast, planes.contiguous(memory_format=torch.channels_last))
+            return observed_ranges(fast, _channels_last([network_input(window, stats, fast.shape.stride)], _CPU))
 
         return widest(threads.each(seen, windows) if threads else map(seen, windows))
 
@@ -111,17 +114,23 @@ class SegmentationNet(FrozenNet[Segmenter, tuple[Map, Map]]):
         self, blocks: Sequence[Image], stats: SlideStats, rim_px: int = 0, by: InIntegers | None = None
     ) -> list[tuple[Map, Map]]:
         height, width = (side - 2 * rim_px for side in blocks[0].shape[:2])
-        shape, steps = self.network.shape, by.input if by else None
-        inputs = [network_input(block, stats, shape.stride, steps, logarithm=shape.logarithm) for block in blocks]
-        planes = on_device(inputs, self.device).contiguous(memory_format=torch.channels_last)
-        if self.device.type == "cpu":
-            output = inside_of(self._fast, planes, rim_px, by)
-        else:
-            with half_precision(self.device):
-                output = self._fast(planes)[:, :, rim_px:, rim_px:]
-        inner = output[:, :, :height, :width].float()
-        both = torch.sigmoid(inner[:, 0]), inner[:, 1].contiguous()
+        output = self._outputs(blocks, stats, rim_px, by)[:, :, :height, :width].float()
+        both = torch.sigmoid(output[:, 0]), output[:, 1].contiguous()
         return list(zip(*(planes.cpu().numpy() for planes in both), strict=True))
+
+    def _outputs(self, blocks: Sequence[Image], stats: SlideStats, rim_px: int, by: InIntegers | None) -> torch.Tensor:
+        """(b, 2, y, x) of the network, without a rim; a CPU gets one block at a time."""
+        stride, logarithm = self.network.shape.stride, self.network.shape.logarithm
+        if self.device.type == "cuda":
+            planes = _channels_last([network_input(block, stats, stride) for block in blocks], self.device)
+            with half_precision(self.device):
+                found: torch.Tensor = self._fast(planes)[:, :, rim_px:, rim_px:]
+                return found
+        if by:
+            given = network_input(blocks[0], stats, stride, partial(_bytes, by.input, logarithm), by.input.zero)
+            return inside_of(self._fast, _channels_last([given], self.device), rim_px, by)
+        given = network_input(blocks[0], stats, stride, _logarithm if logarithm else np.asarray)
+        return torch.from_numpy(self._by_rows.inside(given, rim_px))[None]
 
     def checkpoint(self) -> Checkpoint:
         """Content of a checkpoint."""
@@ -135,9 +144,13 @@ class SegmentationNet(FrozenNet[Segmenter, tuple[Map, Map]]):
 
 
 def network_input(
-    image: Image, stats: SlideStats, stride: int, steps: Steps | None = None, *, logarithm: bool = False
+    image: Image,
+    stats: SlideStats,
+    stride: int,
+    then: Callable[[Floats], npt.NDArray[Any]] = np.asarray,
+    background: int = 0,
 ) -> npt.NDArray[Any]:
-    """Relative planes of an image, padded with background to whole strides; (1, 3, y, x) float32, or bytes.
+    """Relative planes of an image, padded with background to whole strides; (y, x, 3), float32 by default.
 
     Parameters
     ----------
@@ -147,24 +160,30 @@ def network_input(
         Constants of the slide's staining.
     stride : int
         Of the network, pixels.
-    steps : Steps, optional
-        Of the bytes, where bytes are wanted.
-    logarithm : bool
-        Bytes are of the logarithm that the network begins with, see `SegmenterShape`.
+    then : callable
+        What is done to each value by itself.
+    background : int
+        What it makes of 0.
     """
     height, width = image.shape[:2]
-    beyond, background = (-height % stride, -width % stride), 0
-    if steps is None:
-        planes = network_planes(image, stats)
-    else:
-        planes, background = network_planes(image, stats, partial(_bytes, steps, logarithm)), steps.zero
+    beyond, planes = (-height % stride, -width % stride), network_planes(image, stats, then)
     if any(beyond):
         planes = np.pad(planes, [(0, beyond[0]), (0, beyond[1]), (0, 0)], constant_values=background)
-    return planes.transpose(2, 0, 1)[None]
+    return planes
+
+
+def _logarithm(planes: Floats) -> Floats:
+    """What a network begins with, see `SegmenterShape`."""
+    return compressed(torch.from_numpy(planes)).numpy()
 
 
 def _bytes(steps: Steps, logarithm: bool, planes: Floats) -> npt.NDArray[np.uint8]:
-    return steps.bytes_of(compressed(torch.from_numpy(planes)).numpy() if logarithm else planes)
+    return steps.bytes_of(_logarithm(planes) if logarithm else planes)
+
+
+def _channels_last(inputs: Sequence[npt.NDArray[Any]], device: torch.device) -> torch.Tensor:
+    """(b, 3, y, x) of images (y, x, 3), in the memory as those are."""
+    return on_device([image[None] for image in inputs], device).permute(0, 3, 1, 2)
 
 
 def evidence_of(distance: Map, *, threshold: float, smoothing_px: float) -> npt.NDArray[np.uint8]:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -110,8 +110,8 @@ def computing_threads(device: torch.device, count: int = CALIBRATION_THREADS) ->
         yield Threads(pool)
 
 
-def on_device(inputs: Sequence[npt.NDArray[np.float32]], device: torch.device) -> torch.Tensor:
-    """Join (1, c, y, x) planes to a batch on a device; to a GPU they go through pinned memory, without a wait."""
+def on_device(inputs: Sequence[npt.NDArray[Any]], device: torch.device) -> torch.Tensor:
+    """Join (1, ...) planes to a batch on a device; to a GPU they go through pinned memory, without a wait."""
     planes = torch.from_numpy(np.concatenate(inputs) if len(inputs) > 1 else inputs[0])
     return planes.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else planes
 

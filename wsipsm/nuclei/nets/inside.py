@@ -1,8 +1,7 @@
-"""The segmenter on a CPU: the inside of one block, with the very bits of the whole, in two thirds of the time.
+"""The steps of a segmenter on a CPU, for the inside of one block: what it does not depend on is left out on the way up.
 
-Each convolution and its ReLU are one call of oneDNN, planes are halved without keeping where their maxima were, and on
-the way up, what the inside no longer depends on is left out. How numbers are kept is another matter: as float32 here,
-as bytes in `integers`.
+How numbers are kept is another matter: as float32 here, where ranges are measured, as bytes in `integers`. A run in
+float32 takes the same steps in `by_rows`.
 """
 
 from __future__ import annotations
@@ -41,26 +40,25 @@ class Arithmetic(Protocol):
         """
 
 
-def inside_of(segmenter: Segmenter, planes: Tensor, rim_px: int, by: Arithmetic | None = None) -> Tensor:
+def inside_of(segmenter: Segmenter, planes: Tensor, rim_px: int, by: Arithmetic) -> Tensor:
     """Output of a segmenter without a rim.
 
     Parameters
     ----------
     segmenter : Segmenter
         With folded norms, on a CPU.
-    planes : (1, planes, y, x) float32
-        Its input; sides are multiples of the stride. Another arithmetic may take another.
+    planes : (1, planes, y, x)
+        Its input, as the arithmetic takes it; sides are multiples of the stride.
     rim_px : int
         Pixels of each side that are left out.
-    by : Arithmetic, optional
-        How it is computed; in float32 by default.
+    by : Arithmetic
+        How it is computed.
 
     Returns
     -------
     (1, 2, y - 2 rim, x - 2 rim) float32
         As of the segmenter.
     """
-    by = by or InFloats(segmenter)
     x, skips = by.begin(planes), []
     for level in range(len(segmenter.down)):
         x = _two_convolutions(by, f"down.{level}", x if level == 0 else _half(x))
@@ -121,14 +119,9 @@ class InFloats:
         return compressed(planes) if self._logarithm else planes
 
     def convolved(self, name: str, x: Tensor) -> Tensor:
-        """Convolution of stride 1, and what is done to its output in the same pass."""
-        layer, then = self._layers[name], after(name)
-        if torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-            fused = torch.ops.mkldnn._convolution_pointwise  # what torch.compile makes of the two
-            result: Tensor = fused(x, layer.weight, layer.bias, layer.padding, [1, 1], [1, 1], 1, then, [], "")
-            return result
-        result = layer(x)
-        return F.relu_(result) if then == "relu" else result
+        """Convolution, and ReLU where there is one."""
+        result: Tensor = self._layers[name](x)
+        return F.relu_(result) if after(name) == "relu" else result
 
     def merged(self, level: int, skip: Tensor, lifted: Tensor, cut: tuple[int, int]) -> Tensor:
         """Sum of a skip and of what is interpolated to its resolution.
