@@ -36,14 +36,15 @@ from wsipsm.config import Config, load_config
 from wsipsm.core.maps import DECISION
 from wsipsm.evaluation import Scores, score_labels
 from wsipsm.nuclei.activation import ActivationNet, input_planes
-from wsipsm.nuclei.calibrate import calibrate_psm, calibrate_segmenter
+from wsipsm.nuclei.calibrate import calibrate_segmenter
+from wsipsm.nuclei.calibrate_psm import calibrate_psm
 from wsipsm.nuclei.models import shipped_model
 from wsipsm.nuclei.pretrain import pretrain
 from wsipsm.nuclei.recognizer import Recognizer
 from wsipsm.stain.normalise import measure_slide
 from wsipsm.stain.optics import optical_density, unmix
 
-CPU = torch.device("cpu")
+CPU = "cpu"
 WSIPSM = str(Path(sys.executable).with_name("wsipsm"))
 MPP_L0 = 0.25
 
@@ -197,7 +198,7 @@ def ladder(data: Data, trainings: list[Path]) -> None:
     say("Otsu on haematoxylin and watershed, 0.25 um/px", data, found, time.perf_counter() - start)
     config, small = load_config("he"), [halved(image) for image in data.images]
     for folder in trainings:
-        for file in sorted(folder.glob("round-*.pt")):
+        for file in sorted(folder.glob("round-*.safetensors")):
             start = time.perf_counter()
             say(
                 f"{folder.name}, {file.stem}",

@@ -22,7 +22,8 @@ from scipy import ndimage
 
 from wsipsm.nuclei.nets.blocks import folded
 from wsipsm.nuclei.nets.device import half_precision
-from wsipsm.nuclei.nets.unet import Segmenter, SegmenterShape
+from wsipsm.nuclei.nets.shape import SegmenterShape
+from wsipsm.nuclei.nets.unet import Segmenter
 
 SIDE_PX, HALO_PX, LEAST_PX = 512, 48, 16
 SHAPE = SegmenterShape(3, (8, 16, 32, 48))
@@ -80,7 +81,7 @@ class Feeder:
 
     def _forward(self, planes: torch.Tensor) -> torch.Tensor:
         planes = planes.contiguous(memory_format=torch.channels_last)
-        with half_precision(self.device):
+        with half_precision("cuda" if self.device.type == "cuda" else "cpu"):
             found = self._net(planes)[:, 1, HALO_PX:-HALO_PX, HALO_PX:-HALO_PX]
         return found.float()
 
@@ -143,7 +144,7 @@ def main() -> None:
     megapixels = len(blocks) * SIDE_PX**2 / 1e6
     print(f"{device}: {megapixels:.1f} Mpx, {found:,} components, {seconds:.2f} s: {megapixels / seconds:.1f} Mpx/s")
     if device.type == "cuda":
-        _, _, _, by_cpu = measure(torch.device("cpu"), blocks[:1], 1, 1)
+        _, _, _, by_cpu = measure("cpu", blocks[:1], 1, 1)
         print(
             f"GPU busy {100 * busy / seconds:.0f} %; maps differ from the CPU's by {np.abs(first - by_cpu).max():.1e}"
         )

@@ -221,7 +221,7 @@ def evidence(data: Path, out: Path, checkpoint: Path | None) -> None:
     fields = {path.stem: field(path) for path in sorted((data / "bcdata" / "images").iterdir())}
     patches = [np.stack([image[:256, :256], image[-256:, -256:]]) for image in fields.values()]
     torch.set_num_threads(1)
-    net = pretrain(patches, config.encoder, stain="ihc", device=torch.device("cpu"))
+    net = pretrain(patches, config.encoder, stain="ihc", device="cpu")
     truths = true_sources(data / "bcdata")
     rows, right = [], []
     for name, image in fields.items():

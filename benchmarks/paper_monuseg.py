@@ -35,7 +35,7 @@ from wsipsm.training.paper.settings import PaperSettings, load_paper_settings
 from wsipsm.training.paper.tasks import TASKS
 from wsipsm.training.paper.unet import ResUNet
 
-CPU = torch.device("cpu")
+CPU = "cpu"
 SHARES = {"encoder": 0.35, "points": 0.15, "segmenter": 0.2}
 """Of the minutes; maps, masks and predictions take the rest."""
 

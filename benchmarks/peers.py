@@ -49,12 +49,10 @@ class Peer:
 
 def ours() -> Iterator[Peer]:
     """The shipped segmenter, and the ten lines that it has to beat."""
-    net = SegmentationNet.of_checkpoint(load_checkpoint(shipped_model()), device=torch.device("cpu"))
+    net = SegmentationNet.of_checkpoint(load_checkpoint(shipped_model()), device="cpu")
     image = np.random.default_rng(0).integers(0, 255, (608, 608, 3)).astype(np.uint8)
     stats = measure_slide(image[None])
     yield Peer("wsipsm, shipped segmenter", 512, 0.5, lambda: net.maps_inside([image], stats, rim_px=48))
-    by = net.integers(net.ranges([image], stats))
-    yield Peer("wsipsm, precision int8", 512, 0.5, lambda: net.maps_inside([image], stats, rim_px=48, by=by))
     yield Peer("ten-line baseline, whole", 608, 0.5, lambda: baseline(image))
 
 

@@ -92,7 +92,7 @@ def psm(runs: Runs) -> Image.Image:
 def frozen(runs: Runs) -> Image.Image:
     """Pseudo mask with constants of the slide, and with constants of each tile."""
     side, place = 500, (340, 340, 660, 660)
-    encoder = runs.psm.folder / "calibration.pt"
+    encoder = runs.psm.folder / "calibration.safetensors"
     whole = array(runs.psm, "pseudo_mask") > 0
     apart = np.zeros_like(whole)
     for y in (0, side):

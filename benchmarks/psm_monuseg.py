@@ -29,7 +29,7 @@ from wsipsm.cells import instances as labels
 from wsipsm.config import Config, load_config
 from wsipsm.core.maps import DECISION
 from wsipsm.nuclei.activation import ActivationNet
-from wsipsm.nuclei.calibrate import calibrate_psm
+from wsipsm.nuclei.calibrate_psm import calibrate_psm
 from wsipsm.nuclei.pretrain import pretrain
 
 COLUMNS = ("AJI", "PQ", "pixel F1", "mask F1", "AUC", "AUC of H")
@@ -80,7 +80,7 @@ def patches_of(image: np.ndarray, config: Config, number: int = 0) -> np.ndarray
 
 def score_image(image: np.ndarray, truth: np.ndarray, config: Config, net: ActivationNet | None) -> tuple[float, ...]:
     grid_truth = truth[::2, ::2] > 0
-    recognizer = calibrate_psm(patches_of(image, config), config, encoder=net, device=torch.device("cpu"))
+    recognizer = calibrate_psm(patches_of(image, config), config, encoder=net, device="cpu")
     padded = np.pad(image, [(recognizer.halo_px,) * 2] * 2 + [(0, 0)], constant_values=255)
     activation, evidence, hematoxylin, _ = recognizer.block(padded)
     around = labels.halo_px(config.instance_rules, 0.5)
@@ -125,7 +125,7 @@ def main() -> None:
         start, net = time.perf_counter(), None
         if not args.own_encoder:
             cohort = [patches_of(s, config, i)[:24] for i, s in enumerate(small) if tif[i]]
-            net = pretrain(cohort, config.encoder, device=torch.device("cpu"))
+            net = pretrain(cohort, config.encoder, device="cpu")
             print(f"seed {seed}: learnt in {time.perf_counter() - start:.0f} s", net.provenance["final_loss"])
         rows = [score_image(s, t, config, net) for s, t in zip(small, truths, strict=True)]
         report(f"wsipsm, seed {seed}", rows, tif)

@@ -42,7 +42,7 @@ def main() -> None:
     (folder / "slides").mkdir(parents=True, exist_ok=True)
     for file, image in zip(files, images, strict=True):
         write_slide(folder / "slides" / f"{file.stem}.tiff", image, mpp=0.25)
-    encoder = learn(images, tif, options.seed, folder / "encoder.pt")
+    encoder = learn(images, tif, options.seed, folder / "encoder.safetensors")
     start = time.perf_counter()
     command = [WSIPSM, "run", str(folder / "slides"), "-o", str(folder / "out"), "--encoder", str(encoder), "--fresh"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -57,7 +57,7 @@ def learn(images: list[np.ndarray], tif: np.ndarray, seed: int, path: Path) -> P
     torch.set_num_threads(1)
     config, start = load_config("he", (f"encoder.seed={seed}",)), time.perf_counter()
     cohort = [patches_of(halved(image), config, i)[:24] for i, image in enumerate(images) if tif[i]]
-    save_checkpoint(path, pretrain(cohort, config.encoder, device=torch.device("cpu")).checkpoint())
+    save_checkpoint(path, pretrain(cohort, config.encoder, device="cpu").checkpoint())
     print(f"encoder, seed {seed}, learnt on {len(cohort)} images in {time.perf_counter() - start:.0f} s", flush=True)
     return path
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-import torch
 
 from benchmarks.measuring import Spent, in_turns, ratio
 from wsipsm.config import SegmenterConfig
@@ -20,7 +19,8 @@ from wsipsm.engine.cluster.plugin import settle_worker
 from wsipsm.engine.tasks.map_tile import _mapped
 from wsipsm.engine.tasks.workbench import Stopwatch
 from wsipsm.nuclei.levels import Levels
-from wsipsm.nuclei.nets.unet import Segmenter, SegmenterShape
+from wsipsm.nuclei.nets.shape import SegmenterShape
+from wsipsm.nuclei.nets.unet import Segmenter
 from wsipsm.nuclei.recognizer import SegmenterRecognizer
 from wsipsm.nuclei.segmentation import SegmentationNet
 from wsipsm.stain.normalise import SlideStats
@@ -49,8 +49,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     settle_worker()
-    net = SegmentationNet(
-        Segmenter(SegmenterShape(3, (8, 16, 32, 48))), mpp=0.5, provenance={}, device=torch.device("cpu")
+    net = SegmentationNet.of_network(
+        Segmenter(SegmenterShape(3, (8, 16, 32, 48))), mpp=0.5, provenance={}, device="cpu"
     )
     recognizer = SegmenterRecognizer(net, SlideStats((1.0,) * 3, 0.4), SegmenterConfig(), Levels(1.0, 0.1, {}, 0))
     side = SIDE_PX + 2 * recognizer.halo_px

@@ -177,7 +177,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    net = load_segmenter(shipped_model(), mpp=SHIPPED_MPP, device=torch.device("cpu"))
+    net = load_segmenter(shipped_model(), mpp=SHIPPED_MPP, device="cpu")
     args.cache.mkdir(exist_ok=True, parents=True)
     if args.fit:
         fit(args.data, net, args.cache)

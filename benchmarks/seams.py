@@ -48,7 +48,7 @@ def main() -> None:
     whole = run(slide, folder / "whole", [method, f"tiles.core_px={-(-options.side // 512) * 256}"])
     report("one tile", whole, whole)
     # Learning again would take a minute each time.
-    encoder = whole / "calibration.pt" if options.recognizer == "psm" else None
+    encoder = whole / "calibration.safetensors" if options.recognizer == "psm" else None
     for name, settings in CUTS.items():
         report(name, run(slide, folder / name.replace(" ", "_"), [method, *settings], encoder=encoder), whole)
 

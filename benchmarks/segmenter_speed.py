@@ -31,7 +31,7 @@ def work(image: np.ndarray, repeats: int) -> tuple[float, float, int]:
     settle_worker()
     config = load_config("he")
     patches = np.stack([image[y : y + 128, x : x + 128] for y in range(0, 1024, 128) for x in range(0, 1024, 128)])
-    recognizer = calibrate_segmenter(patches, config, model=shipped_model(), device=torch.device("cpu"))
+    recognizer = calibrate_segmenter(patches, config, model=shipped_model(), device="cpu")
     side, halo, around = (
         config.tiles.block_px,
         recognizer.halo_px,

@@ -50,10 +50,8 @@ def plain(slide: Path) -> None:
                 np.asarray(opened.read_region((x0, y0), 0, (x1 - x0, y1 - y0)).convert("RGB"))
 
 
-def forward(slide: Path, *, integers: bool) -> None:
+def forward(slide: Path) -> None:
     """Run the network on as many blocks as the slide has, of pixels that are in memory."""
-    import torch
-
     from wsipsm.core.geometry import Box
     from wsipsm.engine.cluster.plugin import settle_worker
     from wsipsm.nuclei.models import shipped_model
@@ -62,22 +60,19 @@ def forward(slide: Path, *, integers: bool) -> None:
     from wsipsm.slide import open_slide
     from wsipsm.stain.normalise import measure_slide
 
-    torch.set_num_threads(1)
     settle_worker()
-    net = SegmentationNet.of_checkpoint(load_checkpoint(shipped_model()), device=torch.device("cpu"))
+    net = SegmentationNet.of_checkpoint(load_checkpoint(shipped_model()), device="cpu")
     with open_slide(slide) as opened:
         grid = opened.grid(0.5)
         image = opened.read(Box(0, 0, BLOCK_PX + 2 * HALO_PX, BLOCK_PX + 2 * HALO_PX), grid)
     stats = measure_slide(image[None])
-    by = net.integers(net.ranges([image], stats)) if integers else None
     for _ in range(-(-grid.height // BLOCK_PX) * -(-grid.width // BLOCK_PX)):
-        net.maps_inside([image], stats, rim_px=HALO_PX, by=by)
+        net.maps_inside([image], stats, rim_px=HALO_PX)
 
 
-def run(slide: Path, out: Path, root: Path, precision: str = "float32") -> Spent:
+def run(slide: Path, out: Path, root: Path) -> Spent:
     """Everything; ``root`` is the checkout whose package works."""
-    how = ["--set", f"segmenter.precision={precision}"] if precision != "float32" else []
-    return time_process([WSIPSM, "run", str(slide), "-o", str(out), "--fresh", *how], root)
+    return time_process([WSIPSM, "run", str(slide), "-o", str(out), "--fresh"], root)
 
 
 def main() -> None:
@@ -87,13 +82,11 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=8192)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--against", type=Path, help="another checkout to run in turns")
-    parser.add_argument("--precision", choices=["float32", "int8"], default="float32", help="of the network")
     parser.add_argument("--json", type=Path, default=Path("speed.json"))
     parser.add_argument("--only", choices=["read", "plain", "forward"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only:
-        network = partial(forward, integers=options.precision == "int8")
-        {"read": read, "plain": plain, "forward": network}[options.only](options.slide)
+        {"read": read, "plain": plain, "forward": forward}[options.only](options.slide)
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -102,10 +95,9 @@ def main() -> None:
 
 
 def compare(slide: Path, folder: Path, options: argparse.Namespace) -> None:
-    alone = [sys.executable, "-m", "benchmarks.speed", "--slide", str(slide)]
-    alone += ["--precision", options.precision, "--only"]
+    alone = [sys.executable, "-m", "benchmarks.speed", "--slide", str(slide), "--only"]
     parts = {name: partial(time_process, [*alone, name], ROOT) for name in ("read", "plain", "forward")}
-    parts["run"] = partial(run, slide, folder / "run", ROOT, options.precision)
+    parts["run"] = partial(run, slide, folder / "run", ROOT)
     if options.against:
         parts["against"] = partial(run, slide, folder / "against", options.against.absolute())
     found = in_turns(parts, options.rounds)

@@ -246,5 +246,5 @@ def test_training_and_scoring(field: Path, result: wsipsm.Result, tmp_path: Path
     model = wsipsm.train(field, tmp_path / "model", slide_mpp=HE_FIELD_MPP, settings=[*tiny, *short])
     report = wsipsm.evaluate(result.folder, result.folder / "cells.geojson.gz")
 
-    assert model == tmp_path / "model" / "model.pt"
+    assert model == tmp_path / "model" / "model.safetensors"
     assert json.loads(json.dumps(report))["mean"]["aji"] > 0.9

@@ -78,7 +78,11 @@ def test_the_wheel_holds_the_package_and_nothing_else(dist: Path) -> None:
 
     assert {name for name in names if not name.startswith(about)} == SOURCES
     assert {f"{about}licenses/LICENSE", f"{about}licenses/NOTICE", f"{about}entry_points.txt"} <= names
-    assert {"wsipsm/py.typed", "wsipsm/nuclei/models/he.pt", "wsipsm/config/packaged/cluster/slurm.yaml"} <= names
+    assert {
+        "wsipsm/py.typed",
+        "wsipsm/nuclei/models/he.safetensors",
+        "wsipsm/config/packaged/cluster/slurm.yaml",
+    } <= names
 
 
 def test_the_sdist_holds_what_the_wheel_is_built_of(dist: Path) -> None:
@@ -177,7 +181,7 @@ def test_a_checkpoint_with_code_is_refused(tmp_path: Path) -> None:
         def __reduce__(self) -> tuple[Any, ...]:
             return os.mkdir, (str(tmp_path / "ran"),)
 
-    file = tmp_path / "model.pt"
+    file = tmp_path / "model.safetensors"
     file.write_bytes(pickle.dumps(Bad()))
 
     with pytest.raises(CheckpointError):
@@ -186,7 +190,7 @@ def test_a_checkpoint_with_code_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "weights", sorted((ROOT / "wsipsm" / "nuclei" / "models").glob("*.pt")), ids=lambda file: file.name
+    "weights", sorted((ROOT / "wsipsm" / "nuclei" / "models").glob("*.safetensors")), ids=lambda file: file.name
 )
 def test_every_weight_has_a_card(weights: Path) -> None:
     card = (weights.parent / "MODEL_CARD.md").read_text()

@@ -223,7 +223,7 @@ def test_info_prints_json(white_slide: Path) -> None:
 def test_a_damaged_slide_ends_incomplete_without_a_traceback(slide: Path, whole: Path, tmp_path: Path) -> None:
     damaged = shutil.copy(slide, tmp_path / "mosaic.tiff")
     damage(damaged, 2400, 2400)
-    settings = ["--set", "tiles.core_px=512", "--workers", "1", "--encoder", whole / "calibration.pt"]
+    settings = ["--set", "tiles.core_px=512", "--workers", "1", "--encoder", whole / "calibration.safetensors"]
 
     done = wsipsm_process("run", damaged, "-o", tmp_path / "out", *settings)
 

@@ -41,8 +41,8 @@ def test_the_paper_is_trained_by_the_same_command(field: Path, tmp_path: Path) -
     done = wsipsm(*command)
 
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "paper" / "segmenter.pt").is_file()
-    assert done.stdout.startswith(str(tmp_path / "paper" / "segmenter.pt"))
+    assert (tmp_path / "paper" / "segmenter.safetensors").is_file()
+    assert done.stdout.startswith(str(tmp_path / "paper" / "segmenter.safetensors"))
     assert "segmenter: 1/1, loss" in done.stderr
     copy = tmp_path / "mine.yaml"
     copy.write_text(wsipsm("config", "show", "paper", *settings).stdout)

@@ -273,7 +273,7 @@ def test_threads_in_the_user_s_process_leave_its_settings_alone(slide: Path, who
     before = cv2.getNumThreads()
     cv2.setNumThreads(2)
     try:
-        run_slide(slide, tmp_path, "schedule.processes=false", encoder=whole / "calibration.pt")
+        run_slide(slide, tmp_path, "schedule.processes=false", encoder=whole / "calibration.safetensors")
 
         assert cv2.getNumThreads() == 2
     finally:

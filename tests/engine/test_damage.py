@@ -44,7 +44,7 @@ def test_an_unreadable_part_costs_its_tiles_only_and_is_listed(slide: Path, whol
     damaged = shutil.copy(slide, tmp_path / "mosaic.tiff")
     damage(damaged, 2400, 2400)
 
-    state = run_damaged(damaged, tmp_path / "out", whole / "calibration.pt")
+    state = run_damaged(damaged, tmp_path / "out", whole / "calibration.safetensors")
 
     results = tmp_path / "out" / "mosaic"
     assert state.status == "partial"
@@ -61,11 +61,11 @@ def test_an_unreadable_part_costs_its_tiles_only_and_is_listed(slide: Path, whol
 def test_a_partial_slide_tries_its_failed_tiles_again(slide: Path, whole: Path, tmp_path: Path) -> None:
     damaged = shutil.copy(slide, tmp_path / "mosaic.tiff")
     damage(damaged, 2400, 2400)
-    run_damaged(damaged, tmp_path / "out", whole / "calibration.pt")
+    run_damaged(damaged, tmp_path / "out", whole / "calibration.safetensors")
     work = next((tmp_path / "out" / "mosaic").glob(".work-*"))
     before = {path: path.stat().st_mtime_ns for path in work.glob("tiles/*.npz")}
 
-    again = run_damaged(damaged, tmp_path / "out", whole / "calibration.pt")
+    again = run_damaged(damaged, tmp_path / "out", whole / "calibration.safetensors")
 
     assert before
     assert again.status == "partial"
@@ -80,7 +80,9 @@ def test_what_a_damaged_part_costs_does_not_depend_on_the_tiles(slide: Path, who
     for core in (256, 2048):
         settings = (*SETTINGS, f"tiles.core_px={core}")
         config = load_config("he", settings)
-        (state,) = run(Request([str(damaged)], tmp_path / str(core), config, checkpoint=whole / "calibration.pt"))
+        (state,) = run(
+            Request([str(damaged)], tmp_path / str(core), config, checkpoint=whole / "calibration.safetensors")
+        )
         assert state.status == "partial"
         cells.append(cells_of(tmp_path / str(core) / "mosaic"))
 
@@ -121,7 +123,7 @@ def test_bars_outlive_a_slide_whose_every_tile_fails(slide: Path, whole: Path, t
         [str(damaged)],
         tmp_path / "out",
         load_config("he", SETTINGS),
-        checkpoint=whole / "calibration.pt",
+        checkpoint=whole / "calibration.safetensors",
         roi=tmp_path / "roi.geojson",
     )
 

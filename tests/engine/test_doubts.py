@@ -63,7 +63,7 @@ def test_few_nuclei_are_said() -> None:
 
 def test_where_the_user_brought_the_model_that_may_be_what_is_wrong(tmp_path: Path) -> None:
     job = job_of(load_config("he"))
-    own = replace(job, task=replace(job.task, checkpoint=tmp_path / "model.pt"))
+    own = replace(job, task=replace(job.task, checkpoint=tmp_path / "model.safetensors"))
     calibration = changed("levels", cells=0)
 
     with_own, without = (doubts(one, calibration, written=0, refused=FEW)[0] for one in (own, job))

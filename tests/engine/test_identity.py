@@ -85,7 +85,12 @@ def uuids_in_roi(folder: Path, *settings: str) -> tuple[geopandas.GeoDataFrame, 
     roi.write_text(json.dumps(shapely.geometry.mapping(shapely.box(80, 80, 330, 330))))
     config = load_config("he", (PSM, *TINY_FIT, "schedule.workers=1", "schedule.processes=false", *settings))
     request = Request(
-        [str(whole.slide)], folder / "part", config, slide_mpp=0.25, roi=roi, checkpoint=whole.out / "calibration.pt"
+        [str(whole.slide)],
+        folder / "part",
+        config,
+        slide_mpp=0.25,
+        roi=roi,
+        checkpoint=whole.out / "calibration.safetensors",
     )
     (part,) = run(request)
     return cells_of(whole.out).set_index("uuid"), cells_of(part.out).set_index("uuid")

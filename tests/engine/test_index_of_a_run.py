@@ -105,7 +105,7 @@ def test_regions_drawn_later_give_what_a_run_with_them_gives(marked: tuple[Path,
     frozen = f"classes.threshold_od={record_of(state)['classes']['threshold_od']}"
 
     again = run_marked(
-        slide, tmp_path / "out", frozen, "tiles.core_px=512", roi=roi, encoder=state.out / "calibration.pt"
+        slide, tmp_path / "out", frozen, "tiles.core_px=512", roi=roi, encoder=state.out / "calibration.safetensors"
     )
     later = [field.to_dict() for field in report(state.out, roi=roi, rule=FieldRule()).fields]
 
@@ -118,7 +118,9 @@ def test_regions_drawn_later_give_what_a_run_with_them_gives(marked: tuple[Path,
 def test_the_index_does_not_depend_on_tiles(marked: tuple[Path, SlideState], tmp_path: Path) -> None:
     slide, state = marked
 
-    small = run_marked(slide, tmp_path, "tiles.core_px=256", "tiles.order=random", encoder=state.out / "calibration.pt")
+    small = run_marked(
+        slide, tmp_path, "tiles.core_px=256", "tiles.order=random", encoder=state.out / "calibration.safetensors"
+    )
 
     assert record_of(small)["index"] == record_of(state)["index"]
     assert (small.out / "hotspots.geojson").read_bytes() == (state.out / "hotspots.geojson").read_bytes()

@@ -14,7 +14,8 @@ from wsipsm.core.geometry import Box, Image
 from wsipsm.engine.tasks.map_tile import _mapped
 from wsipsm.engine.tasks.workbench import Stopwatch
 from wsipsm.nuclei.levels import Levels
-from wsipsm.nuclei.nets.unet import Segmenter, SegmenterShape
+from wsipsm.nuclei.nets.shape import SegmenterShape
+from wsipsm.nuclei.nets.unet import Segmenter
 from wsipsm.nuclei.recognizer import SegmenterRecognizer
 from wsipsm.nuclei.segmentation import SegmentationNet
 from wsipsm.stain.normalise import SlideStats
@@ -30,7 +31,7 @@ class Patient(SegmenterRecognizer):
 
     def __init__(self) -> None:
         torch.manual_seed(0)
-        net = SegmentationNet(Segmenter(SegmenterShape(3, (4, 8))), mpp=0.5, provenance={}, device=torch.device("cpu"))
+        net = SegmentationNet.of_network(Segmenter(SegmenterShape(3, (4, 8))), mpp=0.5, provenance={}, device="cpu")
         super().__init__(net, SlideStats((0.9, 1.1, 0.8), 0.4), SegmenterConfig(), Levels(1.0, 0.1, {}, 0))
         self.rows_read: list[threading.Event] = [threading.Event() for _ in range(3)]
         self.rows_done = 0

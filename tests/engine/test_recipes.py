@@ -183,7 +183,7 @@ def test_slurm_jobs_do_the_work_and_one_that_is_cancelled_is_submitted_again(
     recipe = changed(tmp_path, "slurm", **small)
     recipe.write_text(recipe.read_text().replace("jobs: 10", "jobs: 1"))
     out = tmp_path / "out"
-    command = [WSIPSM, "run", slide, "-o", out, "--cluster", recipe, "--encoder", whole / "calibration.pt"]
+    command = [WSIPSM, "run", slide, "-o", out, "--cluster", recipe, "--encoder", whole / "calibration.safetensors"]
     command += ["--set", "tiles.core_px=256"]
 
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -36,7 +36,7 @@ class Steps:
 
 def run_field(folder: Path, *settings: str) -> tuple[SlideState, Steps]:
     """A small slide in a folder, run with settings by the shared encoder of the folder if there is one."""
-    steps, encoder = Steps(), folder / "calibration.pt"
+    steps, encoder = Steps(), folder / "calibration.safetensors"
     request = Request(
         [str(folder / "s.png")],
         folder / "out",
@@ -55,7 +55,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     Image.fromarray(read_rgb(he_field())[:400, :400]).save(folder / "s.png")
     state, _ = run_field(folder)
-    shutil.copyfile(state.out / "calibration.pt", folder / "calibration.pt")
+    shutil.copyfile(state.out / "calibration.safetensors", folder / "calibration.safetensors")
     shutil.rmtree(folder / "out")
     _, steps = run_field(folder)
     assert (steps.tiles, steps.written) == (1, 1)

@@ -101,12 +101,15 @@ def test_a_slide_that_was_only_touched_is_the_same(tmp_path: Path) -> None:
 def test_fresh_does_everything_again_without_a_reason(tmp_path: Path) -> None:
     slide = field(tmp_path / "s.png", 0)
     first, _ = run_field(slide, tmp_path / "out")
-    (first.out / "calibration.pt").rename(first.out / "fit.pt")  # its name in earlier versions
+    for name in ("calibration.pt", "fit.pt"):  # in earlier versions
+        (first.out / name).write_bytes((first.out / "calibration.safetensors").read_bytes())
 
     _, begun = run_field(slide, tmp_path / "out", fresh=True)
 
     assert begun == [""]
-    assert [path.name for path in first.out.glob("*.pt")] == ["calibration.pt"]
+    assert [path.name for path in first.out.iterdir() if path.suffix in (".pt", ".safetensors")] == [
+        "calibration.safetensors"
+    ]
 
 
 def test_a_slide_that_cannot_be_looked_at_fails_alone(tmp_path: Path) -> None:
@@ -169,9 +172,9 @@ def test_one_slide_under_two_names_has_two_rows(tmp_path: Path) -> None:
 def test_a_killed_run_goes_on_and_ends_like_an_undisturbed_one(slide: Path, whole: Path, tmp_path: Path) -> None:
     settings = ["--set", CUT, "--set", QUICK_FIT, "--workers", "2"]
 
-    before = killed_midway(slide, tmp_path, "--encoder", whole / "calibration.pt", *settings)
+    before = killed_midway(slide, tmp_path, "--encoder", whole / "calibration.safetensors", *settings)
     assert 3 <= len(before) < 25, "killed midway"
-    again = run_slide(slide, tmp_path, CUT, QUICK_FIT, encoder=whole / "calibration.pt")
+    again = run_slide(slide, tmp_path, CUT, QUICK_FIT, encoder=whole / "calibration.safetensors")
 
     assert cells_of(again).equals(cells_of(whole))
     np.testing.assert_array_equal(labels_of(again), labels_of(whole))

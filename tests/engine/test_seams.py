@@ -23,7 +23,7 @@ CUTS = {
 def test_a_cut_gives_the_cells_of_the_whole(
     slide: Path, whole: Path, tmp_path: Path, settings: tuple[str, ...]
 ) -> None:
-    cut = run_slide(slide, tmp_path, QUICK_FIT, *settings, encoder=whole / "calibration.pt")
+    cut = run_slide(slide, tmp_path, QUICK_FIT, *settings, encoder=whole / "calibration.safetensors")
 
     assert_same(cut, whole)
 
@@ -56,15 +56,6 @@ def test_small_cores_give_the_segmenter_s_cells_of_the_whole(slide: Path, segmen
     assert_same(run_slide(slide, tmp_path, SEGMENTER, "tiles.core_px=256"), segmented)
 
 
-def test_cores_give_the_cells_of_the_whole_in_bytes_too(slide: Path, segmented: Path, tmp_path: Path) -> None:
-    fast = SEGMENTER, "segmenter.precision=int8"
-
-    whole, cut = (run_slide(slide, tmp_path / str(side), *fast, f"tiles.core_px={side}") for side in (2048, 512))
-
-    assert_same(cut, whole)
-    assert not cells_of(whole).equals(cells_of(segmented))
-
-
 def test_a_fit_of_ones_own_gives_the_same_again(slide: Path, whole: Path, tmp_path: Path) -> None:
     again = run_slide(slide, tmp_path, "tiles.core_px=1024", QUICK_FIT)
 
@@ -74,7 +65,7 @@ def test_a_fit_of_ones_own_gives_the_same_again(slide: Path, whole: Path, tmp_pa
 def test_small_cores_give_the_cells_of_the_whole_and_no_outline_follows_a_border(
     whole: Path, slide: Path, tmp_path: Path
 ) -> None:
-    cut = run_slide(slide, tmp_path, QUICK_FIT, "tiles.core_px=256", encoder=whole / "calibration.pt")
+    cut = run_slide(slide, tmp_path, QUICK_FIT, "tiles.core_px=256", encoder=whole / "calibration.safetensors")
     labels = labels_of(cut)
 
     assert_same(cut, whole)

@@ -58,7 +58,7 @@ def read_until(process: subprocess.Popen[str], words: str) -> None:
 def test_a_signal_ends_what_is_under_way_and_leaves_the_rest_for_later(
     slide: Path, whole: Path, tmp_path: Path, number: signal.Signals, to_group: bool
 ) -> None:
-    process = begin(slide, tmp_path, whole / "calibration.pt")
+    process = begin(slide, tmp_path, whole / "calibration.safetensors")
     family = psutil.Process(process.pid).children(recursive=True)
 
     os.killpg(process.pid, number) if to_group else process.send_signal(number)
@@ -75,14 +75,14 @@ def test_a_signal_ends_what_is_under_way_and_leaves_the_rest_for_later(
     assert 2 <= found.tiles_done <= len(before) < 25, "stopped midway"
     assert not list(tmp_path.glob("*/cells*"))
 
-    again = run_slide(slide, tmp_path, *CUT, encoder=whole / "calibration.pt")
+    again = run_slide(slide, tmp_path, *CUT, encoder=whole / "calibration.safetensors")
 
     assert cells_of(again).equals(cells_of(whole))
     np.testing.assert_array_equal(labels_of(again), labels_of(whole))
 
 
 def test_a_second_ctrl_c_ends_at_once_and_nothing_is_left_running(slide: Path, whole: Path, tmp_path: Path) -> None:
-    process = begin(slide, tmp_path, whole / "calibration.pt")
+    process = begin(slide, tmp_path, whole / "calibration.safetensors")
     family = psutil.Process(process.pid).children(recursive=True)
     for worker in family:
         worker.suspend()  # so that the first one cannot end in order before the second has come
@@ -101,7 +101,7 @@ def test_a_second_ctrl_c_ends_at_once_and_nothing_is_left_running(slide: Path, w
 def test_a_ctrl_c_that_comes_as_a_stopped_run_is_ending_changes_nothing(
     slide: Path, whole: Path, tmp_path: Path
 ) -> None:
-    process = begin(slide, tmp_path, whole / "calibration.pt")
+    process = begin(slide, tmp_path, whole / "calibration.safetensors")
 
     process.send_signal(signal.SIGINT)
     read_until(process, "wsipsm: stopped by SIGINT; ")
@@ -155,7 +155,7 @@ def test_a_second_run_on_the_same_output_is_refused_while_the_first_goes_on(
     slide: Path, whole: Path, tmp_path: Path
 ) -> None:
     config = load_config("he", (*CUT, "schedule.workers=1", "schedule.processes=false"))
-    first = forked.start(run, Request([str(slide)], tmp_path, config, checkpoint=whole / "calibration.pt"))
+    first = forked.start(run, Request([str(slide)], tmp_path, config, checkpoint=whole / "calibration.safetensors"))
     while len(finished_tiles(tmp_path)) < 2 and first.is_alive():
         time.sleep(0.02)
     os.kill(first.pid, signal.SIGSTOP)  # so that it cannot end before the second has looked
@@ -237,7 +237,7 @@ def test_a_full_disk_stops_the_run_and_says_so_and_more_room_goes_on(
     slide: Path, whole: Path, small_disk: Path
 ) -> None:
     settings = [part for setting in CUT for part in ("--set", setting)]
-    encoder = whole / "calibration.pt"
+    encoder = whole / "calibration.safetensors"
 
     done = wsipsm_process("run", slide, "-o", small_disk / "out", "--encoder", encoder, "--workers", "1", *settings)
 

@@ -135,11 +135,11 @@ def test_two_assemblies_at_once_leave_one_whole_result(task: SlideTask) -> None:
 def test_a_late_calibration_does_not_replace_the_one_in_use(task: SlideTask) -> None:
     found = prepare(task)
     calibrate(found.ref, progress=tell)
-    before = (Path(found.ref.work) / "calibration.pt").stat().st_mtime_ns
+    before = (Path(found.ref.work) / "calibration.safetensors").stat().st_mtime_ns
 
     calibrate(found.ref, progress=tell)
 
-    assert (Path(found.ref.work) / "calibration.pt").stat().st_mtime_ns == before
+    assert (Path(found.ref.work) / "calibration.safetensors").stat().st_mtime_ns == before
 
 
 def test_of_calibrations_at_once_the_first_stays(task: SlideTask) -> None:
@@ -150,14 +150,14 @@ def test_of_calibrations_at_once_the_first_stays(task: SlideTask) -> None:
 
     def calibrated(_: int) -> tuple[int, int]:
         calibrate(found.ref, progress=lambda _: all_learnt.wait(300))
-        stat = (Path(found.ref.work) / "calibration.pt").stat()
+        stat = (Path(found.ref.work) / "calibration.safetensors").stat()
         return stat.st_ino, stat.st_mtime_ns
 
     with ThreadPoolExecutor(4) as threads:
         seen = set(threads.map(calibrated, range(4)))
 
     assert len(seen) == 1, "nobody saw another file"
-    assert [path.name for path in Path(found.ref.work).glob("*calibration*")] == ["calibration.pt"]
+    assert [path.name for path in Path(found.ref.work).glob("*calibration*")] == ["calibration.safetensors"]
 
 
 def test_a_worker_closes_the_slides_it_is_done_with(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def grown(slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def nuclei(slide: Path, grown: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same run without growth."""
-    out, calibration = tmp_path_factory.mktemp("nuclei"), grown / "calibration.pt"
+    out, calibration = tmp_path_factory.mktemp("nuclei"), grown / "calibration.safetensors"
     return run_slide(slide, out, SEGMENTER, "tiles.core_px=1024", encoder=calibration)
 
 
@@ -63,7 +63,7 @@ def whole_of(results: Path) -> npt.NDArray[np.object_]:
 @pytest.fixture(scope="module")
 def small_cores(slide: Path, grown: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Whole cells with the slide as nine tiles."""
-    return run_slide(slide, tmp_path_factory.mktemp("small"), *NINE_TILES, encoder=grown / "calibration.pt")
+    return run_slide(slide, tmp_path_factory.mktemp("small"), *NINE_TILES, encoder=grown / "calibration.safetensors")
 
 
 def are_those_of(found: Path, expected: Path) -> None:
@@ -85,7 +85,7 @@ def are_those_of(found: Path, expected: Path) -> None:
 def test_a_cut_gives_the_whole_cells_of_the_whole(
     slide: Path, grown: Path, tmp_path: Path, cut: tuple[str, ...]
 ) -> None:
-    results = run_slide(slide, tmp_path, SEGMENTER, GROWN, *cut, encoder=grown / "calibration.pt")
+    results = run_slide(slide, tmp_path, SEGMENTER, GROWN, *cut, encoder=grown / "calibration.safetensors")
 
     are_those_of(results, grown)
 

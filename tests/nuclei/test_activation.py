@@ -17,7 +17,7 @@ from wsipsm.nuclei.nets.checkpoint import Checkpoint
 from wsipsm.nuclei.nets.encoder import IN_CHANNELS, Encoder, EncoderShape
 from wsipsm.stain.normalise import SlideStats
 
-CPU = torch.device("cpu")
+CPU = "cpu"
 STATS = SlideStats((0.6, 1.1, 0.7), 0.3)
 
 

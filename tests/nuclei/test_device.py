@@ -34,7 +34,7 @@ class Device:
 
 
 def test_a_batch_that_does_not_fit_is_halved_for_good() -> None:
-    batches, device = Batches(torch.device("cuda")), Device(holds=3)
+    batches, device = Batches("cuda"), Device(holds=3)
 
     first = batches.run(device, range(11))
     second = batches.run(device, range(5))
@@ -45,7 +45,7 @@ def test_a_batch_that_does_not_fit_is_halved_for_good() -> None:
 
 
 def test_a_last_small_batch_says_how_much_fits() -> None:
-    batches, device = Batches(torch.device("cuda")), Device(holds=2)
+    batches, device = Batches("cuda"), Device(holds=2)
 
     assert batches.run(device, range(3)) == [0, 1, 4]
     assert device.seen == [3, 1, 1, 1]
@@ -53,13 +53,13 @@ def test_a_last_small_batch_says_how_much_fits() -> None:
 
 def test_a_device_that_holds_nothing_is_named() -> None:
     with pytest.raises(DeviceMemoryError, match=r"cannot hold one block \(CUDA out of memory\.\)"):
-        Batches(torch.device("cuda")).run(Device(holds=0), range(GPU_BATCH))
+        Batches("cuda").run(Device(holds=0), range(GPU_BATCH))
 
 
 def test_a_cpu_gets_one_block_at_a_time() -> None:
     device = Device(holds=99)
 
-    Batches(torch.device("cpu")).run(device, range(3))
+    Batches("cpu").run(device, range(3))
 
     assert device.seen == [1, 1, 1]
 
@@ -70,7 +70,7 @@ def test_a_gpu_gives_the_maps_of_the_cpu() -> None:
     with open_slide(he_field(), mpp=0.5) as slide:
         field = slide.read(slide.grid(0.5).box, slide.grid(0.5))[:512, :512]
     stats = measure_slide(field[None])
-    nets = [load_segmenter(shipped_model(), mpp=0.5, device=torch.device(name)) for name in ("cpu", "cuda")]
+    nets = [load_segmenter(shipped_model(), mpp=0.5, device=name) for name in ("cpu", "cuda")]
 
     cpu, gpu = (net.maps_of([field, field[::-1].copy()], stats) for net in nets)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from skimage.io import imread
 
@@ -26,7 +25,7 @@ from wsipsm.nuclei.segmentation import SegmentationNet
 from wsipsm.slide.sample import he_field
 from wsipsm.stain.normalise import SlideStats, measure_slide
 
-CPU = torch.device("cpu")
+CPU = "cpu"
 RULES = Config().labels
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import shapely
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.io import imread
@@ -17,15 +16,16 @@ from wsipsm.config import Config, EncoderConfig
 from wsipsm.core.errors import CheckpointError, FitError
 from wsipsm.core.geometry import Box, Grid
 from wsipsm.core.maps import CHANNELS
-from wsipsm.nuclei.calibrate import calibrate_psm
+from wsipsm.nuclei.calibrate_psm import calibrate_psm
+from wsipsm.nuclei.load import load_recognizer
 from wsipsm.nuclei.nets.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from wsipsm.nuclei.recognizer import PsmRecognizer, load_recognizer
+from wsipsm.nuclei.psm import PsmRecognizer
 from wsipsm.slide.sample import he_field
 from wsipsm.stain.optics import optical_density, unmix
 from wsipsm.tissue.region import Region
 from wsipsm.tissue.sampling import patch_boxes
 
-CPU = torch.device("cpu")
+CPU = "cpu"
 CONFIG = Config(encoder=EncoderConfig(steps=20, batch=8, patches=16))
 BLOCK = 64
 
@@ -119,9 +119,9 @@ def test_glass_is_no_nucleus(recognizer: PsmRecognizer) -> None:
 def test_a_recognizer_survives_its_file(
     recognizer: PsmRecognizer, field: npt.NDArray[np.uint8], tmp_path: Path
 ) -> None:
-    recognizer.save(tmp_path / "calibration.pt")
+    recognizer.save(tmp_path / "calibration.safetensors")
 
-    again = load_recognizer(tmp_path / "calibration.pt", device=CPU)
+    again = load_recognizer(tmp_path / "calibration.safetensors", device=CPU)
 
     assert (again.stats, again.clusters) == (recognizer.stats, recognizer.clusters)
     np.testing.assert_array_equal(again.block(field[:150, :150]), recognizer.block(field[:150, :150]))
@@ -150,20 +150,20 @@ def test_another_slides_constants_are_not_taken_over(recognizer: PsmRecognizer, 
 
 
 def test_an_encoder_alone_is_no_fit(recognizer: PsmRecognizer, tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "encoder.pt", recognizer.net.checkpoint())
+    save_checkpoint(tmp_path / "encoder.safetensors", recognizer.net.checkpoint())
 
     with pytest.raises(CheckpointError, match="of kind 'encoder', expected 'fit'"):
-        load_recognizer(tmp_path / "encoder.pt", device=CPU)
+        load_recognizer(tmp_path / "encoder.safetensors", device=CPU)
 
 
 def test_a_fit_without_clusters_is_refused(recognizer: PsmRecognizer, tmp_path: Path) -> None:
-    recognizer.save(tmp_path / "calibration.pt")
-    whole = load_checkpoint(tmp_path / "calibration.pt")
+    recognizer.save(tmp_path / "calibration.safetensors")
+    whole = load_checkpoint(tmp_path / "calibration.safetensors")
     table = {key: value for key, value in whole.table.items() if key != "clusters"}
-    save_checkpoint(tmp_path / "calibration.pt", Checkpoint("fit", table, whole.tensors))
+    save_checkpoint(tmp_path / "calibration.safetensors", Checkpoint("fit", table, whole.tensors))
 
-    with pytest.raises(CheckpointError, match=r"calibration\.pt: the constants of the slide are missing"):
-        load_recognizer(tmp_path / "calibration.pt", device=CPU)
+    with pytest.raises(CheckpointError, match=r"calibration\.safetensors: the constants of the slide are missing"):
+        load_recognizer(tmp_path / "calibration.safetensors", device=CPU)
 
 
 def test_patches_with_hardly_any_tissue_are_refused(recognizer: PsmRecognizer, patches: npt.NDArray[np.uint8]) -> None:

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from tests.helpers.slidegen import read_rgb
@@ -21,7 +20,7 @@ from wsipsm.stain.normalise import measure_slide
 
 @pytest.fixture(scope="module")
 def net() -> SegmentationNet:
-    return load_segmenter(shipped_model(), mpp=SHIPPED_MPP, device=torch.device("cpu"))
+    return load_segmenter(shipped_model(), mpp=SHIPPED_MPP, device="cpu")
 
 
 def field_at(mpp: float) -> np.ndarray:

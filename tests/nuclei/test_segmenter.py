@@ -17,16 +17,18 @@ from wsipsm.core.maps import CHANNELS, DECISION
 from wsipsm.core.stains import Stain
 from wsipsm.nuclei.calibrate import calibrate_segmenter, load_segmenter
 from wsipsm.nuclei.levels import Levels
+from wsipsm.nuclei.load import fits, load_recognizer
 from wsipsm.nuclei.models import SHIPPED_MPP, shipped_model
 from wsipsm.nuclei.nets.blocks import folded
 from wsipsm.nuclei.nets.checkpoint import load_checkpoint, save_checkpoint
-from wsipsm.nuclei.nets.unet import Segmenter, SegmenterShape
-from wsipsm.nuclei.recognizer import SegmenterRecognizer, fits, load_recognizer
+from wsipsm.nuclei.nets.shape import SegmenterShape
+from wsipsm.nuclei.nets.unet import Segmenter
+from wsipsm.nuclei.recognizer import SegmenterRecognizer
 from wsipsm.nuclei.segmentation import SegmentationNet, evidence_of, network_input
 from wsipsm.slide.sample import he_field
 from wsipsm.stain.normalise import SlideStats, measure_slide
 
-CPU = torch.device("cpu")
+CPU = "cpu"
 SHAPE = SegmenterShape(3, (4, 8, 12, 16))
 STATS = SlideStats((0.9, 1.1, 0.8), 0.4)
 
@@ -37,7 +39,7 @@ def network(seed: int = 0) -> Segmenter:
 
 
 def frozen(seed: int = 0) -> SegmentationNet:
-    return SegmentationNet(network(seed), mpp=0.5, provenance={"seed": seed}, device=CPU)
+    return SegmentationNet.of_network(network(seed), mpp=0.5, provenance={"seed": seed}, device=CPU)
 
 
 @pytest.fixture(scope="module")
@@ -126,9 +128,9 @@ def test_evidence_is_smoothed_depth_where_it_is_deep_enough() -> None:
 
 
 def test_a_checkpoint_gives_the_network_back(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "model.pt", frozen().checkpoint())
+    save_checkpoint(tmp_path / "model.safetensors", frozen().checkpoint())
 
-    again = load_segmenter(tmp_path / "model.pt", mpp=0.5, device=CPU)
+    again = load_segmenter(tmp_path / "model.safetensors", mpp=0.5, device=CPU)
 
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     for one, other in zip(again.maps(image, STATS), frozen().maps(image, STATS), strict=True):
@@ -137,54 +139,56 @@ def test_a_checkpoint_gives_the_network_back(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_another_resolution_is_refused(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "model.pt", frozen().checkpoint())
+    save_checkpoint(tmp_path / "model.safetensors", frozen().checkpoint())
 
     with pytest.raises(CheckpointError, match=r"trained at 0\.5 µm/px, the run asks for 0\.25"):
-        load_segmenter(tmp_path / "model.pt", mpp=0.25, device=CPU)
+        load_segmenter(tmp_path / "model.safetensors", mpp=0.25, device=CPU)
 
 
 def test_a_checkpoint_for_other_stains_is_refused(tmp_path: Path) -> None:
-    net = SegmentationNet(frozen().network, mpp=0.5, stain="unknown", provenance={}, device=CPU)
-    save_checkpoint(tmp_path / "model.pt", net.checkpoint())
+    net = SegmentationNet.of_network(frozen().network, mpp=0.5, stain="unknown", provenance={}, device=CPU)
+    save_checkpoint(tmp_path / "model.safetensors", net.checkpoint())
 
     with pytest.raises(CheckpointError, match=r"recognizer\.stain=unknown, expected he"):
-        load_segmenter(tmp_path / "model.pt", mpp=0.5, device=CPU)
-    assert load_segmenter(tmp_path / "model.pt", mpp=0.5, stain="unknown", device=CPU).stain == "unknown"
+        load_segmenter(tmp_path / "model.safetensors", mpp=0.5, device=CPU)
+    assert load_segmenter(tmp_path / "model.safetensors", mpp=0.5, stain="unknown", device=CPU).stain == "unknown"
 
 
 def test_a_checkpoint_from_before_stains_had_names_is_of_named_ones(tmp_path: Path) -> None:
     old = frozen().checkpoint()
     del old.table["stain"]
-    save_checkpoint(tmp_path / "model.pt", old)
+    save_checkpoint(tmp_path / "model.safetensors", old)
 
-    assert load_segmenter(tmp_path / "model.pt", mpp=0.5, device=CPU).stain == "he"
+    assert load_segmenter(tmp_path / "model.safetensors", mpp=0.5, device=CPU).stain == "he"
 
 
 @pytest.mark.parametrize("missing", ["shape", "mpp"])
 def test_a_checkpoint_without_its_table_is_refused(tmp_path: Path, missing: str) -> None:
     whole = frozen().checkpoint()
     del whole.table[missing]
-    save_checkpoint(tmp_path / "model.pt", whole)
+    save_checkpoint(tmp_path / "model.safetensors", whole)
 
     with pytest.raises(CheckpointError, match="no segmenter"):
-        load_segmenter(tmp_path / "model.pt", mpp=0.5, device=CPU)
+        load_segmenter(tmp_path / "model.safetensors", mpp=0.5, device=CPU)
 
 
 def test_tensors_of_another_network_are_refused(tmp_path: Path) -> None:
-    other = SegmentationNet(Segmenter(SegmenterShape(3, (4, 8))), mpp=0.5, provenance={}, device=CPU).checkpoint()
+    other = SegmentationNet.of_network(
+        Segmenter(SegmenterShape(3, (4, 8))), mpp=0.5, provenance={}, device=CPU
+    ).checkpoint()
     other.table["shape"] = SHAPE.to_dict()
-    save_checkpoint(tmp_path / "model.pt", other)
+    save_checkpoint(tmp_path / "model.safetensors", other)
 
     with pytest.raises(CheckpointError, match="do not fit"):
-        load_segmenter(tmp_path / "model.pt", mpp=0.5, device=CPU)
+        load_segmenter(tmp_path / "model.safetensors", mpp=0.5, device=CPU)
 
 
 def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
     content = shipped_model().read_bytes()
-    (tmp_path / "model.pt").write_bytes(content[: len(content) // 2])
+    (tmp_path / "model.safetensors").write_bytes(content[: len(content) // 2])
 
     with pytest.raises(CheckpointError, match="truncated"):
-        load_segmenter(tmp_path / "model.pt", mpp=0.5, device=CPU)
+        load_segmenter(tmp_path / "model.safetensors", mpp=0.5, device=CPU)
 
 
 def test_the_shipped_checkpoint_is_small_and_says_what_it_learnt_from(shipped: SegmentationNet) -> None:
@@ -203,8 +207,10 @@ def test_the_shipped_checkpoints_are_what_the_package_says_without_reading_them(
 
 
 def test_a_recogniser_gives_maps_of_the_block_inside_its_halo(tmp_path: Path, field: np.ndarray) -> None:
-    save_checkpoint(tmp_path / "model.pt", frozen().checkpoint())
-    recognizer = calibrate_segmenter(field[None, :256, :256], Config(), model=tmp_path / "model.pt", device=CPU)
+    save_checkpoint(tmp_path / "model.safetensors", frozen().checkpoint())
+    recognizer = calibrate_segmenter(
+        field[None, :256, :256], Config(), model=tmp_path / "model.safetensors", device=CPU
+    )
     halo = recognizer.halo_px
 
     maps = recognizer.block(np.ascontiguousarray(field[: 64 + 2 * halo, : 72 + 2 * halo]))
@@ -217,22 +223,24 @@ def test_a_recogniser_gives_maps_of_the_block_inside_its_halo(tmp_path: Path, fi
 
 def test_a_recogniser_is_the_same_after_a_round_trip(tmp_path: Path, field: np.ndarray) -> None:
     recognizer = SegmenterRecognizer(frozen(), STATS, SegmenterConfig(), Levels(1.0, 0.2, {"1": 3.5}, 40), "this slide")
-    recognizer.save(tmp_path / "calibration.pt")
+    recognizer.save(tmp_path / "calibration.safetensors")
 
-    again = load_recognizer(tmp_path / "calibration.pt", device=CPU)
+    again = load_recognizer(tmp_path / "calibration.safetensors", device=CPU)
 
     assert again.levels == recognizer.levels
     block = np.ascontiguousarray(field[:160, :160])
     np.testing.assert_array_equal(again.block(block), recognizer.block(block))
-    assert fits(tmp_path / "calibration.pt", "this slide")
-    assert not fits(tmp_path / "calibration.pt", "another")
+    assert fits(tmp_path / "calibration.safetensors", "this slide")
+    assert not fits(tmp_path / "calibration.safetensors", "another")
 
 
 def test_white_patches_cannot_be_fitted(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "model.pt", frozen().checkpoint())
+    save_checkpoint(tmp_path / "model.safetensors", frozen().checkpoint())
 
     with pytest.raises(FitError, match="tissue"):
-        calibrate_segmenter(np.full((2, 128, 128, 3), 255, np.uint8), Config(), model=tmp_path / "model.pt", device=CPU)
+        calibrate_segmenter(
+            np.full((2, 128, 128, 3), 255, np.uint8), Config(), model=tmp_path / "model.safetensors", device=CPU
+        )
 
 
 def test_a_calibrated_segmenter_of_an_earlier_version_is_read(tmp_path: Path) -> None:

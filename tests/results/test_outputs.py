@@ -76,7 +76,7 @@ def test_the_overview_is_a_picture_and_nothing_half_written_is_left(whole: Path)
     with Image.open(whole / "overview.png") as picture:
         assert picture.width > 1000
     assert sorted(path.name for path in whole.iterdir()) == [
-        "calibration.pt",
+        "calibration.safetensors",
         "cells.geojson.gz",
         "cells.parquet",
         "labels.ome.zarr",
@@ -101,7 +101,9 @@ def test_a_roi_keeps_the_cells_whose_anchors_lie_inside(whole: Path, slide: Path
     inside = shapely.contains_xy(drawn, (x + 0.5) * 2, (y + 0.5) * 2)
 
     cut = (QUICK_FIT, "tiles.core_px=256")
-    some = run_slide(slide, tmp_path / "out", *cut, encoder=whole / "calibration.pt", roi=tmp_path / "roi.geojson")
+    some = run_slide(
+        slide, tmp_path / "out", *cut, encoder=whole / "calibration.safetensors", roi=tmp_path / "roi.geojson"
+    )
 
     found = cells_of(some)
     expected = expected[inside].reset_index(drop=True)
@@ -115,7 +117,7 @@ def test_other_arrays_and_points_come_on_request(slide: Path, whole: Path, tmp_p
 
     settings = ("output.arrays=[instances, pseudo_mask, activation]", "output.objects=points")
 
-    results = run_slide(slide, tmp_path, QUICK_FIT, *settings, encoder=whole / "calibration.pt")
+    results = run_slide(slide, tmp_path, QUICK_FIT, *settings, encoder=whole / "calibration.safetensors")
 
     root = zarr.open_group(results / "labels.ome.zarr", mode="r")
     mask, activation = np.asarray(root["pseudo_mask/0"]), np.asarray(root["activation/0"])
@@ -127,18 +129,18 @@ def test_other_arrays_and_points_come_on_request(slide: Path, whole: Path, tmp_p
 
 
 def test_a_finished_slide_is_not_computed_again(slide: Path, whole: Path, tmp_path: Path) -> None:
-    results = run_slide(slide, tmp_path, QUICK_FIT, encoder=whole / "calibration.pt")
+    results = run_slide(slide, tmp_path, QUICK_FIT, encoder=whole / "calibration.safetensors")
     before = {path: path.stat().st_mtime_ns for path in results.iterdir()}
 
-    run_slide(slide, tmp_path, QUICK_FIT, encoder=whole / "calibration.pt")
+    run_slide(slide, tmp_path, QUICK_FIT, encoder=whole / "calibration.safetensors")
 
     assert {path: path.stat().st_mtime_ns for path in results.iterdir()} == before
 
 
 def test_a_changed_configuration_is_computed_anew(slide: Path, whole: Path, tmp_path: Path) -> None:
-    results = run_slide(slide, tmp_path, QUICK_FIT, encoder=whole / "calibration.pt")
+    results = run_slide(slide, tmp_path, QUICK_FIT, encoder=whole / "calibration.safetensors")
     before = len(cells_of(results))
 
-    run_slide(slide, tmp_path, QUICK_FIT, "cells.min_area_um2=30", encoder=whole / "calibration.pt")
+    run_slide(slide, tmp_path, QUICK_FIT, "cells.min_area_um2=30", encoder=whole / "calibration.safetensors")
 
     assert 0 < len(cells_of(results)) < before

@@ -190,7 +190,7 @@ def test_a_run_reads_copies_and_gives_the_same_cells(slide: Path, whole: Path, t
         [str(archive)],
         tmp_path / "out",
         config,
-        checkpoint=whole / "calibration.pt",
+        checkpoint=whole / "calibration.safetensors",
         stage_dir=stage,
         stage_gb=2.5 * size / 1e9,
     )

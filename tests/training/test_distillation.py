@@ -39,7 +39,7 @@ def _one_thread() -> Iterator[None]:
 
 def net(seed: int) -> SegmentationNet:
     teacher = new_networks(SMALL.model_copy(update={"seed": seed})).teacher
-    return SegmentationNet(teacher, mpp=0.5, provenance={}, device=torch.device("cpu"))
+    return SegmentationNet.of_network(teacher, mpp=0.5, provenance={}, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_the_student_comes_near_to_the_mean_of_its_teachers(fields: list[Trainin
     config = SMALL.model_copy(update={"distil_steps": 120, "distil_rate": 0.01, "distil_share": 1.0, "ema_decay": 0.9})
     expected = np.asarray([fields[0].target.nucleus, fields[0].target.distance], np.float32)
 
-    learnt = SegmentationNet(distil(net(0), fields, config), mpp=0.5, provenance={}, device=torch.device("cpu"))
+    learnt = SegmentationNet.of_network(distil(net(0), fields, config), mpp=0.5, provenance={}, device="cpu")
 
     before, after = (np.abs(maps_of(one, fields[0]) - expected).mean() for one in (net(0), learnt))
     assert after < 0.5 * before

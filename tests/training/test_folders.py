@@ -30,7 +30,7 @@ TINY_PAPER = [
     "data.crop_px=96",
     *(f"{network}.{key}" for network in ("encoder", "points", "segmenter") for key in ("name=test_resnet", "epochs=1")),
 ]
-FOREIGN = ("fields/notes.txt", "model.pt", "metrics.csv", "round-1.csv", "masks/a.png")
+FOREIGN = ("fields/notes.txt", "model.safetensors", "metrics.csv", "round-1.csv", "masks/a.png")
 
 
 def hold(image: Path, out: Path, under_way: Signal, enough: Signal) -> None:
@@ -94,7 +94,7 @@ def test_a_folder_of_somebody_else_is_refused_and_left_as_it_is(
     write(tmp_path, FOREIGN)
     before = content(tmp_path)
 
-    with pytest.raises(OutputError, match=r"holds metrics\.csv, model\.pt, .*choose another folder"):
+    with pytest.raises(OutputError, match=r"holds metrics\.csv, model\.safetensors, .*choose another folder"):
         learn(image, tmp_path, stage=stage, fresh=fresh)
 
     assert content(tmp_path) == before
@@ -104,7 +104,7 @@ def test_fresh_removes_what_the_record_lists_and_nothing_else(image: Path, tmp_p
     foreign = ("fields/notes.txt", "round-1.csv", "masks/a.png", "pseudolabels/two.npz", ".notes.0123abcd")
     learn(image, tmp_path)
     write(tmp_path, foreign)
-    drafts = tmp_path / "fields" / ".one.npz.0123abcd", tmp_path / ".encoder.pt.0123abcd"
+    drafts = tmp_path / "fields" / ".one.npz.0123abcd", tmp_path / ".encoder.safetensors.0123abcd"
     for draft in drafts:
         draft.write_bytes(b"half")
     old = (tmp_path / "metrics.csv").read_bytes() * 2
@@ -120,10 +120,10 @@ def test_fresh_removes_what_the_record_lists_and_nothing_else(image: Path, tmp_p
 @pytest.mark.parametrize("fresh", [True, False])
 def test_a_model_that_the_training_has_not_come_to_is_not_its_own(image: Path, tmp_path: Path, fresh: bool) -> None:
     learn(image, tmp_path)
-    write(tmp_path, ("model.pt",))
+    write(tmp_path, ("model.safetensors",))
     before = content(tmp_path)
 
-    with pytest.raises(OutputError, match=r"holds model\.pt, which"):
+    with pytest.raises(OutputError, match=r"holds model\.safetensors, which"):
         learn(image, tmp_path, fresh=fresh)
 
     assert content(tmp_path) == before
@@ -173,7 +173,15 @@ def test_a_slide_that_was_renamed_leaves_nothing_behind(image: Path, tmp_path: P
 
 
 def test_the_paper_has_a_folder_of_its_own(images: Path, tmp_path: Path) -> None:
-    foreign = (*FOREIGN, "voronoi/a.png", "states/a.pt", "encoder.pt", "segmenter.pt", "training.json", "paper/a.pdf")
+    foreign = (
+        *FOREIGN,
+        "voronoi/a.png",
+        "states/a.pt",
+        "encoder.safetensors",
+        "segmenter.safetensors",
+        "training.json",
+        "paper/a.pdf",
+    )
     write(tmp_path, foreign)
     before = content(tmp_path)
 
@@ -190,7 +198,8 @@ def test_the_paper_has_a_folder_of_its_own(images: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), [("paper/encoder.pt", r"holds encoder\.pt"), ("paper/training.json", "cannot be told")]
+    ("name", "told"),
+    [("paper/encoder.safetensors", r"holds encoder\.safetensors"), ("paper/training.json", "cannot be told")],
 )
 def test_a_paper_folder_of_somebody_else_is_refused_and_left_as_it_is(
     images: Path, tmp_path: Path, name: str, told: str
@@ -221,4 +230,4 @@ def test_a_folder_is_learnt_in_by_one_process_at_a_time(image: Path, images: Pat
     process.join()
 
     learn(image, out, fresh=True)
-    assert (out / "encoder.pt").is_file()
+    assert (out / "encoder.safetensors").is_file()

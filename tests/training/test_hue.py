@@ -77,7 +77,7 @@ def test_a_training_by_hue_needs_no_encoder_and_ends_with_a_report(image: Path, 
     net = load_segmenter(model, mpp=0.5, stain="ihc", device=pick_device("cpu"))
     assert net.network.shape.logarithm
     assert (tmp_path / "model" / "training.html").stat().st_size > 10_000
-    assert not (tmp_path / "model" / "encoder.pt").exists()
+    assert not (tmp_path / "model" / "encoder.safetensors").exists()
     with pytest.raises(CheckpointError, match=r"recognizer\.stain=ihc"):
         load_segmenter(model, mpp=0.5, stain="he", device=pick_device("cpu"))
 

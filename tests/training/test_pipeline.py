@@ -14,6 +14,7 @@ import orjson
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from tests.helpers import forked
 from tests.helpers.command import wsipsm
@@ -85,7 +86,7 @@ def request(inputs: list[Path], out: Path, *more: str, **options: object) -> Tra
 
 
 def tensors(path: Path) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = torch.load(path, weights_only=True)["tensors"]
+    found: dict[str, torch.Tensor] = load_file(path)
     return found
 
 
@@ -108,7 +109,8 @@ def test_a_training_leaves_every_stage(trained: Path) -> None:
     names = {path.name for path in trained.iterdir()}
 
     assert names == {
-        "encoder.pt", "fields", "metrics.csv", "model.pt", "pseudolabels", "round-0.pt", "round-1.pt", "round-2.pt",
+        "encoder.safetensors", "fields", "metrics.csv", "model.safetensors", "pseudolabels",
+        "round-0.safetensors", "round-1.safetensors", "round-2.safetensors",
         "train.json", "training.html",
     }  # fmt: skip
     assert {path.name for folder in ("fields", "pseudolabels") for path in (trained / folder).iterdir()} == {
@@ -129,7 +131,7 @@ def test_every_step_is_in_the_table_once(trained: Path) -> None:
 
 
 def test_the_model_is_a_segmenter_that_knows_where_it_comes_from(trained: Path) -> None:
-    net = load_segmenter(trained / "model.pt", mpp=0.5, device=pick_device("cpu"))
+    net = load_segmenter(trained / "model.safetensors", mpp=0.5, device=pick_device("cpu"))
 
     assert isinstance(net, SegmentationNet)
     assert net.network.shape.widths == (4, 8)
@@ -137,7 +139,7 @@ def test_the_model_is_a_segmenter_that_knows_where_it_comes_from(trained: Path) 
     assert net.provenance["config"]["training"]["steps"] == 30
     assert net.provenance["seconds"]["segmenter"] > 0
     assert set(net.provenance["digests"]) == {"fields", "encoder", "pseudolabels", "segmenter"}
-    before, after = tensors(trained / "round-2.pt"), tensors(trained / "model.pt")
+    before, after = tensors(trained / "round-2.safetensors"), tensors(trained / "model.safetensors")
     assert any(not torch.equal(before[key], after[key]) for key in before)
 
 
@@ -147,7 +149,7 @@ def test_a_finished_training_is_not_done_again(trained: Path, images: Path) -> N
 
     model = train(request([images], trained), events.append)
 
-    assert model == trained / "model.pt"
+    assert model == trained / "model.safetensors"
     (message,) = events
     assert "already trained" in message.text
     assert {path: path.stat().st_mtime_ns for path in trained.rglob("*") if path.is_file()} == {
@@ -157,7 +159,7 @@ def test_a_finished_training_is_not_done_again(trained: Path, images: Path) -> N
 
 def test_stages_one_by_one_end_as_all_at_once(trained: Path, images: Path, tmp_path: Path) -> None:
     first = train(request([images], tmp_path, stage="pretrain"))
-    assert first == tmp_path / "encoder.pt"
+    assert first == tmp_path / "encoder.safetensors"
     assert not any((tmp_path / "pseudolabels").iterdir())
 
     second = train(request([images], tmp_path, stage="pseudomask"))
@@ -165,11 +167,11 @@ def test_stages_one_by_one_end_as_all_at_once(trained: Path, images: Path, tmp_p
     with np.load(second / "one.npz") as kept:
         assert kept["labels"].shape == kept["probability"].shape == kept["activation"].shape == (1, 200, 200)
         assert kept["labels"].max() > 20
-    assert not (tmp_path / "round-0.pt").exists()
+    assert not (tmp_path / "round-0.safetensors").exists()
     assert "pseudo labels" in (tmp_path / "training.html").read_text()
 
     train(request([images], tmp_path, stage="segmenter"))
-    assert_same_model(tmp_path / "model.pt", trained / "model.pt")
+    assert_same_model(tmp_path / "model.safetensors", trained / "model.safetensors")
     assert losses(tmp_path) == losses(trained)
 
 
@@ -212,13 +214,13 @@ def test_a_training_killed_in_every_stage_ends_like_an_undisturbed_one(
             request([images], tmp_path, device="cpu"),
             lambda name=name, steps=steps: (tmp_path / name).exists() and lines() > steps,  # type: ignore[misc]
         )
-        assert not (tmp_path / "model.pt").exists(), name
+        assert not (tmp_path / "model.safetensors").exists(), name
     settings = [part for setting in TINY for part in ("--set", setting)]
     done = wsipsm("train", images, "-o", tmp_path, "--slide-mpp", "0.25", "--device", "cpu", *settings)
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"{tmp_path / 'model.pt'}: use it with wsipsm run")
-    assert_same_model(tmp_path / "model.pt", trained / "model.pt")
+    assert done.stdout.startswith(f"{tmp_path / 'model.safetensors'}: use it with wsipsm run")
+    assert_same_model(tmp_path / "model.safetensors", trained / "model.safetensors")
     assert losses(tmp_path) == losses(trained)
     left = [path for path in tmp_path.rglob("*") if path.suffix == ".state"]
     assert not left
@@ -250,7 +252,7 @@ def test_another_training_is_refused_until_fresh(images: Path, trained: Path, tm
         train(request([images], tmp_path, "encoder.steps=5", stage="pretrain"))
     with pytest.raises(OutputError, match="--fresh"):
         train(request([images / "one.png"], tmp_path, stage="pretrain"))
-    assert tensors(tmp_path / "encoder.pt").keys() == tensors(trained / "encoder.pt").keys()
+    assert tensors(tmp_path / "encoder.safetensors").keys() == tensors(trained / "encoder.safetensors").keys()
     train(request([images], tmp_path, "encoder.steps=5", stage="pretrain", fresh=True))
 
     assert len(metrics(tmp_path)) == 5
@@ -259,32 +261,32 @@ def test_another_training_is_refused_until_fresh(images: Path, trained: Path, tm
 
 def test_settings_of_later_stages_may_change_before_they_begin(images: Path, tmp_path: Path) -> None:
     train(request([images], tmp_path, stage="pretrain"))
-    before = (tmp_path / "encoder.pt").stat().st_mtime_ns
+    before = (tmp_path / "encoder.safetensors").stat().st_mtime_ns
 
     train(request([images], tmp_path, "training.steps=31", stage="pseudomask"))
 
-    assert (tmp_path / "encoder.pt").stat().st_mtime_ns == before
+    assert (tmp_path / "encoder.safetensors").stat().st_mtime_ns == before
 
 
 def test_a_model_may_be_the_start(trained: Path, images: Path, tmp_path: Path) -> None:
     """The first round learns the labels of the model given, and goes on from its weights."""
     once = ("training.rounds=0", "training.steps=1", "training.learning_rate=1e-9", "training.distil_steps=0")
 
-    train(request([images], tmp_path, *once, init=trained / "model.pt"))
+    train(request([images], tmp_path, *once, init=trained / "model.safetensors"))
 
-    found, given = tensors(tmp_path / "model.pt"), tensors(trained / "model.pt")
+    found, given = tensors(tmp_path / "model.safetensors"), tensors(trained / "model.safetensors")
     for key in given:
         if "running" not in key and "tracked" not in key:
             torch.testing.assert_close(found[key], given[key], atol=1e-6, rtol=1e-5)
     record = orjson.loads((tmp_path / "train.json").read_bytes())
     pseudo = orjson.loads((trained / "train.json").read_bytes())
     assert record["rounds"]["0"] != pseudo["rounds"]["0"]
-    assert record["init"]["path"].endswith("model.pt")
+    assert record["init"]["path"].endswith("model.safetensors")
 
 
 def test_a_start_that_is_no_segmenter_is_refused(trained: Path, images: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="'encoder'"):
-        train(request([images], tmp_path / "x", init=trained / "encoder.pt"))
+        train(request([images], tmp_path / "x", init=trained / "encoder.safetensors"))
 
 
 def test_slides_without_tissue_are_left_out_by_name(images: Path, tmp_path: Path) -> None:
@@ -371,7 +373,7 @@ def test_a_full_disk_ends_in_one_line_and_goes_on_later(
 
     train(request([images], tmp_path))
 
-    assert_same_model(tmp_path / "model.pt", trained / "model.pt")
+    assert_same_model(tmp_path / "model.safetensors", trained / "model.safetensors")
 
 
 def test_a_folder_that_cannot_be_written_is_told_in_one_line(images: Path, tmp_path: Path) -> None:

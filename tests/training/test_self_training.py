@@ -207,7 +207,7 @@ def test_a_loss_that_is_no_number_ends_the_round(tmp_path: Path) -> None:
 
 
 def test_training_goes_on_from_a_trained_segmenter() -> None:
-    net = SegmentationNet(new_networks(SMALL).teacher, mpp=0.5, provenance={}, device=torch.device("cpu"))
+    net = SegmentationNet.of_network(new_networks(SMALL).teacher, mpp=0.5, provenance={}, device="cpu")
 
     networks = networks_of(net)
 
@@ -218,7 +218,7 @@ def test_training_goes_on_from_a_trained_segmenter() -> None:
 def test_labels_of_a_round_turn_with_the_image(tmp_path: Path) -> None:
     networks = new_networks(SMALL)
     train_round(networks, [training_field()], SMALL, number=0, state_file=tmp_path / "s")
-    net = SegmentationNet(networks.teacher, mpp=0.5, provenance={}, device=torch.device("cpu"))
+    net = SegmentationNet.of_network(networks.teacher, mpp=0.5, provenance={}, device="cpu")
     pixels = image()
 
     straight = averaged_maps(pixels, [net], STATS)
@@ -241,7 +241,7 @@ def test_labels_of_a_segmenter_cover_the_field() -> None:
         state[f"down.0.{name}_norm.running_var"][:] = 1
     state["head.weight"][:, 0, 0, 0] = torch.tensor([40, 0.5])
     state["head.bias"][0] = -20
-    net = SegmentationNet(networks.teacher, mpp=0.5, provenance={}, device=torch.device("cpu"))
+    net = SegmentationNet.of_network(networks.teacher, mpp=0.5, provenance={}, device="cpu")
     pixels = np.full((96, 128, 3), 250, np.uint8)
     pixels[disk((8, 30), 10, shape=(96, 128))] = 40  # over the border of the field
     pixels[disk((60, 80), 11)] = 40

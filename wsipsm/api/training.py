@@ -46,8 +46,8 @@ def train(
     Returns
     -------
     Path
-        What the last stage left: ``model.pt``, which `run` takes as ``checkpoint``; ``encoder.pt``; or the folder of
-        pseudo labels.
+        What the last stage left: ``model.safetensors``, which `run` takes as ``checkpoint``; ``encoder.safetensors``;
+        or the folder of pseudo labels.
 
     Raises
     ------

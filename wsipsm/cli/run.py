@@ -81,12 +81,13 @@ def run(
         typer.Option(help="segmenter (default), or psm: the pseudo mask itself, its network trained on each slide."),
     ] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Segmenter of your own (model.pt of wsipsm train); by default the one shipped.")
+        Path | None,
+        typer.Option(help="Segmenter of your own, made by wsipsm train; by default the one shipped."),
     ] = None,
     encoder: Annotated[
         Path | None,
         typer.Option(
-            help="Checkpoint (encoder.pt or calibration.pt) for --recognizer psm, instead of training on each slide."
+            help="Encoder or calibration (.safetensors) for --recognizer psm, instead of training on each slide."
         ),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete the results of earlier runs and start over.")] = False,

@@ -33,7 +33,7 @@ PRETRAIN = """Run the first stage of wsipsm train, the activation network; wsips
 
       wsipsm pretrain archive/ -o model
 
-      wsipsm run slide.svs -o out --recognizer psm --encoder model/encoder.pt
+      wsipsm run slide.svs -o out --recognizer psm --encoder model/encoder.safetensors
     """
 
 PSEUDOMASK = """Run wsipsm train up to the pseudo labels; wsipsm train resumes from them.
@@ -58,7 +58,8 @@ def train(
     settings: SETTINGS = None,
     stage: Annotated[Stage, typer.Option(help="Stage to stop after; segmenter: the last stage alone.")] = Stage.all,
     init: Annotated[
-        Path | None, typer.Option(help="model.pt to start from; it labels the first round instead of the pseudo masks.")
+        Path | None,
+        typer.Option(help="Segmenter to start from; it labels the first round instead of the pseudo masks."),
     ] = None,
     seed: SEED = None,
     mpp: MPP = None,
@@ -79,11 +80,11 @@ def train(
 
       wsipsm train manifest.csv -o model --seed 1 --set training.rounds=2
 
-      wsipsm train archive/ -o mine --init model/model.pt
+      wsipsm train archive/ -o mine --init model/model.safetensors
 
       wsipsm train images/ -o paper --config paper --slide-mpp 0.25
 
-    Then use it: wsipsm run slide.svs -o out --checkpoint model/model.pt
+    Then use it: wsipsm run slide.svs -o out --checkpoint model/model.safetensors
     """
     if is_of_paper(config, settings or ()):
         if stage is not Stage.all or init is not None or mpp is not None:

@@ -29,17 +29,12 @@ class Section(BaseModel):
     renamed_keys: ClassVar[Mapping[str, str]] = {}
     """Keys of earlier versions, as ``section.key``, and what they are called now."""
 
-    neutral: ClassVar[Mapping[str, Any]] = {}
-    """Values of keys that were added later, at which all is as it was before there was the key: they leave no trace in
-    the hash of a result, so that what is finished stays finished."""
-
     def keys_for(self, purposes: Collection[Purpose]) -> dict[str, Any]:
         """Values of the keys that have one of the purposes, JSON-ready."""
         return {
             key: value
             for key, value in self.model_dump(mode="json").items()
             if not self.other_purposes.get(key, self.purposes).isdisjoint(purposes)
-            and not (key in self.neutral and value == self.neutral[key])
         }
 
 

@@ -30,6 +30,10 @@ RENAMED: Mapping[str, str] = {
 """Old and new name as ``section.key``; with ``=value`` where it is the value that has another name."""
 
 
+_DROPPED = {"segmenter.precision"}
+"""Keys that no version needs any more."""
+
+
 def with_new_names(table: Mapping[str, Any]) -> dict[str, Any]:
     """Configuration that an earlier version recorded, JSON-ready, with the names of this version.
 
@@ -42,6 +46,8 @@ def with_new_names(table: Mapping[str, Any]) -> dict[str, Any]:
     for section, keys in table.items():
         for key, value in keys.items() if isinstance(keys, dict) else ():
             old = f"{section}.{key}"
+            if old in _DROPPED:
+                continue
             new, _, new_value = RENAMED.get(f"{old}={value}", RENAMED.get(old, old)).partition("=")
             new_section, _, new_key = new.partition(".")
             found.setdefault(new_section, {})[new_key] = new_value or value

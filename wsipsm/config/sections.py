@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -164,7 +164,6 @@ class SegmenterConfig(Section):
     """Reading of the segmenter's distance map: 0 at the outline of a nucleus, 1 in its middle."""
 
     purposes = frozenset({"segmenter", "training"})
-    neutral: ClassVar[Mapping[str, Any]] = {"precision": "float32"}
 
     threshold: float | None = Field(default=None, ge=0, lt=1)
     """Distance from which on a pixel can belong to a cell, 0 to 1; null: on each slide, the one at which the nuclear
@@ -174,9 +173,6 @@ class SegmenterConfig(Section):
     1 where nuclei are as dark as the darkest tissue, up to 2 where they are darker, being few."""
     distance_smoothing_um: float = Field(default=0.5, ge=0, le=2)
     """Standard deviation of the Gaussian on the distance map before cells are sought, micrometres."""
-    precision: Literal["float32", "int8"] = "float32"
-    """Numbers that the network computes with on a CPU: float32, or int8, in half of the time, which moves
-    outlines by fractions of a pixel. A GPU computes with float16 either way."""
 
 
 class OutputConfig(Section):

@@ -224,7 +224,7 @@ class Job:
     @property
     def calibration_file(self) -> Path:
         """Checkpoint of the recogniser, calibrated to the slide and frozen."""
-        return self.work / "calibration.pt"
+        return self.work / "calibration.safetensors"
 
     @property
     def maps(self) -> Maps:

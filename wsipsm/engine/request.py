@@ -154,14 +154,15 @@ def _check_checkpoint(path: Path | None, recognizer: RecognizerConfig, mpp: floa
 
 
 def _refuse_unfit(path: Path, recognizer: RecognizerConfig, mpp: float) -> None:
-    from wsipsm.nuclei.calibrate import load_encoder, load_segmenter
-    from wsipsm.nuclei.nets.device import pick_device
+    from wsipsm.nuclei.calibrate import load_segmenter
 
-    device, stain = pick_device("cpu"), recognizer.stain
+    stain = recognizer.stain
     try:
         if recognizer.method == "segmenter":
-            load_segmenter(path, mpp=mpp, stain=stain, device=device)
+            load_segmenter(path, mpp=mpp, stain=stain, device="cpu")
         else:
-            load_encoder(path, stain=stain, device=device)
+            from wsipsm.nuclei.calibrate_psm import load_encoder
+
+            load_encoder(path, stain=stain, device="cpu")
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None

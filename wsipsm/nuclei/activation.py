@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -20,13 +20,12 @@ from torch import Tensor
 from wsipsm.core.geometry import Image, Map
 from wsipsm.core.stains import Stain
 from wsipsm.nuclei.frozen import FrozenNet
-from wsipsm.nuclei.nets.checkpoint import Checkpoint
-from wsipsm.nuclei.nets.device import half_precision, on_device
+from wsipsm.nuclei.nets.blocks import arrays_of, folded, load_tensors
+from wsipsm.nuclei.nets.checkpoint import Arrays, Checkpoint
+from wsipsm.nuclei.nets.device import Device, half_precision, on_device
 from wsipsm.nuclei.nets.encoder import Encoder, EncoderShape
 from wsipsm.stain.normalise import SlideStats, relative_planes
 from wsipsm.stain.optics import Floats
-
-Device = torch.device
 
 LOW_PERCENTILE, HIGH_PERCENTILE = 0.1, 99.9
 """Percentiles of the averaged map over all sampled patches that become 0 and 1."""
@@ -72,7 +71,7 @@ def input_planes(image: Image, stats: SlideStats) -> Floats:
     return planes
 
 
-class ActivationNet(FrozenNet[Encoder, Map]):
+class ActivationNet(FrozenNet[Map]):
     """An encoder with frozen channel weights and scales; its map is (y, x) float32, 0 to 1, nuclei high.
 
     A block is (y + 2 halo, x + 2 halo, 3) uint8.
@@ -101,9 +100,17 @@ class ActivationNet(FrozenNet[Encoder, Map]):
         provenance: dict[str, Any],
         device: Device,
     ) -> None:
-        super().__init__(encoder, stain=stain, provenance=provenance, device=device)
+        super().__init__(stain=stain, provenance=provenance, device=device)
+        self.network = encoder.to(device).eval().requires_grad_(False)
+        # torch takes memory_format, its stubs do not know it
+        self._fast = folded(self.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.weights = [weight.detach().to(device, torch.float32) for weight in weights]
         self.constants = constants
+
+    @property
+    def halo_px(self) -> int:
+        """Pixels around a block that its maps depend on."""
+        return self.network.shape.halo_px
 
     @torch.inference_mode()
     def _maps(self, blocks: Sequence[Image], stats: SlideStats) -> list[Map]:
@@ -117,17 +124,24 @@ class ActivationNet(FrozenNet[Encoder, Map]):
     def checkpoint(self) -> Checkpoint:
         """Content of a checkpoint."""
         common = super().checkpoint()
-        weights = {f"weights.{block}": weight.cpu() for block, weight in enumerate(self.weights)}
+        weights = {f"weights.{block}": weight.cpu().numpy() for block, weight in enumerate(self.weights)}
         table = common.table | {"constants": asdict(self.constants)}
-        return replace(common, table=table, tensors=common.tensors | weights)
+        return replace(common, table=table, tensors={**common.tensors, **weights})
+
+    def _shape(self) -> dict[str, Any]:
+        return self.network.shape.to_dict()
+
+    def _arrays(self) -> Arrays:
+        return arrays_of(self.network)
 
     @classmethod
-    def _parse(cls, checkpoint: Checkpoint) -> tuple[Encoder, dict[str, Any]]:
+    def _parsed(cls, checkpoint: Checkpoint, arrays: Arrays, **common: Any) -> Self:
         encoder = Encoder(EncoderShape(**checkpoint.table["shape"]))
         constants = MapConstants(**checkpoint.table["constants"])
         constants = replace(constants, means=tuple(constants.means), stds=tuple(constants.stds))
-        weights = [checkpoint.tensors[f"weights.{block}"] for block in range(encoder.shape.blocks)]
-        return encoder, {"constants": constants, "weights": weights}
+        weights = [torch.from_numpy(checkpoint.tensors[f"weights.{block}"]) for block in range(encoder.shape.blocks)]
+        load_tensors(encoder, arrays)
+        return cls(encoder, weights, constants, **common)
 
 
 def weighted_sums(activations: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:

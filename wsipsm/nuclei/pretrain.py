@@ -31,6 +31,7 @@ from wsipsm.nuclei.activation import (
     weighted_sums,
 )
 from wsipsm.nuclei.learning import Learner, Plan, Progress, learn
+from wsipsm.nuclei.nets.device import Device
 from wsipsm.nuclei.nets.encoder import Encoder, EncoderShape
 from wsipsm.stain.normalise import BORDER_SIGMA_PX, SlideStats, measure_slide, stain_density
 from wsipsm.stain.optics import smooth
@@ -100,7 +101,7 @@ def pretrain(
     config: EncoderConfig,
     *,
     stain: Stain = "he",
-    device: torch.device,
+    device: Device,
     progress: Progress | None = None,
 ) -> ActivationNet:
     """Activation network trained on patches of one slide or several.
@@ -113,7 +114,7 @@ def pretrain(
         Shape, seed and length. The result is the same to the bit for one number of torch threads.
     stain : {'he', 'unknown'}
         Whether the stains are known.
-    device : torch.device
+    device : {'cpu', 'cuda'}
         Where to learn; the network stays there.
     progress : callable, optional
         Called after every step.

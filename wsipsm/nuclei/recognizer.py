@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -12,15 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from wsipsm.config import SegmenterConfig, with_new_names
-from wsipsm.core.errors import CheckpointError
 from wsipsm.core.geometry import Image, Map, crop
 from wsipsm.core.maps import CHANNELS, OD_PER_STEP
-from wsipsm.nuclei.activation import ActivationNet, Device
 from wsipsm.nuclei.frozen import FrozenNet
 from wsipsm.nuclei.levels import Levels
-from wsipsm.nuclei.nets.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from wsipsm.nuclei.nets.integers import Range
-from wsipsm.nuclei.pseudomask import Clusters, evidence, features
+from wsipsm.nuclei.nets.checkpoint import Checkpoint, save_checkpoint
+from wsipsm.nuclei.nets.device import Device
 from wsipsm.nuclei.segmentation import SegmentationNet, evidence_of
 from wsipsm.stain.normalise import SlideStats, stain_steps
 from wsipsm.stain.optics import smooth_radius_px
@@ -42,7 +39,7 @@ class Recognizer(ABC):
     kind: ClassVar[str]
     """Kind of its checkpoints."""
 
-    def __init__(self, net: FrozenNet[Any, Any], stats: SlideStats, fitted_on: str) -> None:
+    def __init__(self, net: FrozenNet[Any], stats: SlideStats, fitted_on: str) -> None:
         self.net = net
         self.stats = stats
         self.fitted_on = fitted_on
@@ -114,7 +111,7 @@ class Recognizer(ABC):
             Constants of the slide's staining.
         fitted_on : str
             Hash of what the constants were found on.
-        device : torch.device
+        device : {'cpu', 'cuda'}
             Where to compute.
         """
 
@@ -130,8 +127,6 @@ class SegmenterRecognizer(Recognizer):
         Smoothing of the distance map.
     levels : Levels
         Of the slide: threshold of the distance map; the scale of the input is in ``stats`` already.
-    ranges : dict of two of float, optional
-        Of the network's planes on the slide, where it computes in bytes.
     """
 
     kind = "segmenter-fit"
@@ -144,12 +139,9 @@ class SegmenterRecognizer(Recognizer):
         config: SegmenterConfig,
         levels: Levels,
         fitted_on: str = "",
-        *,
-        ranges: Mapping[str, Range] | None = None,
     ) -> None:
         super().__init__(net, stats, fitted_on)
-        self.config, self.levels, self._ranges = config, levels, ranges
-        self._by = net.integers(ranges) if ranges else None
+        self.config, self.levels = config, levels
 
     @property
     def _smoothing_px(self) -> float:
@@ -161,7 +153,7 @@ class SegmenterRecognizer(Recognizer):
         return min(self.halo_px, smooth_radius_px(self._smoothing_px))
 
     def _maps(self, images: Sequence[Image]) -> list[tuple[Map, Map]]:
-        return self.net.maps_inside(images, self.stats, rim_px=self.halo_px - self._around_px, by=self._by)
+        return self.net.maps_inside(images, self.stats, rim_px=self.halo_px - self._around_px)
 
     def _evidence(self, image: Image, maps: tuple[Map, Map]) -> tuple[Map, npt.NDArray[np.uint8]]:
         probability, distance = maps
@@ -169,8 +161,7 @@ class SegmenterRecognizer(Recognizer):
         return crop(probability, self._around_px), crop(evidence, self._around_px)
 
     def _constants(self) -> dict[str, Any]:
-        own = {"settings": self.config.model_dump(mode="json"), "levels": self.levels.to_dict()}
-        return own | ({"ranges": dict(self._ranges)} if self._ranges else {})
+        return {"settings": self.config.model_dump(mode="json"), "levels": self.levels.to_dict()}
 
     @classmethod
     def of_checkpoint(cls, checkpoint: Checkpoint, stats: SlideStats, fitted_on: str, *, device: Device) -> Self:
@@ -186,80 +177,4 @@ class SegmenterRecognizer(Recognizer):
         levels = checkpoint.table.get("levels")
         if levels is None:  # of an earlier version, which had one threshold for all slides and no scale
             levels = {"input_scale": 1.0, "threshold": settings["threshold"], "scores": {}, "cells": 0}
-        own, ranges = SegmenterConfig(**settings), checkpoint.table.get("ranges")
-        return cls(net, stats, own, Levels.from_dict(levels), fitted_on, ranges=ranges)
-
-
-class PsmRecognizer(Recognizer):
-    """By the pseudo mask: prior self-activation map, and evidence from the clusters of the slide.
-
-    Parameters
-    ----------
-    net, stats, fitted_on
-        As of :class:`Recognizer`.
-    clusters : Clusters
-        Of the slide.
-    """
-
-    kind = "fit"
-    net: ActivationNet
-
-    def __init__(self, net: ActivationNet, stats: SlideStats, clusters: Clusters, fitted_on: str = "") -> None:
-        super().__init__(net, stats, fitted_on)
-        self.clusters = clusters
-
-    @property
-    def halo_px(self) -> int:
-        """Pixels around a block that its maps depend on."""
-        return self.net.halo_px + self.clusters.halo_px
-
-    def _evidence(self, image: Image, maps: Map) -> tuple[Map, npt.NDArray[np.uint8]]:
-        pixels = features(crop(image, self.net.halo_px), maps, self.clusters, vectors=self.stats.vectors)
-        return crop(maps, self.clusters.halo_px), evidence(pixels, self.clusters)
-
-    def _constants(self) -> dict[str, Any]:
-        return {"clusters": self.clusters.to_dict()}
-
-    @classmethod
-    def of_checkpoint(cls, checkpoint: Checkpoint, stats: SlideStats, fitted_on: str, *, device: Device) -> Self:
-        """Recogniser of a checkpoint of kind ``fit``.
-
-        Parameters
-        ----------
-        checkpoint, stats, fitted_on, device
-            As in `Recognizer.of_checkpoint`.
-        """
-        net = ActivationNet.of_checkpoint(checkpoint, device=device)
-        return cls(net, stats, Clusters.from_dict(checkpoint.table["clusters"]), fitted_on)
-
-
-_RECOGNIZERS: dict[str, type[Recognizer]] = {one.kind: one for one in (PsmRecognizer, SegmenterRecognizer)}
-
-
-def load_recognizer(path: Path, *, device: Device) -> Recognizer:
-    """Recogniser of a checkpoint of kind ``fit`` or ``segmenter-fit``.
-
-    Raises
-    ------
-    CheckpointError
-        It is not one.
-    """
-    checkpoint = load_checkpoint(path, kinds=tuple(_RECOGNIZERS))
-    table, recognizer = checkpoint.table, _RECOGNIZERS[checkpoint.kind]
-    try:
-        stats, fitted_on = SlideStats.from_dict(table["stats"]), str(table.get("fitted_on", ""))
-        return recognizer.of_checkpoint(checkpoint, stats, fitted_on, device=device)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: the constants of the slide are missing or malformed: {error}") from None
-
-
-def fits(path: Path, fitted_on: str) -> bool:
-    """Whether a checkpoint holds the constants of this very slide and these settings.
-
-    Raises
-    ------
-    CheckpointError
-        It is no checkpoint.
-    """
-    checkpoint = load_checkpoint(path)
-    return checkpoint.kind in _RECOGNIZERS and checkpoint.table.get("fitted_on") == fitted_on
+        return cls(net, stats, SegmenterConfig(**settings), Levels.from_dict(levels), fitted_on)

@@ -2,67 +2,121 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from wsipsm.core.errors import ConfigError
 from wsipsm.core.geometry import Image, Map
 from wsipsm.core.maps import DECISION
 from wsipsm.core.stains import Stain
 from wsipsm.nuclei.frozen import FrozenNet
 from wsipsm.nuclei.nets.by_rows import ByRows
-from wsipsm.nuclei.nets.checkpoint import Checkpoint
-from wsipsm.nuclei.nets.device import Threads, half_precision, on_device
-from wsipsm.nuclei.nets.inside import inside_of
-from wsipsm.nuclei.nets.integers import InIntegers, Range, Steps, observed_ranges, widest
-from wsipsm.nuclei.nets.unet import Segmenter, SegmenterShape, compressed
+from wsipsm.nuclei.nets.checkpoint import Arrays, Checkpoint
+from wsipsm.nuclei.nets.device import Device, half_precision, on_device
+from wsipsm.nuclei.nets.shape import SegmenterShape, compressed
 from wsipsm.stain.normalise import SlideStats, network_planes
 from wsipsm.stain.optics import Floats, smooth
 
-_CPU = torch.device("cpu")
+if TYPE_CHECKING:
+    from wsipsm.nuclei.nets.unet import Segmenter
 
 
-class SegmentationNet(FrozenNet[Segmenter, tuple[Map, Map]]):
+class SegmentationNet(FrozenNet[tuple[Map, Map]]):
     """A trained segmenter; its maps are the probability of nucleus and the distance, each (y, x) float32.
 
     The distance is about 0 at the outline of a nucleus and 1 in its middle. A block starts at a multiple of the
-    network's stride in the plane; from ``halo_px`` inside its border its maps are those of the whole plane.
+    network's stride in the plane; from ``halo_px`` inside its border its maps are those of the whole plane. A CPU
+    computes them without PyTorch.
 
     Parameters
     ----------
-    segmenter : Segmenter
-        Trained; it is put into evaluation mode and frozen.
+    shape : SegmenterShape
+        Of the network.
+    arrays : dict of ndarray
+        Its trained tensors.
     mpp : float
         Micrometres per pixel that it was trained at.
     stain, provenance, device
         As of :class:`FrozenNet`.
+
+    Raises
+    ------
+    CheckpointError
+        The tensors do not fit the shape, or are not finite.
     """
 
     kind = "segmenter"
 
     def __init__(
         self,
+        shape: SegmenterShape,
+        arrays: Arrays,
+        *,
+        mpp: float,
+        stain: Stain = "he",
+        provenance: dict[str, Any],
+        device: Device,
+    ) -> None:
+        super().__init__(stain=stain, provenance=provenance, device=device)
+        self.shape, self.mpp, self._tensors = shape, mpp, arrays
+        self._by_rows = ByRows(shape, arrays)
+
+    @classmethod
+    def of_network(
+        cls,
         segmenter: Segmenter,
         *,
         mpp: float,
         stain: Stain = "he",
         provenance: dict[str, Any],
-        device: torch.device,
-    ) -> None:
-        super().__init__(segmenter, stain=stain, provenance=provenance, device=device)
-        self.mpp = mpp
-        self._by_rows = ByRows(self._fast)
+        device: Device,
+    ) -> Self:
+        """Frozen copy of a segmenter.
 
-    def maps_inside(
-        self, blocks: Sequence[Image], stats: SlideStats, *, rim_px: int, by: InIntegers | None = None
-    ) -> list[tuple[Map, Map]]:
+        Parameters
+        ----------
+        segmenter : Segmenter
+            Trained.
+        mpp, stain, provenance, device
+            As of the constructor.
+        """
+        from wsipsm.nuclei.nets.blocks import arrays_of
+
+        return cls(segmenter.shape, arrays_of(segmenter), mpp=mpp, stain=stain, provenance=provenance, device=device)
+
+    @property
+    def halo_px(self) -> int:
+        """Pixels around a block that its maps depend on."""
+        return self.shape.halo_px
+
+    @property
+    def by_torch(self) -> bool:
+        """Whether PyTorch computes its maps: on a GPU."""
+        return self.device == "cuda"
+
+    @cached_property
+    def network(self) -> Segmenter:
+        """The network as PyTorch has it, frozen, on the device."""
+        from wsipsm.nuclei.nets.blocks import load_tensors
+        from wsipsm.nuclei.nets.unet import Segmenter
+
+        segmenter = Segmenter(self.shape)
+        load_tensors(segmenter, self._tensors)
+        return segmenter.to(self.device).eval().requires_grad_(False)
+
+    @cached_property
+    def _fast(self) -> Any:
+        import torch
+
+        from wsipsm.nuclei.nets.blocks import folded
+
+        # torch takes memory_format, its stubs do not know it
+        return folded(self.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def maps_inside(self, blocks: Sequence[Image], stats: SlideStats, *, rim_px: int) -> list[tuple[Map, Map]]:
         """Maps of blocks as `maps_of`, without so many pixels of each side; those are not computed where it pays.
 
         Parameters
@@ -71,84 +125,53 @@ class SegmentationNet(FrozenNet[Segmenter, tuple[Map, Map]]):
             As of `maps_of`.
         rim_px : int
             Pixels of each side of a block that its maps lack.
-        by : InIntegers, optional
-            Of `integers`: how it is computed on a CPU; in float32 by default.
         """
-        return self._batches.run(lambda some: self._maps(some, stats, rim_px, by), blocks)
+        return self._batches.run(lambda some: self._maps(some, stats, rim_px), blocks)
 
-    def integers(self, ranges: Mapping[str, Range]) -> InIntegers | None:
-        """Arithmetic in bytes, for the ranges of a slide; none on a GPU, which has its own.
-
-        Raises
-        ------
-        ConfigError
-            PyTorch was built without what computes it.
-        """
-        if self.device.type != "cpu":
-            return None
-        if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-            raise ConfigError("segmenter.precision: int8 needs a PyTorch with oneDNN; use float32")
-        return InIntegers(self._fast, ranges)
-
-    def ranges(self, windows: Sequence[Image], stats: SlideStats, threads: Threads | None = None) -> dict[str, Range]:
-        """Ranges of the planes of the network over windows of a slide, in float32 on the CPU.
-
-        Parameters
-        ----------
-        windows : sequence of (y, x, 3) uint8
-            RGB at the resolution of the training.
-        stats : SlideStats
-            Of the slide.
-        threads : Threads, optional
-            That share the windows.
-        """
-        fast = copy.deepcopy(self._fast).to("cpu")
-
-        def seen(window: Image) -> dict[str, Range]:
-            return observed_ranges(fast, _channels_last([network_input(window, stats, fast.shape.stride)], _CPU))
-
-        return widest(threads.each(seen, windows) if threads else map(seen, windows))
-
-    @torch.inference_mode()
-    def _maps(
-        self, blocks: Sequence[Image], stats: SlideStats, rim_px: int = 0, by: InIntegers | None = None
-    ) -> list[tuple[Map, Map]]:
+    def _maps(self, blocks: Sequence[Image], stats: SlideStats, rim_px: int = 0) -> list[tuple[Map, Map]]:
         height, width = (side - 2 * rim_px for side in blocks[0].shape[:2])
-        output = self._outputs(blocks, stats, rim_px, by)[:, :, :height, :width].float()
-        both = torch.sigmoid(output[:, 0]), output[:, 1].contiguous()
-        return list(zip(*(planes.cpu().numpy() for planes in both), strict=True))
+        outputs = self._on_gpu(blocks, stats, rim_px) if self.by_torch else self._on_cpu(blocks, stats, rim_px)
+        inner = ((logit[:height, :width], distance[:height, :width]) for logit, distance in outputs)
+        return [(_shares(logit), np.ascontiguousarray(distance)) for logit, distance in inner]
 
-    def _outputs(self, blocks: Sequence[Image], stats: SlideStats, rim_px: int, by: InIntegers | None) -> torch.Tensor:
-        """(b, 2, y, x) of the network, without a rim; a CPU gets one block at a time."""
-        stride, logarithm = self.network.shape.stride, self.network.shape.logarithm
-        if self.device.type == "cuda":
-            planes = _channels_last([network_input(block, stats, stride) for block in blocks], self.device)
-            with half_precision(self.device):
-                found: torch.Tensor = self._fast(planes)[:, :, rim_px:, rim_px:]
-                return found
-        if by:
-            given = network_input(blocks[0], stats, stride, partial(_bytes, by.input, logarithm), by.input.zero)
-            return inside_of(self._fast, _channels_last([given], self.device), rim_px, by)
-        given = network_input(blocks[0], stats, stride, _logarithm if logarithm else np.asarray)
-        return torch.from_numpy(self._by_rows.inside(given, rim_px))[None]
+    def _on_cpu(self, blocks: Sequence[Image], stats: SlideStats, rim_px: int) -> list[Floats]:
+        then = compressed if self.shape.logarithm else np.asarray
+        planes = (network_input(block, stats, self.shape.stride, then) for block in blocks)
+        return [self._by_rows.inside(one, rim_px) for one in planes]
+
+    def _on_gpu(self, blocks: Sequence[Image], stats: SlideStats, rim_px: int) -> list[Floats]:
+        import torch
+
+        images = [network_input(block, stats, self.shape.stride)[None] for block in blocks]
+        with torch.inference_mode(), half_precision(self.device):
+            output = self._fast(on_device(images, self.device).permute(0, 3, 1, 2))
+        return list(output[:, :, rim_px:, rim_px:].float().cpu().numpy())
 
     def checkpoint(self) -> Checkpoint:
         """Content of a checkpoint."""
         common = super().checkpoint()
-        return replace(common, table=common.table | {"mpp": self.mpp})
+        return Checkpoint(common.kind, common.table | {"mpp": self.mpp}, common.tensors)
+
+    def _shape(self) -> dict[str, Any]:
+        return self.shape.to_dict()
+
+    def _arrays(self) -> Arrays:
+        return self._tensors
 
     @classmethod
-    def _parse(cls, checkpoint: Checkpoint) -> tuple[Segmenter, dict[str, Any]]:
-        segmenter = Segmenter(SegmenterShape.from_dict(checkpoint.table["shape"]))
-        return segmenter, {"mpp": float(checkpoint.table["mpp"])}
+    def _parsed(cls, checkpoint: Checkpoint, arrays: Arrays, **common: Any) -> Self:
+        shape, mpp = SegmenterShape.from_dict(checkpoint.table["shape"]), float(checkpoint.table["mpp"])
+        return cls(shape, arrays, mpp=mpp, **common)
+
+
+def _shares(logit: Map) -> Map:
+    """The logistic function."""
+    with np.errstate(over="ignore"):  # of what is 0 then
+        return np.asarray(1 / (1 + np.exp(-logit)), np.float32)
 
 
 def network_input(
-    image: Image,
-    stats: SlideStats,
-    stride: int,
-    then: Callable[[Floats], npt.NDArray[Any]] = np.asarray,
-    background: int = 0,
+    image: Image, stats: SlideStats, stride: int, then: Callable[[Floats], npt.NDArray[Any]] = np.asarray
 ) -> npt.NDArray[Any]:
     """Relative planes of an image, padded with background to whole strides; (y, x, 3), float32 by default.
 
@@ -161,29 +184,11 @@ def network_input(
     stride : int
         Of the network, pixels.
     then : callable
-        What is done to each value by itself.
-    background : int
-        What it makes of 0.
+        What is done to each value by itself; 0 stays 0.
     """
     height, width = image.shape[:2]
     beyond, planes = (-height % stride, -width % stride), network_planes(image, stats, then)
-    if any(beyond):
-        planes = np.pad(planes, [(0, beyond[0]), (0, beyond[1]), (0, 0)], constant_values=background)
-    return planes
-
-
-def _logarithm(planes: Floats) -> Floats:
-    """What a network begins with, see `SegmenterShape`."""
-    return compressed(torch.from_numpy(planes)).numpy()
-
-
-def _bytes(steps: Steps, logarithm: bool, planes: Floats) -> npt.NDArray[np.uint8]:
-    return steps.bytes_of(_logarithm(planes) if logarithm else planes)
-
-
-def _channels_last(inputs: Sequence[npt.NDArray[Any]], device: torch.device) -> torch.Tensor:
-    """(b, 3, y, x) of images (y, x, 3), in the memory as those are."""
-    return on_device([image[None] for image in inputs], device).permute(0, 3, 1, 2)
+    return np.pad(planes, [(0, beyond[0]), (0, beyond[1]), (0, 0)]) if any(beyond) else planes
 
 
 def evidence_of(distance: Map, *, threshold: float, smoothing_px: float) -> npt.NDArray[np.uint8]:

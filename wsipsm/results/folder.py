@@ -16,8 +16,8 @@ OUTPUTS = (
     "overview.png",
     "tissue.geojson",
     "hotspots.geojson",  # where cells have classes, and a field has enough of them
-    "fit.pt",  # as calibration.pt was called at first
-    "calibration.pt",
+    *("fit.pt", "calibration.pt"),  # as calibration.safetensors was called at first
+    "calibration.safetensors",
     "report.html",  # where it is asked for
     "run.json",
 )

@@ -55,9 +55,9 @@ class StainRow:
 
 
 STAINS: dict[str, StainRow] = {
-    "he": StainRow("Hematoxylin", "Eosin", "he.pt", HE_VECTORS, colour_planes=True),
-    "ihc": StainRow("Hematoxylin", "DAB", "ihc.pt", HDAB_VECTORS, absolute=True, marker=True),
-    "unknown": StainRow("Stain 1", "Stain 2", "agnostic.pt"),
+    "he": StainRow("Hematoxylin", "Eosin", "he.safetensors", HE_VECTORS, colour_planes=True),
+    "ihc": StainRow("Hematoxylin", "DAB", "ihc.safetensors", HDAB_VECTORS, absolute=True, marker=True),
+    "unknown": StainRow("Stain 1", "Stain 2", "agnostic.safetensors"),
 }
 """Haematoxylin and eosin; haematoxylin and DAB, as in immunohistochemistry; any two stains;
  the names are those of `wsipsm.core.stains.Stain`."""

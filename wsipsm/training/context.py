@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TypeVar
 
-import torch
-
 from wsipsm.config import Config
 from wsipsm.core.events import Event, Observer
 from wsipsm.nuclei.learning import Progress, StepRecord
+from wsipsm.nuclei.nets.device import Device
 from wsipsm.training.folder import Folder, Record
 from wsipsm.training.inputs import Skipped
 from wsipsm.training.metrics import Metrics
@@ -28,7 +27,7 @@ class TrainingContext:
     folder: Folder
     record: Record
     digests: dict[str, str]
-    device: torch.device
+    device: Device
     on_event: Observer
     metrics: Metrics
     skipped: list[Skipped]

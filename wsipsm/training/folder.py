@@ -28,12 +28,12 @@ class Folder:
     @property
     def encoder(self) -> Path:
         """Pretrained activation network."""
-        return self.path / "encoder.pt"
+        return self.path / "encoder.safetensors"
 
     @property
     def model(self) -> Path:
         """The trained segmenter."""
-        return self.path / "model.pt"
+        return self.path / "model.safetensors"
 
     @property
     def metrics(self) -> Path:
@@ -60,7 +60,7 @@ class Folder:
 
     def round(self, number: int) -> Path:
         """Segmenter after a round."""
-        return self.path / f"round-{number}.pt"
+        return self.path / f"round-{number}.safetensors"
 
     def state(self, number: int, member: int) -> Path:
         """Networks and optimiser of a member within and after a round; the next round goes on from them."""

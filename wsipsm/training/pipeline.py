@@ -86,7 +86,7 @@ def train(request: TrainRequest, on_event: Observer = ignore) -> Path:
     Returns
     -------
     Path
-        Result of the last stage: ``encoder.pt``, the folder ``pseudolabels``, or ``model.pt``.
+        Result of the last stage: ``encoder.safetensors``, the folder ``pseudolabels``, or ``model.safetensors``.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def _begin(request: TrainRequest, sources: list[Source], skipped: list[Skipped],
         "skipped": [one.to_dict() for one in skipped],
         "config": used,
         "init": {"path": str(request.init), "sha256": init} if request.init else None,
-        "device": device.type,
+        "device": device,
     }
     content = [[source.fingerprint, source.mpp] for source in sources]
     digests = stage_digests(used, content, init)

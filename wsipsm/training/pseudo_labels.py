@@ -16,10 +16,11 @@ from wsipsm.config import Config, LabelsConfig, TrainingConfig
 from wsipsm.core.errors import CheckpointError
 from wsipsm.core.geometry import Image, Map
 from wsipsm.core.maps import DECISION
-from wsipsm.nuclei.activation import ActivationNet, Device
-from wsipsm.nuclei.calibrate import calibrate_psm
+from wsipsm.nuclei.activation import ActivationNet
+from wsipsm.nuclei.calibrate_psm import calibrate_psm
 from wsipsm.nuclei.hue_planes import SMOOTHING_UM, hue_planes
-from wsipsm.nuclei.recognizer import PsmRecognizer
+from wsipsm.nuclei.nets.device import Device
+from wsipsm.nuclei.psm import PsmRecognizer
 from wsipsm.nuclei.segmentation import SegmentationNet, evidence_of
 from wsipsm.stain.normalise import SlideStats
 from wsipsm.stain.optics import Floats, smooth_radius_px
@@ -210,7 +211,7 @@ def write_pseudo_labels(
         Of the training.
     file : Path
         To be written.
-    device : torch.device
+    device : {'cpu', 'cuda'}
         Where to compute.
 
     Raises

@@ -167,7 +167,7 @@ def frozen(
 
 def _net(training: TrainingContext, segmenter: Segmenter, provenance: dict[str, Any]) -> SegmentationNet:
     mpp, stain = training.config.grid.mpp, training.config.recognizer.stain
-    return SegmentationNet(segmenter, mpp=mpp, stain=stain, provenance=provenance, device=training.device)
+    return SegmentationNet.of_network(segmenter, mpp=mpp, stain=stain, provenance=provenance, device=training.device)
 
 
 def provenance(training: TrainingContext, *, number: int) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def provenance(training: TrainingContext, *, number: int) -> dict[str, Any]:
         "seed": training.config.training.seed,
         "digests": training.digests,
         "seconds": {name: entry["seconds"] for name, entry in table["stages"].items()},
-        "device": training.device.type,
+        "device": training.device,
         "versions": versions(),
     }
 

@@ -16,8 +16,10 @@ from wsipsm.config import TrainingConfig
 from wsipsm.core.errors import CheckpointError
 from wsipsm.nuclei import learning
 from wsipsm.nuclei.learning import Learner, Loss, Plan, Progress
-from wsipsm.nuclei.nets.checkpoint import load_tensors
-from wsipsm.nuclei.nets.unet import Segmenter, SegmenterShape
+from wsipsm.nuclei.nets.blocks import load_tensors
+from wsipsm.nuclei.nets.device import Device
+from wsipsm.nuclei.nets.shape import SegmenterShape
+from wsipsm.nuclei.nets.unet import Segmenter
 from wsipsm.nuclei.segmentation import SegmentationNet
 
 PLANES = 3
@@ -77,7 +79,7 @@ class StudentTeacher(Generic[Network]):
     student: Network
     teacher: Network
 
-    def to(self, device: torch.device) -> None:
+    def to(self, device: Device) -> None:
         """Move both networks to a device."""
         self.student.to(device)
         self.teacher.to(device)

@@ -28,7 +28,9 @@ from wsipsm.slide.sample import HE_FIELD_MPP
 @pytest.fixture
 def out(run: Path, tmp_path: Path) -> Path:
     """A copy of the run, as if it had been carried to another machine."""
-    return Path(shutil.copytree(run, tmp_path / "out", ignore=shutil.ignore_patterns("labels*", "*.gz", "*.pt")))
+    return Path(
+        shutil.copytree(run, tmp_path / "out", ignore=shutil.ignore_patterns("labels*", "*.gz", "*.safetensors"))
+    )
 
 
 def test_totals_are_those_of_the_slides(run: Path) -> None:

@@ -23,7 +23,9 @@ SEAMS = "Tiles and seams"
 
 
 def copy_of(folder: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(folder, tmp_path / "copy", ignore=shutil.ignore_patterns("labels*", "*.gz", "*.pt")))
+    return Path(
+        shutil.copytree(folder, tmp_path / "copy", ignore=shutil.ignore_patterns("labels*", "*.gz", "*.safetensors"))
+    )
 
 
 def record_of(folder: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from safetensors.torch import load_file
 from skimage.draw import disk
 
 from wsipsm.config import load_config
@@ -20,7 +21,7 @@ from wsipsm.training.paper.model import PaperModel, load_encoder
 from wsipsm.training.paper.pipeline import centre_crops, train_paper
 from wsipsm.training.paper.settings import PaperSettings, load_paper_settings
 
-CPU = torch.device("cpu")
+CPU = "cpu"
 SMALL = (
     "data.crop_px=96",
     "training.save_every=2",
@@ -65,7 +66,7 @@ def trained(settings: PaperSettings, events: list[Event], tmp_path_factory: pyte
 
 
 def tensors(path: Path) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = torch.load(path, weights_only=True)["tensors"]
+    found: dict[str, torch.Tensor] = load_file(path)
     return found
 
 
@@ -78,7 +79,8 @@ def test_every_stage_reports_every_step(trained: Path, events: list[Event]) -> N
     assert learnt == {"encoder", "points", "segmenter"}
     assert all(event.loss is not None for event in events if event.kind == "step" and event.text in learnt)
     assert sorted(str(path.relative_to(trained)) for path in trained.glob("*/*")) == [
-        "paper/encoder.pt", "paper/masks", "paper/segmenter.pt", "paper/training.json", "paper/voronoi",
+        "paper/encoder.safetensors", "paper/masks", "paper/segmenter.safetensors", "paper/training.json",
+        "paper/voronoi",
     ]  # fmt: skip
     assert [path.name for path in trained.iterdir()] == ["paper"]
 
@@ -109,7 +111,7 @@ def test_a_training_killed_again_and_again_ends_with_the_same_bits(
         2: 2,
         3: 2,
     }
-    for name in ("paper/encoder.pt", "paper/segmenter.pt"):
+    for name in ("paper/encoder.safetensors", "paper/segmenter.safetensors"):
         expected, found = tensors(trained / name), tensors(out / name)
         assert all(torch.equal(found[key], expected[key]) for key in expected)
     for path in sorted(trained.rglob("*.png")):

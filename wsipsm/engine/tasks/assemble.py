@@ -79,7 +79,7 @@ def assemble(ref: JobRef, tally: Tally) -> CellsReport:
             warnings=warnings,
         )
         if record["calibration"]:
-            shutil.copyfile(job.calibration_file, draft / "calibration.pt")
+            shutil.copyfile(job.calibration_file, draft / "calibration.safetensors")
         write_json(draft / "run.json", record | {"warnings": [*warnings, *([blank] if blank else [])]})
         flush_tree(draft)
         shown, why = figures.result() if figures else (b"", "")

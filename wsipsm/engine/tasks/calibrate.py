@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -14,12 +14,15 @@ from wsipsm.core.geometry import Box
 from wsipsm.engine.job import Job, JobRef
 from wsipsm.engine.reports import Seconds
 from wsipsm.engine.tasks.workbench import Stopwatch
-from wsipsm.nuclei.calibrate import calibrate_psm, calibrate_segmenter
-from wsipsm.nuclei.learning import Progress
+from wsipsm.nuclei.calibrate import calibrate_segmenter
+from wsipsm.nuclei.load import fits
 from wsipsm.nuclei.nets.device import limited_threads, pick_device
-from wsipsm.nuclei.recognizer import Recognizer, fits
+from wsipsm.nuclei.recognizer import Recognizer
 from wsipsm.slide import Slide
 from wsipsm.tissue.sampling import Images, patch_boxes, read_boxes
+
+if TYPE_CHECKING:
+    from wsipsm.nuclei.learning import Progress
 
 WINDOWS, WINDOW_PX = 16, 256
 """Number and side, grid px, of the windows in which a segmenter's levels are found."""
@@ -34,7 +37,7 @@ def calibrate(ref: JobRef, *, progress: Callable[[dict[str, Any]], None]) -> Sec
     if job.calibration_file.exists():
         return watch.seconds
     slide, checkpoint = job.open(), job.task.checkpoint
-    with slide, limited_threads(job.config.encoder.threads):
+    with slide:
         fitted_on = _constants_key(slide.fingerprint(), job)
         if checkpoint is not None and fits(checkpoint, fitted_on):
             content = checkpoint.read_bytes()
@@ -66,7 +69,10 @@ def _calibrated(patches: Images, windows: Images | None, job: Job, progress: Pro
     device = pick_device(job.task.device)
     if job.config.recognizer.method == "segmenter":
         return calibrate_segmenter(patches, job.config, model=job.model, device=device, windows=windows)
-    return calibrate_psm(patches, job.config, encoder=job.task.checkpoint, device=device, progress=progress)
+    from wsipsm.nuclei.calibrate_psm import calibrate_psm  # by PyTorch, which takes a second to import
+
+    with limited_threads(job.config.encoder.threads):
+        return calibrate_psm(patches, job.config, encoder=job.task.checkpoint, device=device, progress=progress)
 
 
 def _read_patches(slide: Slide, boxes: list[Box], job: Job) -> Images:

@@ -104,7 +104,7 @@ def _read_blocks(slide: Slide, blocks: list[Box], *, job: Job, halo_px: int, aro
 
 def _map_blocks(maps: npt.NDArray[np.uint8], core: Box, images: dict[Box, Image], recognizer: Recognizer) -> None:
     """Write the maps of blocks, from their pixels with halos, into those of their core (channel, y, x)."""
-    with limited_threads(1):
+    with limited_threads(1) if recognizer.net.by_torch else contextlib.nullcontext():
         for block, found in zip(images, recognizer.blocks(list(images.values())), strict=True):
             inside = block.intersect(core)  # a block may cross the edge of the grid, a core does not
             maps[:, *inside.relative_to(core).slices] = found[:, *inside.relative_to(block).slices]

@@ -15,13 +15,13 @@ from wsipsm.cells.measure import measure_cells
 from wsipsm.cells.table import Cells
 from wsipsm.config import OutputConfig, load_config
 from wsipsm.core.geometry import Box, Grid, Image
+from wsipsm.core.gpus import gpu_count
 from wsipsm.core.maps import CHANNELS, DECISION
 from wsipsm.engine.cluster.plugin import settle_worker
 from wsipsm.engine.tasks import assemble, calibrate, export, find_cells, map_tile, prepare, publish, write_labels  # noqa: F401
 from wsipsm.nuclei.calibrate import load_segmenter, slide_stats
 from wsipsm.nuclei.levels import USUAL_THRESHOLD, Levels
 from wsipsm.nuclei.models import shipped_model
-from wsipsm.nuclei.nets.device import limited_threads, pick_device
 from wsipsm.nuclei.recognizer import SegmenterRecognizer
 from wsipsm.results.formats.features import CellFeatures
 from wsipsm.results.formats.wkb import ring_bounds
@@ -35,10 +35,10 @@ def rehearse() -> int:
     """Find the cells of a drawn picture, so that compiled code is loaded and networks are planned; returns how many.
 
     It computes on the CPU and on one thread: forked processes inherit neither a GPU in use nor threads. What is found
-    once a slide is given here.
+    once a slide is given here. PyTorch is imported where there is a GPU for it.
     """
     config, image = load_config("he"), drawn_nuclei()
-    net = load_segmenter(shipped_model(), mpp=config.grid.mpp, device=pick_device("cpu"))
+    net = load_segmenter(shipped_model(), mpp=config.grid.mpp, device="cpu")
     levels = Levels(INPUT_SCALE, USUAL_THRESHOLD, {}, 0)
     stats = slide_stats(image[None], config).scaled(INPUT_SCALE)
     recognizer = SegmenterRecognizer(net, stats, config.segmenter, levels)
@@ -73,5 +73,7 @@ def drawn_nuclei() -> Image:
 
 
 settle_worker()
-with limited_threads(1), contextlib.suppress(Exception):  # what fails here fails again in a task, which says so
+with contextlib.suppress(Exception):  # what fails here fails again in a task, which says so
     rehearse()
+if gpu_count():
+    from wsipsm.nuclei.nets import unet  # noqa: F401

@@ -9,8 +9,9 @@ import weakref
 
 from wsipsm.engine.job import JobRef
 from wsipsm.engine.reports import Seconds
+from wsipsm.nuclei.load import load_recognizer
 from wsipsm.nuclei.nets.device import pick_device
-from wsipsm.nuclei.recognizer import Recognizer, load_recognizer
+from wsipsm.nuclei.recognizer import Recognizer
 from wsipsm.slide import Slide
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Protocol, TypeVar
 
+import numpy.typing as npt
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from wsipsm.core.errors import CheckpointError
 
 
 class Shape(Protocol):
@@ -71,3 +76,26 @@ def folded(network: AnyNetwork) -> AnyNetwork:
                 setattr(owner, conv_name, fuse_conv_bn_eval(conv, norm))
                 setattr(owner, norm_name, nn.Identity())
     return copied
+
+
+def load_tensors(module: nn.Module, tensors: Mapping[str, Any]) -> None:
+    """Fill a module with tensors or arrays; every one must be there, fit and be finite.
+
+    Raises
+    ------
+    CheckpointError
+        A tensor is missing, left over, of another shape, or not finite.
+    """
+    given = {name: torch.as_tensor(tensor) for name, tensor in tensors.items()}
+    try:
+        module.load_state_dict(given, strict=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"the checkpoint's tensors do not fit its network: {reason}") from None
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in given.values()):
+        raise CheckpointError("the checkpoint's tensors are not all finite: make it again")
+
+
+def arrays_of(module: nn.Module) -> dict[str, npt.NDArray[Any]]:
+    """Copies of the tensors of a module by name."""
+    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in module.state_dict().items()}

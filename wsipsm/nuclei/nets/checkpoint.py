@@ -1,28 +1,32 @@
-"""One file that holds a frozen network: tensors, a JSON table, and what kind of thing it is."""
+"""One file that holds a frozen network: tensors, a JSON table, and what kind of thing it is.
+
+It is a safetensors file, which is read and written without PyTorch; its metadata are one text, as the order of several
+would differ from one writing to the next. Files of earlier versions, which PyTorch wrote, are read too.
+"""
 
 from __future__ import annotations
 
-import io
 import json
-import pickle
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+import numpy as np
+import numpy.typing as npt
 
 from wsipsm import __version__
 from wsipsm.core.errors import CheckpointError
 from wsipsm.core.files import write_bytes
 
 FORMAT = "wsipsm-checkpoint"
-FORMAT_VERSION = 1
+"""Key of the metadata in a file."""
+FORMAT_VERSION = 2
 KINDS = ("encoder", "fit", "segmenter", "segmenter-fit")
 """``encoder``: activation network and frozen constants, for any slide. ``fit``: these and the constants of one slide.
 ``segmenter``: what `wsipsm train` gives, for any slide. ``segmenter-fit``: this and the constants of one slide."""
+
+Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -35,13 +39,13 @@ class Checkpoint:
         One of ``KINDS``.
     table : dict
         JSON-ready: shape of the network, frozen constants, provenance.
-    tensors : dict of Tensor
-        On the CPU.
+    tensors : dict of ndarray
+        By name.
     """
 
     kind: str
     table: dict[str, Any]
-    tensors: dict[str, Tensor]
+    tensors: Arrays
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -52,17 +56,11 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     OutputError
         The file cannot be written.
     """
-    buffer = io.BytesIO()
-    content = {
-        "format": FORMAT,
-        "version": FORMAT_VERSION,
-        "wsipsm": __version__,
-        "kind": checkpoint.kind,
-        "table": json.dumps(checkpoint.table, sort_keys=True),
-        "tensors": checkpoint.tensors,
-    }
-    torch.save(content, buffer)
-    write_bytes(path, buffer.getvalue())
+    from safetensors.numpy import save
+
+    about = {"version": FORMAT_VERSION, "wsipsm": __version__, "kind": checkpoint.kind, "table": checkpoint.table}
+    tensors = {name: np.asarray(array, order="C") for name, array in checkpoint.tensors.items()}
+    write_bytes(path, save(tensors, {FORMAT: json.dumps(about, sort_keys=True)}))
 
 
 def load_checkpoint(path: Path, *, kinds: Sequence[str] = KINDS) -> Checkpoint:
@@ -81,8 +79,6 @@ def load_checkpoint(path: Path, *, kinds: Sequence[str] = KINDS) -> Checkpoint:
         Missing, truncated, not a checkpoint, of another kind or of a newer version.
     """
     content = _read(path)
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: not a wsipsm checkpoint, expected one written by wsipsm")
     version, kind = content.get("version"), content.get("kind")
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise CheckpointError(
@@ -92,42 +88,57 @@ def load_checkpoint(path: Path, *, kinds: Sequence[str] = KINDS) -> Checkpoint:
     if kind not in kinds:
         raise CheckpointError(f"{path}: a checkpoint of kind {kind!r}, expected {' or '.join(map(repr, kinds))}")
     try:
-        return Checkpoint(str(kind), dict(json.loads(content["table"])), dict(content["tensors"]))
+        return Checkpoint(str(kind), dict(content["table"]), dict(content["tensors"]))
     except (KeyError, TypeError, ValueError):
-        raise CheckpointError(
-            f"{path}: a damaged wsipsm checkpoint, expected a table and tensors: write it again"
-        ) from None
+        raise _damaged(path) from None
 
 
-def load_tensors(module: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Fill a module; every tensor must be there, fit and be finite.
-
-    Raises
-    ------
-    CheckpointError
-        A tensor is missing, left over, of another shape, or not finite.
-    """
-    try:
-        module.load_state_dict(tensors, strict=True)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"the checkpoint's tensors do not fit its network: {reason}") from None
-    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
-        raise CheckpointError("the checkpoint's tensors are not all finite: make it again")
-
-
-def _read(path: Path) -> Any:
+def _read(path: Path) -> dict[str, Any]:
+    """What a file says of itself, and its tensors."""
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such file, expected a checkpoint (model.pt, encoder.pt or calibration.pt)")
+        raise CheckpointError(
+            f"{path}: no such file, expected a checkpoint (model, encoder or calibration, .safetensors)"
+        )
     try:
         with path.open("rb") as file:
-            is_zip = file.read(2) == b"PK"
-        if not is_zip:
-            raise CheckpointError(f"{path}: not a wsipsm checkpoint, expected one written by wsipsm")
-        if not zipfile.is_zipfile(path):
-            raise CheckpointError(f"{path}: truncated checkpoint, expected a whole file: copy it again")
-        return torch.load(path, map_location="cpu", weights_only=True)
+            start = file.read(9)
+        if start[:2] == b"PK":
+            from wsipsm.nuclei.nets.earlier import read_earlier
+
+            return read_earlier(path)
+        length = int.from_bytes(start[:8], "little")
+        if start[8:] != b"{" or length < 2:
+            raise _not_one(path)
+        return _parsed(path, path.read_bytes(), length)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError):
-        raise CheckpointError(f"{path}: not a wsipsm checkpoint, expected one written by wsipsm") from None
+
+
+def _parsed(path: Path, content: bytes, length: int) -> dict[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    if len(content) < 8 + length:
+        raise _truncated(path)
+    try:
+        about = json.loads(content[8 : 8 + length])["__metadata__"][FORMAT]
+    except (KeyError, TypeError, ValueError):
+        raise _not_one(path) from None
+    try:
+        return dict(json.loads(about)) | {"tensors": load(content)}
+    except SafetensorError:
+        raise _truncated(path) from None
+    except (TypeError, ValueError):
+        raise _damaged(path) from None
+
+
+def _not_one(path: Path) -> CheckpointError:
+    return CheckpointError(f"{path}: not a wsipsm checkpoint, expected one written by wsipsm")
+
+
+def _damaged(path: Path) -> CheckpointError:
+    return CheckpointError(f"{path}: a damaged wsipsm checkpoint, expected a table and tensors: write it again")
+
+
+def _truncated(path: Path) -> CheckpointError:
+    return CheckpointError(f"{path}: truncated checkpoint, expected a whole file: copy it again")

@@ -1,20 +1,26 @@
-"""Which device computes, and with how many threads."""
+"""Which device computes, and with how many threads; PyTorch is imported only by what it computes."""
 
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from wsipsm.core.errors import ConfigError, DeviceMemoryError
 from wsipsm.core.gpus import gpu_count
+
+if TYPE_CHECKING:
+    import torch
+
+Device = Literal["cpu", "cuda"]
+"""What computes; a worker sees only its own GPU, so no number is needed."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,13 +29,13 @@ GPU_BATCH = 8
 """Blocks that a GPU gets at a time, as long as its memory bears it."""
 
 
-def pick_device(name: str) -> torch.device:
+def pick_device(name: str) -> Device:
     """Device of a name.
 
     Parameters
     ----------
     name : {'auto', 'cpu', 'cuda'}
-        ``auto`` takes CUDA where there is one. A worker sees only its own GPU, so no number is needed.
+        ``auto`` takes CUDA where there is one.
 
     Raises
     ------
@@ -39,7 +45,7 @@ def pick_device(name: str) -> torch.device:
     found = gpu_count() > 0
     if name == "cuda" and not found:
         raise ConfigError("--device cuda: no CUDA device is visible on this worker; use --device auto or cpu")
-    return torch.device("cuda" if found and name != "cpu" else "cpu")
+    return "cuda" if found and name != "cpu" else "cpu"
 
 
 class _Limits(threading.local):
@@ -61,6 +67,8 @@ def limited_threads(threads: int) -> Iterator[None]:
     thread, and as what a new thread begins with: a thread that begins while another is limited must not take that for
     the process's own number and leave it behind.
     """
+    import torch
+
     global _limited, _of_process
     found = torch.get_num_threads()  # first: a thread's first question sets its number to the process's
     with _GUARD:
@@ -82,43 +90,43 @@ CALIBRATION_THREADS = 2
 
 
 class Threads:
-    """A few threads that compute beside each other on a CPU, each with torch's threads as the one that made them.
+    """A few threads that compute beside each other on a CPU.
 
     Made with `computing_threads`. What is computed does not depend on how many they are.
     """
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self._pool, self._torch_threads = pool, torch.get_num_threads()
+        self._pool = pool
 
     def begin(self, call: Callable[[], Result]) -> Future[Result]:
         """Begin a call; its result comes later."""
-        return self._pool.submit(self._limited, call)
+        return self._pool.submit(call)
 
     def each(self, call: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Results of a call for each item, in order."""
         return [future.result() for future in [self.begin(partial(call, item)) for item in items]]
 
-    def _limited(self, call: Callable[[], Result]) -> Result:
-        with limited_threads(self._torch_threads):
-            return call()
-
 
 @contextlib.contextmanager
-def computing_threads(device: torch.device, count: int = CALIBRATION_THREADS) -> Iterator[Threads]:
+def computing_threads(device: Device, count: int = CALIBRATION_THREADS) -> Iterator[Threads]:
     """So many threads for what a CPU is to compute; a GPU is given one thing at a time."""
-    with ThreadPoolExecutor(count if device.type == "cpu" else 1, "calibration") as pool:
+    with ThreadPoolExecutor(count if device == "cpu" else 1, "calibration") as pool:
         yield Threads(pool)
 
 
-def on_device(inputs: Sequence[npt.NDArray[Any]], device: torch.device) -> torch.Tensor:
+def on_device(inputs: Sequence[npt.NDArray[Any]], device: Device) -> torch.Tensor:
     """Join (1, ...) planes to a batch on a device; to a GPU they go through pinned memory, without a wait."""
+    import torch
+
     planes = torch.from_numpy(np.concatenate(inputs) if len(inputs) > 1 else inputs[0])
-    return planes.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else planes
+    return planes.pin_memory().to(device, non_blocking=True) if device == "cuda" else planes
 
 
-def half_precision(device: torch.device) -> torch.autocast:
+def half_precision(device: Device) -> torch.autocast:
     """Context of float16 on a GPU; of nothing on a CPU."""
-    return torch.autocast(device.type, dtype=torch.float16, enabled=device.type == "cuda")
+    import torch
+
+    return torch.autocast(device, dtype=torch.float16, enabled=device == "cuda")
 
 
 class Batches:
@@ -126,17 +134,17 @@ class Batches:
 
     Parameters
     ----------
-    device : torch.device
+    device : {'cpu', 'cuda'}
         A CPU gets one item at a time: it gains nothing from more, and its bits might depend on them.
 
     Examples
     --------
-    >>> Batches(torch.device("cpu")).run(lambda some: [len(some)] * len(some), "abc")
+    >>> Batches("cpu").run(lambda some: [len(some)] * len(some), "abc")
     [1, 1, 1]
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self.size = GPU_BATCH if device.type == "cuda" else 1
+    def __init__(self, device: Device) -> None:
+        self.size = GPU_BATCH if device == "cuda" else 1
 
     def run(self, call: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]) -> list[Result]:
         """Results of all items in order; ``call`` takes a batch and gives one result an item.
@@ -151,12 +159,14 @@ class Batches:
             some = items[len(done) : len(done) + self.size]
             try:
                 done += call(some)
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:
+                if type(error).__name__ != "OutOfMemoryError":  # of PyTorch, which a CPU may do without
+                    raise
                 if len(some) == 1:
                     reason = " ".join(str(error).split())
                     raise DeviceMemoryError(
                         f"the GPU cannot hold one block ({reason}); close what else uses it, or take --device cpu"
                     ) from None
                 self.size = len(some) // 2
-                torch.cuda.empty_cache()
+                sys.modules["torch"].cuda.empty_cache()
         return done

@@ -2,67 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wsipsm.nuclei.nets.blocks import DoubleConv, Network
+from wsipsm.nuclei.nets.shape import HIGHEST_OD, LEAST_OD, LOWEST_OD, SegmenterShape
 
 
-@dataclass(frozen=True, slots=True)
-class SegmenterShape:
-    """What fixes the tensors of a :class:`Segmenter`.
-
-    Attributes
-    ----------
-    planes : int
-        Input planes.
-    widths : tuple of int
-        Channels of each level, fine to coarse; each level has half the resolution of the one before.
-    logarithm : bool
-        The input is optical density above background, of which the network first takes a logarithm: pale nuclei and
-        black ones are both told from what is beside them.
-    """
-
-    planes: int
-    widths: tuple[int, ...]
-    logarithm: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        return {"planes": self.planes, "widths": list(self.widths), "logarithm": self.logarithm}
-
-    @classmethod
-    def from_dict(cls, table: dict[str, Any]) -> SegmenterShape:
-        """Inverse of :meth:`to_dict`."""
-        widths = tuple(int(width) for width in table["widths"])
-        return cls(int(table["planes"]), widths, bool(table.get("logarithm", False)))
-
-    @property
-    def stride(self) -> int:
-        """Where blocks may start: multiples of it give the same numbers for the same pixels."""
-        return int(2 ** (len(self.widths) - 1))
-
-    @property
-    def halo_px(self) -> int:
-        """Pixels around a block that its inside depends on: six strides, 48 px for four levels.
-
-        The receptive field is wider by up to 10 px, where its weights have faded: what lies there moves a probability
-        by less than 1e-3 (``tests/test_segmenter.py``). Blocks are anchored, so no tiling can show even that.
-        """
-        return 6 * self.stride
-
-
-_LEAST_OD, _LOWEST_OD, _HIGHEST_OD = 0.1, -0.07, 2.4
-
-
-def compressed(density: Tensor) -> Tensor:
-    """log(1 + density / 0.1) of optical density between -0.07 and 2.4; 0 stays 0."""
-    return torch.log1p(density.clamp(_LOWEST_OD, _HIGHEST_OD) / _LEAST_OD)
+def _compressed(density: Tensor) -> Tensor:
+    """As `wsipsm.nuclei.nets.shape.compressed`."""
+    return torch.log1p(density.clamp(LOWEST_OD, HIGHEST_OD) / LEAST_OD)
 
 
 class _Level(DoubleConv):
@@ -110,7 +62,7 @@ class Segmenter(Network):
         (b, 2, y, x) float
             Logit of nucleus; distance to the outline of the nucleus, trained to be 0 there and 1 at its maximum.
         """
-        x, skips = compressed(planes) if self.shape.logarithm else planes, []
+        x, skips = _compressed(planes) if self.shape.logarithm else planes, []
         for level, down in enumerate(self.down):
             x = down(x if level == 0 else F.max_pool2d(x, 2))
             skips.append(x)

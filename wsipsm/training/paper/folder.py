@@ -32,12 +32,12 @@ class PaperFolder:
     @property
     def encoder(self) -> Path:
         """Activation network."""
-        return self.path / "encoder.pt"
+        return self.path / "encoder.safetensors"
 
     @property
     def model(self) -> Path:
         """The trained segmenter."""
-        return self.path / "segmenter.pt"
+        return self.path / "segmenter.safetensors"
 
     @property
     def record(self) -> Path:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from wsipsm.core.errors import CheckpointError
 from wsipsm.core.geometry import Image, Map
-from wsipsm.nuclei.nets.checkpoint import Checkpoint, load_checkpoint, load_tensors, save_checkpoint
+from wsipsm.nuclei.nets.blocks import arrays_of, load_tensors
+from wsipsm.nuclei.nets.checkpoint import Arrays, Checkpoint, load_checkpoint, save_checkpoint
+from wsipsm.nuclei.nets.device import Device
 from wsipsm.training.paper.encoder import ActivationEncoder
 from wsipsm.training.paper.maps import to_tensor
 from wsipsm.training.paper.segmenter import components, nucleus_probability, watershed_instances
@@ -36,7 +38,7 @@ class PaperModel:
         Where to compute.
     """
 
-    def __init__(self, net: ResUNet, settings: PaperSettings, *, fingerprint: str, device: torch.device) -> None:
+    def __init__(self, net: ResUNet, settings: PaperSettings, *, fingerprint: str, device: Device) -> None:
         self.net, self.settings = net.to(device).eval(), settings
         self.fingerprint, self.device = fingerprint, device
 
@@ -60,7 +62,7 @@ class PaperModel:
         _save(path, SEGMENTER_KIND, self.net, self.settings, self.fingerprint)
 
     @classmethod
-    def load(cls, path: Path, *, device: torch.device) -> PaperModel:
+    def load(cls, path: Path, *, device: Device) -> PaperModel:
         """Model of a file of :meth:`save`.
 
         Raises
@@ -91,7 +93,7 @@ def save_encoder(path: Path, encoder: ActivationEncoder, settings: PaperSettings
     _save(path, ENCODER_KIND, encoder, settings, fingerprint)
 
 
-def load_encoder(path: Path, *, device: torch.device) -> tuple[ActivationEncoder, PaperSettings]:
+def load_encoder(path: Path, *, device: Device) -> tuple[ActivationEncoder, PaperSettings]:
     """Activation network of a file of :func:`save_encoder`, in evaluation mode, and the settings of its training.
 
     Raises
@@ -107,11 +109,10 @@ def load_encoder(path: Path, *, device: torch.device) -> tuple[ActivationEncoder
 
 def _save(path: Path, kind: str, network: nn.Module, settings: PaperSettings, fingerprint: str) -> None:
     table = {"settings": settings.model_dump(mode="json"), "fingerprint": fingerprint}
-    tensors = {name: tensor.cpu() for name, tensor in network.state_dict().items()}
-    save_checkpoint(path, Checkpoint(kind, table, tensors))
+    save_checkpoint(path, Checkpoint(kind, table, arrays_of(network)))
 
 
-def _load(path: Path, kind: str) -> tuple[PaperSettings, str, dict[str, Tensor]]:
+def _load(path: Path, kind: str) -> tuple[PaperSettings, str, Arrays]:
     checkpoint = load_checkpoint(path, kinds=(kind,))
     try:
         settings, fingerprint = checkpoint.table["settings"], str(checkpoint.table["fingerprint"])

@@ -19,7 +19,7 @@ from wsipsm.core.files import make_folder, write_bytes
 from wsipsm.core.geometry import Image, Mask
 from wsipsm.core.lock import locked
 from wsipsm.nuclei.learning import Loss, Plan, StepRecord
-from wsipsm.nuclei.nets.device import limited_threads
+from wsipsm.nuclei.nets.device import Device, limited_threads
 from wsipsm.training.paper.clustering import pseudo_mask
 from wsipsm.training.paper.encoder import ActivationEncoder
 from wsipsm.training.paper.folder import PaperFolder
@@ -45,7 +45,7 @@ class _Run:
 
     settings: PaperSettings
     folder: PaperFolder
-    device: torch.device
+    device: Device
     on_event: Observer
     fingerprint: str
     images: int
@@ -74,7 +74,7 @@ def train_paper(
     settings: PaperSettings,
     *,
     out: Path,
-    device: torch.device,
+    device: Device,
     on_event: Observer = ignore,
     fresh: bool = False,
 ) -> PaperModel:
@@ -90,8 +90,8 @@ def train_paper(
     settings : PaperSettings
         Settings of all stages.
     out : Path
-        Output folder. Below it, in ``paper``, lie ``encoder.pt``, ``masks/*.png``, ``voronoi/*.png`` and
-        ``segmenter.pt``.
+        Output folder. Below it, in ``paper``, lie ``encoder.safetensors``, ``masks/*.png``, ``voronoi/*.png`` and
+        ``segmenter.safetensors``.
     device : device
         Where to compute.
     on_event : callable
