@@ -20,7 +20,7 @@ from wsipsm.engine.cluster import connect, start_fork_server
 def seen():
     import signal
     blocked = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    names = "wsipsm.engine.tasks.map_tile", "torch", "numba"
+    names = "wsipsm.engine.tasks.map_tile", "cv2", "numba"
     return os.getppid(), blocked, [name in sys.modules for name in names]
 
 if __name__ == "__main__":
