@@ -144,7 +144,7 @@ def main() -> None:
     megapixels = len(blocks) * SIDE_PX**2 / 1e6
     print(f"{device}: {megapixels:.1f} Mpx, {found:,} components, {seconds:.2f} s: {megapixels / seconds:.1f} Mpx/s")
     if device.type == "cuda":
-        _, _, _, by_cpu = measure("cpu", blocks[:1], 1, 1)
+        _, _, _, by_cpu = measure(torch.device("cpu"), blocks[:1], 1, 1)
         print(
             f"GPU busy {100 * busy / seconds:.0f} %; maps differ from the CPU's by {np.abs(first - by_cpu).max():.1e}"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from wsipsm.nuclei.nets.unet import Segmenter
 from wsipsm.nuclei.recognizer import SegmenterRecognizer
 from wsipsm.nuclei.segmentation import SegmentationNet, evidence_of, network_input
 from wsipsm.slide.sample import he_field
-from wsipsm.stain.normalise import SlideStats, measure_slide
+from wsipsm.stain.normalise import SlideStats, measure_slide, relative_planes
 
 CPU = "cpu"
 SHAPE = SegmenterShape(3, (4, 8, 12, 16))
@@ -255,3 +256,53 @@ def test_a_calibrated_segmenter_of_an_earlier_version_is_read(tmp_path: Path) ->
     assert isinstance(again, SegmenterRecognizer)
     assert again.config == SegmenterConfig(threshold=0.3, distance_smoothing_um=0.7)
     assert (again.levels.threshold, again.levels.input_scale) == (0.3, 1.0)
+
+
+@pytest.mark.parametrize("logarithm", [False, True])
+def test_a_cpu_finds_the_maps_that_pytorch_finds(field: np.ndarray, logarithm: bool) -> None:
+    torch.manual_seed(0)
+    shape, image = (
+        SegmenterShape(3, (8, 16, 24), logarithm),
+        np.ascontiguousarray(field[:131, :150]),
+    )  # no whole strides
+    net = SegmentationNet.of_network(Segmenter(shape), mpp=0.5, provenance={}, device=CPU)
+    planes = np.zeros((132, 152, 3), np.float32)
+    planes[:131, :150] = relative_planes(image, STATS)
+
+    with torch.inference_mode():
+        logit, distance = net.network(torch.from_numpy(planes).permute(2, 0, 1)[None])[0, :, :131, :150]
+    expected = torch.sigmoid(logit).numpy(), distance.numpy()
+    whole, (inside,) = net.maps(image, STATS), net.maps_inside([image], STATS, rim_px=20)
+
+    for found, inner, wanted in zip(whole, inside, expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
+        np.testing.assert_array_equal(inner, found[20:-20, 20:-20])
+
+
+@pytest.mark.parametrize("change", [{"planes": 2}, {"planes": 4}, {"widths": []}, {"widths": [8, 0]}])
+def test_a_shape_that_no_segmenter_has_is_refused(change: dict[str, object]) -> None:
+    checkpoint = frozen().checkpoint()
+    checkpoint.table["shape"] |= change
+
+    with pytest.raises(CheckpointError, match="holds no segmenter"):
+        SegmentationNet.of_checkpoint(checkpoint, device=CPU)
+
+
+def test_a_calibration_that_pytorch_wrote_for_an_earlier_version_is_read(tmp_path: Path, field: np.ndarray) -> None:
+    recognizer = SegmenterRecognizer(frozen(), STATS, SegmenterConfig(), Levels(1.5, 0.2, {}, 40))
+    recognizer.save(tmp_path / "now.safetensors")
+    now = load_checkpoint(tmp_path / "now.safetensors")
+    table = now.table | {"settings": now.table["settings"] | {"precision": "float32"}}
+    content = {
+        "format": "wsipsm-checkpoint",
+        "version": 1,
+        "wsipsm": "0.1",
+        "kind": now.kind,
+        "table": json.dumps(table),
+    }
+    torch.save(content | {"tensors": {name: torch.tensor(t) for name, t in now.tensors.items()}}, tmp_path / "old.pt")
+
+    again = load_recognizer(tmp_path / "old.pt", device=CPU)
+
+    block = np.ascontiguousarray(field[100:300, 100:308])
+    np.testing.assert_array_equal(again.block(block), recognizer.block(block))

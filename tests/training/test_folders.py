@@ -172,6 +172,17 @@ def test_a_slide_that_was_renamed_leaves_nothing_behind(image: Path, tmp_path: P
     assert [path.name for path in (tmp_path / "out" / "fields").iterdir()] == ["two.npz"]
 
 
+def test_a_fresh_training_removes_what_an_earlier_version_called_its_networks(image: Path, tmp_path: Path) -> None:
+    learn(image, tmp_path)
+    (tmp_path / "encoder.safetensors").rename(tmp_path / "encoder.pt")
+    write(tmp_path, ("other.pt",))
+
+    learn(image, tmp_path, fresh=True)
+
+    assert {path.name for path in tmp_path.iterdir() if path.suffix != ".csv"} >= {"encoder.safetensors", "other.pt"}
+    assert not (tmp_path / "encoder.pt").exists()
+
+
 def test_the_paper_has_a_folder_of_its_own(images: Path, tmp_path: Path) -> None:
     foreign = (
         *FOREIGN,

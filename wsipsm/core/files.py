@@ -18,7 +18,7 @@ import orjson
 
 from wsipsm.core.errors import DiskFullError, OutputError
 
-RESULT_VERSION = 3
+RESULT_VERSION = 4
 """Incremented by hand whenever the same slide and settings give other cells, measurements or UUIDs than before."""
 
 

@@ -7,7 +7,18 @@ from importlib import metadata
 
 from wsipsm import __version__
 
-PACKAGES = ("dask", "distributed", "numpy", "openslide-python", "scikit-learn", "shapely", "torch", "zarr")
+PACKAGES = (
+    "dask",
+    "distributed",
+    "llvmlite",
+    "numba",
+    "numpy",
+    "openslide-python",
+    "scikit-learn",
+    "shapely",
+    "torch",
+    "zarr",
+)
 """Packages whose versions are recorded with a run."""
 
 

@@ -148,7 +148,7 @@ def _check_checkpoint(path: Path | None, recognizer: RecognizerConfig, mpp: floa
     if recognizer.method == "psm" and path is None:
         return None
     model = path or shipped_model(recognizer.stain)
-    if path is not None or not fits_resolution(mpp, SHIPPED_MPP):  # else it fits, and PyTorch takes a second to import
+    if path is not None or not fits_resolution(mpp, SHIPPED_MPP):  # else it fits
         _refuse_unfit(model, recognizer, mpp)
     return file_hash(model)
 

@@ -46,7 +46,7 @@ def lessons(sample: SlideSample, teachers: Sequence[SegmentationNet], config: Co
         levels = find_levels(sample.fields, first, sample.stats, config=own, rules=rules, threads=threads)
     stats, found = sample.stats.scaled(levels.input_scale), []
     for image in sample.fields:
-        probability, distance = maps_of_field(image, teachers, stats)
+        probability, distance = maps_of_field(image, teachers, stats, threads=config.training.threads)
         weight = np.ones(distance.shape, np.float32)
         found.append(TrainingField(image, stats, Target(probability, distance, weight)))
     return found

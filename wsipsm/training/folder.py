@@ -103,10 +103,16 @@ class Folder:
             | self.states(rounds=rounds, members=members)
             | {self.metrics, self.report, self.model},
         }
-        return {self.record}.union(*(by_stage[stage] for stage in stages))
+        return with_earlier_names({self.record}.union(*(by_stage[stage] for stage in stages)))
 
 
-TRAINING_VERSION = 1
+def with_earlier_names(files: Iterable[Path]) -> set[Path]:
+    """Files, and what those that hold a network were called before they were safetensors."""
+    files = set(files)
+    return files | {file.with_suffix(".pt") for file in files if file.suffix == ".safetensors"}
+
+
+TRAINING_VERSION = 2
 """Raised by hand whenever the same slides and settings train another segmenter than before."""
 
 

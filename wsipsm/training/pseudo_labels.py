@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from wsipsm.core.maps import DECISION
 from wsipsm.nuclei.activation import ActivationNet
 from wsipsm.nuclei.calibrate_psm import calibrate_psm
 from wsipsm.nuclei.hue_planes import SMOOTHING_UM, hue_planes
-from wsipsm.nuclei.nets.device import Device
+from wsipsm.nuclei.nets.device import Device, computing_threads
 from wsipsm.nuclei.psm import PsmRecognizer
 from wsipsm.nuclei.segmentation import SegmentationNet, evidence_of
 from wsipsm.stain.normalise import SlideStats
@@ -136,27 +137,31 @@ def teacher_labels(
         threshold, smoothing_um = own.final_threshold, config.segmenter.distance_smoothing_um
     else:
         rules = rules.model_copy(update={"split_height": own.label_split_height})
-    probability, distance = averaged_maps(_mirrored(image, halo), teachers, stats)
+    probability, distance = averaged_maps(_mirrored(image, halo), teachers, stats, threads=own.threads)
     evidence = _crop(evidence_of(distance, threshold=threshold, smoothing_px=smoothing_um / mpp), halo)
     return PseudoLabels(_instances(evidence, rules, mpp), _crop(probability, halo), np.zeros((0, 0), np.uint8))
 
 
-def maps_of_field(image: Image, teachers: Sequence[SegmentationNet], stats: SlideStats) -> tuple[Floats, Floats]:
+def maps_of_field(
+    image: Image, teachers: Sequence[SegmentationNet], stats: SlideStats, *, threads: int = 1
+) -> tuple[Floats, Floats]:
     """`averaged_maps` of a field that is mirrored at its border; two (y, x) float32.
 
     Parameters
     ----------
     image : (y, x, 3) uint8
         RGB of the field.
-    teachers, stats
+    teachers, stats, threads
         As of `averaged_maps`.
     """
     halo = teachers[0].halo_px
-    probability, distance = averaged_maps(_mirrored(image, halo), teachers, stats)
+    probability, distance = averaged_maps(_mirrored(image, halo), teachers, stats, threads=threads)
     return _crop(probability, halo), _crop(distance, halo)
 
 
-def averaged_maps(image: Image, teachers: Sequence[SegmentationNet], stats: SlideStats) -> tuple[Floats, Floats]:
+def averaged_maps(
+    image: Image, teachers: Sequence[SegmentationNet], stats: SlideStats, *, threads: int = 1
+) -> tuple[Floats, Floats]:
     """Nucleus probability and distance map, means over teachers and four rotations; two (y, x) float32.
 
     Parameters
@@ -167,13 +172,17 @@ def averaged_maps(image: Image, teachers: Sequence[SegmentationNet], stats: Slid
         Whose predictions are averaged.
     stats : SlideStats
         Constants of the slide's staining.
+    threads : int
+        Of a CPU that compute; the result does not depend on them.
     """
-    sums: list[Floats] = []
-    for turns in range(4):
-        rotated = np.ascontiguousarray(np.rot90(image, turns))
-        for net in teachers:
-            maps = [np.rot90(m, -turns) for m in net.maps(rotated, stats)]
-            sums = [a + b for a, b in zip(sums, maps, strict=True)] if sums else maps
+
+    def seen(turned: tuple[int, SegmentationNet]) -> list[Floats]:
+        turns, net = turned
+        return [np.rot90(m, -turns) for m in net.maps(np.ascontiguousarray(np.rot90(image, turns)), stats)]
+
+    with computing_threads(teachers[0].device, threads) as several:
+        found = several.each(seen, [(turns, net) for turns in range(4) for net in teachers])
+    sums = [functools.reduce(np.add, maps) for maps in zip(*found, strict=True)]
     probability, distance = (np.ascontiguousarray(total / np.float32(4 * len(teachers))) for total in sums)
     return probability, distance
 

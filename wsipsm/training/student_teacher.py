@@ -18,11 +18,10 @@ from wsipsm.nuclei import learning
 from wsipsm.nuclei.learning import Learner, Loss, Plan, Progress
 from wsipsm.nuclei.nets.blocks import load_tensors
 from wsipsm.nuclei.nets.device import Device
-from wsipsm.nuclei.nets.shape import SegmenterShape
+from wsipsm.nuclei.nets.shape import PLANES, SegmenterShape
 from wsipsm.nuclei.nets.unet import Segmenter
 from wsipsm.nuclei.segmentation import SegmentationNet
 
-PLANES = 3
 """Input planes, see :func:`wsipsm.stain.normalise.relative_planes`."""
 WARM_UP_STEPS = 50
 _LOWEST_RATE = 0.02

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from wsipsm.core.errors import UnreadableSlideError
-from wsipsm.core.files import write_bytes, write_once
+from wsipsm.core.files import write_once
 from wsipsm.core.geometry import Box
 from wsipsm.engine.job import Job, JobRef
 from wsipsm.engine.reports import Seconds
 from wsipsm.engine.tasks.workbench import Stopwatch
 from wsipsm.nuclei.calibrate import calibrate_segmenter
 from wsipsm.nuclei.load import fits
+from wsipsm.nuclei.nets.checkpoint import load_checkpoint, save_checkpoint
 from wsipsm.nuclei.nets.device import limited_threads, pick_device
 from wsipsm.nuclei.recognizer import Recognizer
 from wsipsm.slide import Slide
@@ -40,8 +41,8 @@ def calibrate(ref: JobRef, *, progress: Callable[[dict[str, Any]], None]) -> Sec
     with slide:
         fitted_on = _constants_key(slide.fingerprint(), job)
         if checkpoint is not None and fits(checkpoint, fitted_on):
-            content = checkpoint.read_bytes()
-            write_once(job.calibration_file, lambda draft: write_bytes(draft, content))
+            found = load_checkpoint(checkpoint)
+            write_once(job.calibration_file, lambda draft: save_checkpoint(draft, found))
             return watch.seconds
         patches = _read_patches(slide, patch_boxes(job.region, job.grid, job.config.encoder), job)
         windows = _read_patches(slide, _windows(job), job) if job.config.recognizer.method == "segmenter" else None

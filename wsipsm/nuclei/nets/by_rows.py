@@ -56,8 +56,10 @@ class ByRows:
         """
         from wsipsm.nuclei.nets.rows import Place, ascended, descended, rows_of
 
-        layers, levels = self._packed, len(self._shape.widths)
-        height, width = planes.shape[:2]
+        layers, levels, stride = self._packed, len(self._shape.widths), self._shape.stride
+        height, width, count = planes.shape
+        if count != self._shape.planes or height % stride or width % stride:
+            raise ValueError(f"{planes.shape}, expected whole strides of {stride} and {self._shape.planes} planes")
         x, skips = rows_of(planes), []
         for level in range(levels):
             pair = (layers[f"down.{level}.{which}"] for which in ("first", "second"))

@@ -128,7 +128,7 @@ def _parsed(path: Path, content: bytes, length: int) -> dict[str, Any]:
         return dict(json.loads(about)) | {"tensors": load(content)}
     except SafetensorError:
         raise _truncated(path) from None
-    except (TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):  # a KeyError is of numbers that NumPy does not have
         raise _damaged(path) from None
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+PLANES = 3
+"""Input planes of a segmenter: of each colour."""
 LEAST_OD, LOWEST_OD, HIGHEST_OD = 0.1, -0.07, 2.4
 """Of the logarithm that a segmenter may begin with: density that counts as one, and ends of the densities it sees."""
 
@@ -40,7 +42,9 @@ class SegmenterShape:
     def from_dict(cls, table: dict[str, Any]) -> SegmenterShape:
         """Inverse of :meth:`to_dict`."""
         widths = tuple(int(width) for width in table["widths"])
-        return cls(int(table["planes"]), widths, bool(table.get("logarithm", False)))
+        if min(widths, default=0) < 1 or table["planes"] != PLANES:
+            raise ValueError(f"widths {widths} of {table['planes']} planes, expected some of {PLANES}")
+        return cls(PLANES, widths, bool(table.get("logarithm", False)))
 
     @property
     def stride(self) -> int:
@@ -77,6 +81,5 @@ def _two_convolutions(level: str, entering: int, width: int) -> dict[str, tuple[
 
 def compressed(density: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """log(1 + density / 0.1) of optical density between -0.07 and 2.4; 0 stays 0."""
-    least = np.float32(LEAST_OD)
-    found: npt.NDArray[np.float32] = np.log1p(np.clip(density, LOWEST_OD, HIGHEST_OD, dtype=np.float32) / least)
-    return found
+    seen = np.clip(density.astype(np.float64), LOWEST_OD, HIGHEST_OD)  # rounded after, the same on every CPU
+    return np.log1p(seen / LEAST_OD).astype(np.float32)

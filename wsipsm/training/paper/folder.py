@@ -12,7 +12,7 @@ import orjson
 from wsipsm.core.errors import OutputError
 from wsipsm.core.files import make_folder, write_json
 from wsipsm.core.own_files import bad_record, remove_owned
-from wsipsm.training.folder import claim
+from wsipsm.training.folder import claim, with_earlier_names
 
 DRAWN_STAGES, LEARNT_STAGES = ("masks", "voronoi"), ("encoder", "points", "segmenter")
 """Stages that write a PNG file for every image, and stages that train a network."""
@@ -55,7 +55,8 @@ class PaperFolder:
     def files(self, images: int) -> set[Path]:
         """All files of a training on this number of images."""
         drawn = {self.drawn(stage, index) for stage in DRAWN_STAGES for index in range(images)}
-        return {self.record, self.encoder, self.model, *map(self.state, LEARNT_STAGES), *drawn}
+        own = {self.record, self.encoder, self.model, *map(self.state, LEARNT_STAGES)}
+        return with_earlier_names(own | drawn)
 
     def begin(self, facts: dict[str, Any], *, fresh: bool) -> None:
         """Create the folder and its record, or check that they are of the same training.
