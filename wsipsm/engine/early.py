@@ -13,13 +13,13 @@ from pathlib import Path
 
 from wsipsm.engine.cluster.fork_server import end_fork_server, start_fork_server
 
-WORKERS_IMPORT = "wsipsm.engine.preload"
-"""Module that is imported once for all local workers."""
+WORKERS_IMPORT, PSM_IMPORT = "wsipsm.engine.preload", "wsipsm.nuclei.calibrate_psm"
+"""Modules that are imported once for all local workers; the second, with PyTorch, where they need it."""
 
 
-def start_workers_import() -> None:
-    """Start the process that local workers are forked from, unless it runs."""
-    start_fork_server([WORKERS_IMPORT])
+def start_workers_import(*, psm: bool = False) -> None:
+    """Start the process that local workers are forked from, unless it runs; for recogniser ``psm``, or without it."""
+    start_fork_server([WORKERS_IMPORT, PSM_IMPORT] if psm else [WORKERS_IMPORT])
 
 
 @contextlib.contextmanager
@@ -40,7 +40,7 @@ def started_if_likely(
     packaged = not os.path.splitext(config)[1] and not os.path.exists(config)
     processes = packaged and not any("processes" in setting for setting in settings)
     if local and processes and slides and not os.path.lexists(out) and all(map(os.path.exists, slides)):
-        start_workers_import()
+        start_workers_import(psm=any("psm" in setting for setting in settings))
     try:
         yield
     finally:

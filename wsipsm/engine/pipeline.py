@@ -179,7 +179,8 @@ def _work(
     """Start or join a cluster and do what is left."""
     local = request.scheduler is None and request.recipe is None
     if local and request.config.schedule.processes:
-        start_workers_import()  # now that there is work: what else takes time goes on beside it
+        psm = request.config.recognizer.method == "psm"
+        start_workers_import(psm=psm)  # now that there is work: what else takes time goes on beside it
     from wsipsm.engine import pages  # noqa: F401 - not first at the end, when nothing goes on beside it
     from wsipsm.engine.cluster import Machine, connect, run_stream  # Dask, whose import takes time
 
