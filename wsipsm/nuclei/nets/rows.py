@@ -15,7 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from wsipsm.core.compiled import compiled
-from wsipsm.nuclei.nets.vectors import GROUP, LANES, differences, doubled, last_of_two_rows, maxima, mixed, two_rows
+from wsipsm.nuclei.nets.vectors import (
+    GROUP,
+    LANES,
+    bordered,
+    differences,
+    doubled,
+    last_of_two_rows,
+    maxima,
+    mixed,
+    two_rows,
+)
 
 Planes = npt.NDArray[np.float32]
 Packed = tuple[Planes, Planes]
@@ -77,15 +87,26 @@ def planes_of(rows: int, channels: int, width: int) -> Planes:
 
 
 @compiled
+def _border(row: Planes, width: int) -> None:
+    """Zeros before and behind so many pixels of the lines of a row (channels, line)."""
+    bordered((row.ctypes.data, row[0].nbytes, len(row), EDGE // LANES, 4 * (EDGE + width)))
+
+
+@compiled
 def rows_of(image: Planes) -> Planes:
     """Planes (y, c, line) of an image (y, x, c)."""
     height, width, channels = image.shape
     rows = planes_of(height, channels, width)
-    rows[:, :, :] = 0
     for y in range(height):
-        for channel in range(channels):
+        pixels = image[y].reshape(width * channels)
+        if channels == 3:  # what is known beforehand makes vectors
+            red, green, blue = rows[y, 0, EDGE:], rows[y, 1, EDGE:], rows[y, 2, EDGE:]
             for x in range(width):
-                rows[y, channel, EDGE + x] = image[y, x, channel]
+                red[x], green[x], blue[x] = pixels[3 * x], pixels[3 * x + 1], pixels[3 * x + 2]
+        else:
+            for at in range(width * channels):
+                rows[y, at % channels, EDGE + at // channels] = pixels[at]
+        _border(rows[y], width)
     return rows
 
 
@@ -118,9 +139,8 @@ def _two_rows(
         if (width + LANES - 1) // LANES % 2:
             at = 4 * ((width - 1) // LANES * LANES)
             last_of_two_rows((read + at, apart, 4 * line, channels, weight, bias, there + at, row, line_to, spare))
-    for row_to in range(y % len(to), y % len(to) + 2):
-        to[row_to, :, :EDGE] = 0
-        to[row_to, :, EDGE + width :] = 0
+    _border(to[y % len(to)], width)
+    _border(to[y % len(to) + 1], width)
 
 
 @compiled
@@ -172,8 +192,7 @@ def _halve(upper: Planes, lower: Planes, width: int, to: Planes) -> None:
     for channel in range(len(to)):
         above, below = upper[channel, EDGE:].ctypes.data, lower[channel, EDGE:].ctypes.data
         maxima((above, below, to[channel, EDGE:].ctypes.data, (width + LANES - 1) // LANES))
-        to[channel, :EDGE] = 0
-        to[channel, EDGE + width :] = 0
+    _border(to, width)
 
 
 class Place(NamedTuple):
@@ -234,7 +253,7 @@ def ascended(
     found = planes_of(2 if images.size else height, second[1].size, width)
     here, there, outputs = _room(channels, width), _room(inner, width), planes_of(1, head[1].size, width)[0]
     wide = width // 2 + place.beyond
-    lifted = planes_of(3, channels, wide), np.full(3, -1), planes_of(1, 1, wide), here[2]
+    lifted = planes_of(3, channels, wide), np.full(3, -1), here[2]
     for y in range(0, height + 4, 2):
         if y < height:
             _merge((skip, low), y, place, lift, lifted, merged)
@@ -253,32 +272,33 @@ def _merge(
     row: int,
     place: Place,
     lift: Packed,
-    lifted: tuple[Planes, npt.NDArray[np.int64], Planes, Planes],
+    lifted: tuple[Planes, npt.NDArray[np.int64], Planes],
     to: Planes,
 ) -> None:
     """One row of the sum of a skip and what is interpolated onto it, bilinear, as pixels are areas.
 
-    What was lifted stays: three rows, their numbers, a line, and room for sums.
+    What was lifted stays: three rows, their numbers, and room for sums.
     """
-    (skip, low), (rows, numbers, line, spare) = ends, lifted
+    (skip, low), (rows, numbers, spare) = ends, lifted
     height, width = place.height // 2 + place.beyond, place.width // 2 + place.beyond
     near = (row + place.beyond) // 2
     far = min(max(near + 2 * ((row + place.beyond) % 2) - 1, 0), height - 1)
     for number in (near, far):
         if numbers[number % 3] != number:
             _mix(low[number + place.deeper], EDGE + place.deeper, width, lift, spare, rows[number % 3])
+            rows[number % 3, :, EDGE - 1] = rows[number % 3, :, EDGE]  # the border is continued
+            rows[number % 3, :, EDGE + width] = rows[number % 3, :, EDGE + width - 1]
             numbers[number % 3] = number
-    end, merged = EDGE + width, to[row % len(to)]
-    for channel in range(len(merged)):
-        one, other, mean = rows[near % 3, channel], rows[far % 3, channel], line[0, 0]
-        for x in range(EDGE, end):
-            mean[x] = np.float32(0.75) * one[x] + np.float32(0.25) * other[x]
-        mean[EDGE - 1], mean[end] = mean[EDGE], mean[end - 1]
-        onto, there = skip[row + place.rim, channel, EDGE + place.rim :], merged[channel, EDGE:]
-        source, count = mean[EDGE + place.beyond // 2 :], (place.width // 2 + LANES - 1) // LANES
-        doubled((source.ctypes.data, onto.ctypes.data, there.ctypes.data, count))
-        merged[channel, :EDGE] = 0
-        merged[channel, EDGE + place.width :] = 0
+    merged, onto, first = to[row % len(to)], skip[row + place.rim], EDGE + place.beyond // 2
+    one, other = rows[near % 3, 0, first:].ctypes.data, rows[far % 3, 0, first:].ctypes.data
+    start, there, strides = (
+        onto[0, EDGE + place.rim :],
+        merged[0, EDGE:],
+        (rows[0, 0].nbytes, onto[0].nbytes, merged[0].nbytes),
+    )
+    count = (place.width // 2 + LANES - 1) // LANES
+    doubled((one, other, start.ctypes.data, there.ctypes.data, *strides, len(merged), count))
+    _border(merged, place.width)
 
 
 @compiled

@@ -154,18 +154,45 @@ def _maxima(builder: Any, upper: Any, lower: Any, to: Any, count: Any) -> None:
         code.put(code.greater(even, odd), code.moved(to, each.index, code.word(4 * LANES)))
 
 
-def _doubled(builder: Any, line: Any, onto: Any, to: Any, count: Any) -> None:
-    """Add so many vectors of a line, interpolated to twice its pixels, to another line."""
+def _doubled(builder: Any, *numbers: Any) -> None:
+    """Add lines to others that have twice their pixels: a quarter of the way between two, and interpolated.
+
+    They get the address of the first line of one row, of another row, of those that are added to, and of what is
+    written; bytes to the next line of each kind, the count of lines, and of vectors of the first kind. All
+    interpolation is bilinear, as pixels are areas.
+    """
+    near, far, onto, to, line, line_onto, line_to, lines, count = numbers
     code = _Code(builder)
-    with cgutils.for_range(builder, count) as each:
-        at, double = (code.moved(a, each.index, code.word(b)) for a, b in ((line, 4 * LANES), (onto, 8 * LANES)))
-        there = code.moved(to, each.index, code.word(8 * LANES))
-        near = builder.fmul(code.vector(at), code.constant(0.75))
-        even, odd = (code.plus(near, code.vector(at, offset), code.constant(0.25)) for offset in (-4, 4))
+
+    def weighed(one: Any, other: Any) -> Any:
+        return code.plus(builder.fmul(one, code.constant(0.75)), other, code.constant(0.25))
+
+    with cgutils.for_range(builder, lines) as each_line, cgutils.for_range(builder, count) as each:
+        low = [code.moved(code.moved(a, each_line.index, line), each.index, code.word(4 * LANES)) for a in (near, far)]
+        double = code.moved(code.moved(onto, each_line.index, line_onto), each.index, code.word(8 * LANES))
+        there = code.moved(code.moved(to, each_line.index, line_to), each.index, code.word(8 * LANES))
+        before, here, behind = (weighed(*(code.vector(a, offset) for a in low)) for offset in (-4, 0, 4))
+        even, odd = weighed(here, before), weighed(here, behind)
         mixed = [number // 2 + LANES * (number % 2) for number in range(2 * LANES)]
         for half, lanes in enumerate((mixed[:LANES], mixed[LANES:])):
             offset = 4 * LANES * half
             code.put(builder.fadd(code.vector(double, offset), code.shuffled(even, odd, lanes)), there, offset)
+
+
+def _bordered(builder: Any, to: Any, line: Any, lines: Any, before: Any, end: Any) -> None:
+    """Zeros in so many lines: as many vectors as there are before the pixels, and from where they end on.
+
+    A line is at least a vector longer than that.
+    """
+    code = _Code(builder)
+    zeros, size = code.constant(0), code.word(4 * LANES)
+    behind = builder.udiv(builder.sub(line, end), size)
+    with cgutils.for_range(builder, lines) as each:
+        start = code.moved(to, each.index, line)
+        for first, count in ((start, before), (builder.add(start, end), behind)):
+            with cgutils.for_range(builder, count) as vector:
+                code.put(zeros, code.moved(first, vector.index, size))
+        code.put(zeros, builder.add(start, line), -4 * LANES)
 
 
 two_rows, last_of_two_rows = (_products(vectors, 3, _TWO_ROWS, relu=True) for vectors in (2, 1))
@@ -174,4 +201,5 @@ mixed = _products(1, 1, ((1,),), relu=False)
 """A vector of a 1 x 1 convolution."""
 differences = _instructions(7, _differences)
 maxima = _instructions(4, _maxima)
-doubled = _instructions(4, _doubled)
+doubled = _instructions(9, _doubled)
+bordered = _instructions(5, _bordered)
