@@ -91,7 +91,7 @@ class ByRows:
     @cached_property
     def _packed(self) -> dict[str, Any]:
         """Convolutions by name, as compiled code reads them."""
-        from wsipsm.nuclei.nets.rows import packed
+        from wsipsm.nuclei.nets.packing import packed
 
         first = self._shape.planes
         return {

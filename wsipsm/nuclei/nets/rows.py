@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsipsm.core.compiled import compiled
+from wsipsm.nuclei.nets.packing import Packed, Planes
 from wsipsm.nuclei.nets.vectors import (
     GROUP,
     LANES,
@@ -27,42 +28,10 @@ from wsipsm.nuclei.nets.vectors import (
     two_rows,
 )
 
-Planes = npt.NDArray[np.float32]
-Packed = tuple[Planes, Planes]
-"""Weights and biases as `packed` orders them."""
-
 EDGE = 16
 """Zeros before a line and at least as many behind it."""
 _KEPT = 8
 """Rows that are kept of what the next step reads five of."""
-_SUMS = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
-
-
-def packed(weight: Planes, bias: Planes, *, planes: int | None = None) -> Packed:
-    """Weights of a convolution in the order in which they are read.
-
-    Parameters
-    ----------
-    weight : (o, i, k, k) float32
-        3 x 3 or 1 x 1.
-    bias : (o,) float32
-        Of each output channel.
-    planes : int, optional
-        Channels of the planes that are read; by default those that a convolution before it leaves, whole groups.
-
-    Returns
-    -------
-    two of ndarray
-        (groups, summands, channels, k, GROUP) and (groups, GROUP) float32; channels that the network lacks are 0.
-    """
-    outputs, inputs = (-(-count // GROUP) * GROUP for count in weight.shape[:2])
-    room = np.zeros((outputs, planes or inputs, *weight.shape[2:]))
-    room[: len(weight), : weight.shape[1]] = weight
-    summed = np.einsum("sk,oikx->soix", _SUMS, room) if weight.shape[2] == 3 else room[None, :, :, 0]
-    grouped = summed.reshape(len(summed), -1, GROUP, *summed.shape[2:]).transpose(1, 0, 3, 4, 2)
-    biases = np.zeros(outputs, np.float32)
-    biases[: len(bias)] = bias
-    return np.ascontiguousarray(grouped, np.float32), biases.reshape(-1, GROUP)
 
 
 @compiled

@@ -6,6 +6,7 @@ belongs to the file that calls them: it does not see a change here before that f
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,9 @@ from llvmlite import binding, ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-_HOST = binding.get_host_cpu_features()
+_HOST: dict[str, bool] = {}
+with contextlib.suppress(RuntimeError):  # LLVM does not know the features of every CPU
+    _HOST |= binding.get_host_cpu_features()
 LANES, GROUP = (16, 8) if _HOST.get("avx512f") else (8, 4) if _HOST.get("avx2") else (4, 4)
 """Floats of a vector, and output channels whose sums stay in registers together."""
 
