@@ -255,8 +255,8 @@ def _merge(
     for number in (near, far):
         if numbers[number % 3] != number:
             _mix(low[number + place.deeper], EDGE + place.deeper, width, lift, spare, rows[number % 3])
-            rows[number % 3, :, EDGE - 1] = rows[number % 3, :, EDGE]  # the border is continued
-            rows[number % 3, :, EDGE + width] = rows[number % 3, :, EDGE + width - 1]
+            for line in rows[number % 3]:  # the border is continued
+                line[EDGE - 1], line[EDGE + width] = line[EDGE], line[EDGE + width - 1]
             numbers[number % 3] = number
     merged, onto, first = to[row % len(to)], skip[row + place.rim], EDGE + place.beyond // 2
     one, other = rows[near % 3, 0, first:].ctypes.data, rows[far % 3, 0, first:].ctypes.data
@@ -280,4 +280,6 @@ def _head(
     for row in range(max(y, cut), min(y + 2, cut + height)):
         _mix(source[row % len(source)], first, width, head, spare, outputs)
         for image in range(count):
-            images[image, row - cut] = outputs[image, EDGE : EDGE + width]
+            line, pixels = outputs[image, EDGE:], images[image, row - cut]
+            for x in range(width):  # a slice would be copied as fast, and compiled for two seconds
+                pixels[x] = line[x]
