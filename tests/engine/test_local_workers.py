@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import psutil
@@ -57,6 +59,27 @@ def test_nobody_reaches_a_local_run_from_another_machine() -> None:
 
     assert {address for _, address, _ in opened} == {"127.0.0.1"}
     assert len(opened) >= 3, "scheduler, dashboard and worker"
+
+
+DASHBOARD = """\
+import sys, urllib.request
+from wsipsm.config import ScheduleConfig
+from wsipsm.engine.cluster import connect
+with connect(ScheduleConfig(workers=1, processes=sys.argv[1] == "processes")) as pool:
+    before = "bokeh" in sys.modules
+    pages = [pool.dashboard, pool.dashboard.replace("status", "workers"), pool.dashboard.replace("status", "")]
+    read = [urllib.request.urlopen(page).read().decode() for page in pages]
+    print(before, *("bokeh" in text and "<title>" in text for text in read))
+"""
+
+
+@pytest.mark.parametrize("workers", ["processes", "threads"])
+def test_the_dashboard_is_loaded_when_somebody_opens_it(workers: str) -> None:
+    command = [sys.executable, "-c", DASHBOARD, workers]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["False", "True", "True", "True"]
 
 
 def test_workers_that_end_too_slowly_do_not_make_a_finished_run_fail(monkeypatch: pytest.MonkeyPatch) -> None:

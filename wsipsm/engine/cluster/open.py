@@ -15,6 +15,7 @@ from distributed import Client, LocalCluster
 
 from wsipsm.config import RecipeConfig, ScheduleConfig
 from wsipsm.engine.cluster.admission import Check
+from wsipsm.engine.cluster.dashboard import offer_dashboard
 from wsipsm.engine.cluster.fork_server import ENVIRONMENT, METHOD, without_interrupts
 from wsipsm.engine.cluster.local import Machine
 from wsipsm.engine.cluster.plugin import LocalWorker, visible_gpus
@@ -124,7 +125,14 @@ def _local_cluster(config: ScheduleConfig, gpus: int) -> Iterator[LocalCluster]:
         shape["resources"] = {"GPU": 1}
     # No memory limit of Dask's own: tiles are bounded by construction, and a paused worker would stall a run.
     with without_interrupts(), _without_main():
-        cluster = LocalCluster(**shape, dashboard_address="127.0.0.1:0", memory_limit=0, silence_logs=logging.CRITICAL)
+        cluster = LocalCluster(
+            **shape,
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},  # see offer_dashboard
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+        )
+        offer_dashboard(cluster)
     try:
         with _without_main():
             yield cluster

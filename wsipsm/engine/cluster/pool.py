@@ -144,7 +144,11 @@ class Pool:
     @property
     def dashboard(self) -> str:
         """Link of the Dask dashboard; empty where it has none."""
-        return self.client.dashboard_link if "dashboard" in (self.client.scheduler_info().get("services") or {}) else ""
+        about = self.client.scheduler_info()
+        port = (about.get("services") or {}).get("dashboard")
+        if port and about["address"].startswith("inproc"):  # Dask gives the machine's address, where nobody listens
+            return f"http://127.0.0.1:{port}/status"
+        return self.client.dashboard_link if port else ""
 
     @property
     def alive(self) -> bool:
