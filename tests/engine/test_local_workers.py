@@ -6,6 +6,8 @@ import subprocess
 import sys
 from typing import Any
 
+import dask
+import distributed
 import psutil
 import pytest
 from distributed import LocalCluster
@@ -80,6 +82,15 @@ def test_the_dashboard_is_loaded_when_somebody_opens_it(workers: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
 
     assert done.stdout.split() == ["False", "True", "True", "True"]
+
+
+def test_what_a_user_computes_with_dask_is_not_for_the_workers_of_a_run() -> None:
+    with connect(ScheduleConfig(workers=1, processes=False)):
+        assert dask.base.get_scheduler() is None
+        with pytest.raises(ValueError, match="No clients found"):
+            distributed.default_client()
+
+    assert dask.base.get_scheduler() is None
 
 
 def test_workers_that_end_too_slowly_do_not_make_a_finished_run_fail(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,10 +78,10 @@ def connect(
         elif recipe is not None:
             stack.enter_context(_without_main())  # GPU workers of this machine are processes of ours too
             managed = stack.enter_context(started(recipe))
-            client = Client(managed)
+            client = Client(managed, set_as_default=False)  # what the user computes with Dask is not for our workers
         else:
             stack.enter_context(dask.config.set(_own_settings()))
-            client = Client(stack.enter_context(_local_cluster(config, gpus)))
+            client = Client(stack.enter_context(_local_cluster(config, gpus)), set_as_default=False)
             if config.processes:  # else the worker lives in the user's process, which is not ours to set up
                 client.register_plugin(LocalWorker(visible_gpus(gpus)))
         pool = Pool(client, config, scheduler=scheduler, managed=managed, check=check)

@@ -42,7 +42,7 @@ def remote_client(scheduler: str, *, seconds: float) -> Client:
         address = {"address": _address_in(Path(scheduler))}
     client = None
     try:
-        client = Client(**address, timeout=seconds)
+        client = Client(**address, timeout=seconds, set_as_default=False)
         client.wait_for_workers(1, timeout=seconds)
     except (OSError, TimeoutError, ValueError) as error:
         if client is not None:
