@@ -15,7 +15,7 @@ from wsipsm.tissue.tiles import Lattice
 
 SECONDS_PER_MPX = 0.5
 """Worker seconds for a megapixel of grid: .37 of dense tissue were measured on one core of a Xeon with AVX-512, and the
-network takes about twice as long on a CPU without."""
+network takes 1.7 times as long without."""
 LEARN_SECONDS = 25.0
 """Seconds to learn the activation network of a slide on the same machine."""
 BYTES_PER_MPX = 4_000_000
