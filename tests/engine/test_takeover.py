@@ -22,7 +22,7 @@ from tests.helpers.slidegen import read_rgb
 from tests.helpers.written import written
 from wsipsm.config import load_config
 from wsipsm.core import files
-from wsipsm.core.errors import OutputError, StaleError
+from wsipsm.core.errors import OutputError, StaleError, UnreadableSlideError
 from wsipsm.core.lock import locked_trees
 from wsipsm.engine.job import JobRef, SlideTask
 from wsipsm.engine.reports import Prepared, Tally
@@ -268,6 +268,20 @@ def test_results_are_published_once_whoever_tries_again(task: SlideTask) -> None
     assert first.cells == len(cells_of(task.out)) > 100
     assert (task.out / "run.json").stat().st_mtime_ns == before
     assert not list(task.out.glob(".draft-*"))
+
+
+def test_a_slide_that_changed_meanwhile_is_not_given_another_s_cells(task: SlideTask) -> None:
+    """UUIDs follow from its content."""
+    found = prepare(task)
+    tally = do_tiles(found)
+    content = task.slide.read_bytes()
+    task.slide.write_bytes(content + b"more")
+
+    with pytest.raises(UnreadableSlideError, match="has changed meanwhile: run again"):
+        assemble(found.ref, tally)
+
+    task.slide.write_bytes(content)
+    assert written(found.ref, tally).cells > 100
 
 
 def test_a_draft_that_is_not_whole_is_not_published(task: SlideTask) -> None:

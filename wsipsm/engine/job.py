@@ -186,6 +186,19 @@ class Job:
         slide.take_pixels(self.pixels_file)
         return slide
 
+    def fingerprint(self, slide: Slide) -> str:
+        """Identity of the content of the open slide.
+
+        Raises
+        ------
+        UnreadableSlideError
+            It is another one than when the tissue was found.
+        """
+        found = slide.fingerprint()
+        if self.task.digest(found) != self.digest:
+            raise UnreadableSlideError(f"{slide.path}: the slide, or its region, has changed meanwhile: run again")
+        return found
+
     @property
     def config(self) -> Config:
         """The configuration."""

@@ -48,6 +48,8 @@ def assemble(ref: JobRef, tally: Tally) -> CellsReport:
     ------
     StaleError
         Another run has taken over, the slide is over, or another worker was faster.
+    UnreadableSlideError
+        The slide has changed.
     """
     start, job = time.perf_counter(), ref.load()
     with (
@@ -55,12 +57,14 @@ def assemble(ref: JobRef, tally: Tally) -> CellsReport:
         job.open() as slide,
         ThreadPoolExecutor(1, thread_name_prefix="figures") as beside,
     ):
+        fingerprint = job.fingerprint(slide)
         density, judge = Density.over(job.grid), Judge(job)
         index = SlideIndex(job.grid, job.region, judge.rule)
         counters = (density.add, index.add)
-        classes = write_cells(job, draft, counters=counters, judge=judge, fingerprint=slide.fingerprint())
+        classes = write_cells(job, draft, counters=counters, judge=judge, fingerprint=fingerprint)
         _write_annotations(job, draft, index, offset_l0=qupath_origin(slide))
         record = _record(job, slide, tally, judge, classes) | {
+            "slide": _slide_facts(job, slide, fingerprint),
             "classes": judge.rule.to_dict() if judge.rule else None,
             "index": index.record(map_um=density.bin_um),
             "calibration": _calibration(job),
@@ -140,7 +144,6 @@ def _record(job: Job, slide: Slide, tally: Tally, judge: Judge, classes: dict[st
         "digest": job.digest,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
-        "slide": _slide_facts(job, slide),
         "grid": asdict(job.grid),
         "origin_l0": {
             "written": list(job.origin_l0),
@@ -168,11 +171,11 @@ def _record(job: Job, slide: Slide, tally: Tally, judge: Judge, classes: dict[st
     }
 
 
-def _slide_facts(job: Job, slide: Slide) -> dict[str, Any]:
+def _slide_facts(job: Job, slide: Slide, fingerprint: str) -> dict[str, Any]:
     known = ("vendor", "reader", "width_l0", "height_l0", "mpp_l0", "mpp_source")
     return {
         "path": str(job.task.slide),
         "file_mark": file_mark(slide.path),  # of a staged copy too, which keeps the time of change
-        "fingerprint": slide.fingerprint(),
+        "fingerprint": fingerprint,
         **{name: getattr(slide, name) for name in known},
     }

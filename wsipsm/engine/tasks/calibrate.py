@@ -39,7 +39,7 @@ def calibrate(ref: JobRef, *, progress: Callable[[dict[str, Any]], None]) -> Sec
         return watch.seconds
     slide, checkpoint = job.open(), job.task.checkpoint
     with slide:
-        fitted_on = _constants_key(slide.fingerprint(), job)
+        fitted_on = _constants_key(job.fingerprint(slide), job)
         if checkpoint is not None and fits(checkpoint, fitted_on):
             found = load_checkpoint(checkpoint)
             write_once(job.calibration_file, lambda draft: save_checkpoint(draft, found))
