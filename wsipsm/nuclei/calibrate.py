@@ -54,7 +54,7 @@ def calibrate_segmenter(
     seen = patches if windows is None else windows
     with computing_threads(device) as threads:
         # Its model is of he.safetensors; it takes longest, so it begins first.
-        sized = threads.begin(lambda: nuclear_scale(seen, net, stats, mpp=config.grid.mpp) if stain == "he" else None)
+        sized = threads.submit(lambda: nuclear_scale(seen, net, stats, mpp=config.grid.mpp) if stain == "he" else None)
         levels = find_levels(seen, net, stats, config=own, rules=config.labels, threads=threads)
         scaled, levels = stats.scaled(levels.input_scale), replace(levels, nuclear_scale=sized.result())
     return SegmenterRecognizer(net, scaled, own, levels)

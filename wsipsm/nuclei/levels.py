@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,7 +26,6 @@ from wsipsm.cells.regions import largest_components
 from wsipsm.config import LabelsConfig, SegmenterConfig
 from wsipsm.core.geometry import Map, crop
 from wsipsm.core.maps import DECISION
-from wsipsm.nuclei.nets.device import Threads
 from wsipsm.nuclei.resolution import NuclearScale
 from wsipsm.nuclei.segmentation import SegmentationNet, evidence_of
 from wsipsm.stain.normalise import SlideStats, stain_density
@@ -105,7 +105,7 @@ def find_levels(
     *,
     config: SegmenterConfig,
     rules: LabelsConfig,
-    threads: Threads,
+    threads: ThreadPoolExecutor,
 ) -> Levels:
     """Levels of a slide.
 
@@ -121,7 +121,7 @@ def find_levels(
         ``input_scale`` and ``threshold`` are taken where they are set.
     rules : LabelsConfig
         How instances are found.
-    threads : Threads
+    threads : ThreadPoolExecutor
         That compute, each one scale at a time.
     """
     scales = SCALES if config.input_scale is None else (config.input_scale,)
@@ -130,7 +130,7 @@ def find_levels(
         maps = _maps(windows, net, stats.scaled(scale))
         return maps, _confidences(maps, net.mpp, config, rules)
 
-    seen = dict(zip(scales, threads.each(seen_at, scales), strict=True))
+    seen = dict(zip(scales, threads.map(seen_at, scales), strict=True))
     confidence = {scale: values for scale, (_, values) in seen.items()}
     scores = {scale: round(float((values - BREAK_EVEN).sum()), 3) for scale, values in confidence.items()}
     best = max(scales, key=lambda scale: scores[scale])

@@ -181,7 +181,7 @@ def averaged_maps(
         return [np.rot90(m, -turns) for m in net.maps(np.ascontiguousarray(np.rot90(image, turns)), stats)]
 
     with computing_threads(teachers[0].device, threads) as several:
-        found = several.each(seen, [(turns, net) for turns in range(4) for net in teachers])
+        found = list(several.map(seen, [(turns, net) for turns in range(4) for net in teachers]))
     sums = [functools.reduce(np.add, maps) for maps in zip(*found, strict=True)]
     probability, distance = (np.ascontiguousarray(total / np.float32(4 * len(teachers))) for total in sums)
     return probability, distance

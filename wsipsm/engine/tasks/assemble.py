@@ -63,8 +63,7 @@ def assemble(ref: JobRef, tally: Tally) -> CellsReport:
         counters = (density.add, index.add)
         classes = write_cells(job, draft, counters=counters, judge=judge, fingerprint=fingerprint)
         _write_annotations(job, draft, index, offset_l0=qupath_origin(slide))
-        record = _record(job, slide, tally, judge, classes) | {
-            "slide": _slide_facts(job, slide, fingerprint),
+        record = _record(job, slide, tally, judge, classes, fingerprint) | {
             "classes": judge.rule.to_dict() if judge.rule else None,
             "index": index.record(map_um=density.bin_um),
             "calibration": _calibration(job),
@@ -136,7 +135,9 @@ def _checkpoint_hash(job: Job) -> str | None:
     return file_hash(job.model)
 
 
-def _record(job: Job, slide: Slide, tally: Tally, judge: Judge, classes: dict[str, int]) -> dict[str, Any]:
+def _record(
+    job: Job, slide: Slide, tally: Tally, judge: Judge, classes: dict[str, int], fingerprint: str
+) -> dict[str, Any]:
     """Content of ``run.json``, as far as it is known before the pictures are drawn."""
     return {
         "status": "partial" if tally.failed else "done" if tally.tiles else "empty",
@@ -144,6 +145,7 @@ def _record(job: Job, slide: Slide, tally: Tally, judge: Judge, classes: dict[st
         "digest": job.digest,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
+        "slide": _slide_facts(job, slide, fingerprint),
         "grid": asdict(job.grid),
         "origin_l0": {
             "written": list(job.origin_l0),

@@ -106,29 +106,24 @@ def _read(path: Path) -> dict[str, Any]:
             from wsipsm.nuclei.nets.earlier import read_earlier
 
             return read_earlier(path)
-        length = int.from_bytes(start[:8], "little")
-        if start[8:] != b"{" or length < 2:
-            raise _not_one(path)
-        return _parsed(path, path.read_bytes(), length)
+        return _parsed(path, begins_well=start[8:] == b"{")  # after the length of its header
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _parsed(path: Path, content: bytes, length: int) -> dict[str, Any]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
+def _parsed(path: Path, *, begins_well: bool) -> dict[str, Any]:
+    from safetensors import SafetensorError, safe_open
 
-    if len(content) < 8 + length:
-        raise _truncated(path)
     try:
-        about = json.loads(content[8 : 8 + length])["__metadata__"][FORMAT]
-    except (KeyError, TypeError, ValueError):
-        raise _not_one(path) from None
-    try:
-        return dict(json.loads(about)) | {"tensors": load(content)}
+        with safe_open(path, "numpy") as file:
+            about = (file.metadata() or {}).get(FORMAT)
+            if about is None:
+                raise _not_one(path)
+            names = file.keys()
+            return dict(json.loads(about)) | {"tensors": {name: file.get_tensor(name) for name in names}}
     except SafetensorError:
-        raise _truncated(path) from None
-    except (KeyError, TypeError, ValueError):  # a KeyError is of numbers that NumPy does not have
+        raise _truncated(path) if begins_well else _not_one(path) from None
+    except (TypeError, ValueError):  # a TypeError is also of numbers that NumPy does not have
         raise _damaged(path) from None
 
 

@@ -6,8 +6,7 @@ import contextlib
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
@@ -89,29 +88,9 @@ CALIBRATION_THREADS = 2
 """Threads of what is computed once a slide: a worker that calibrates keeps others waiting, where there is one slide."""
 
 
-class Threads:
-    """A few threads that compute beside each other on a CPU.
-
-    Made with `computing_threads`. What is computed does not depend on how many they are.
-    """
-
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self._pool = pool
-
-    def begin(self, call: Callable[[], Result]) -> Future[Result]:
-        """Begin a call; its result comes later."""
-        return self._pool.submit(call)
-
-    def each(self, call: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """Results of a call for each item, in order."""
-        return [future.result() for future in [self.begin(partial(call, item)) for item in items]]
-
-
-@contextlib.contextmanager
-def computing_threads(device: Device, count: int = CALIBRATION_THREADS) -> Iterator[Threads]:
+def computing_threads(device: Device, count: int = CALIBRATION_THREADS) -> ThreadPoolExecutor:
     """So many threads for what a CPU is to compute; a GPU is given one thing at a time."""
-    with ThreadPoolExecutor(count if device == "cpu" else 1, "calibration") as pool:
-        yield Threads(pool)
+    return ThreadPoolExecutor(count if device == "cpu" else 1, "computing")
 
 
 def on_device(inputs: Sequence[npt.NDArray[Any]], device: Device) -> torch.Tensor:

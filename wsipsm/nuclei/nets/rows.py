@@ -67,14 +67,9 @@ def rows_of(image: Planes) -> Planes:
     height, width, channels = image.shape
     rows = planes_of(height, channels, width)
     for y in range(height):
-        pixels = image[y].reshape(width * channels)
-        if channels == 3:  # what is known beforehand makes vectors
-            red, green, blue = rows[y, 0, EDGE:], rows[y, 1, EDGE:], rows[y, 2, EDGE:]
+        for channel in range(channels):
             for x in range(width):
-                red[x], green[x], blue[x] = pixels[3 * x], pixels[3 * x + 1], pixels[3 * x + 2]
-        else:
-            for at in range(width * channels):
-                rows[y, at % channels, EDGE + at // channels] = pixels[at]
+                rows[y, channel, EDGE + x] = image[y, x, channel]
         _border(rows[y], width)
     return rows
 

@@ -56,7 +56,7 @@ class SegmenterShape:
         """Pixels around a block that its inside depends on: six strides, 48 px for four levels.
 
         The receptive field is wider by up to 10 px, where its weights have faded: what lies there moves a probability
-        by less than 1e-3 (``tests/test_segmenter.py``). Blocks are anchored, so no tiling can show even that.
+        by less than 1e-3 (``tests/nuclei/test_segmenter.py``). Blocks are anchored, so no tiling can show even that.
         """
         return 6 * self.stride
 

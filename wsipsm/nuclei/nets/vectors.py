@@ -149,7 +149,6 @@ def _differences(builder: Any, *numbers: Any) -> None:
 def _maxima(builder: Any, upper: Any, lower: Any, to: Any, count: Any) -> None:
     """Maxima of 2 x 2 pixels of two lines, as so many vectors."""
     code = _Code(builder)
-
     with cgutils.for_range(builder, count) as each:
         first, second = (code.moved(line, each.index, code.word(8 * LANES)) for line in (upper, lower))
         left, right = (code.greater(code.vector(first, at), code.vector(second, at)) for at in (0, 4 * LANES))
